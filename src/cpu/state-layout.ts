@@ -1,0 +1,119 @@
+// Offsets, in bytes, of a vCPU's architectural and engine state in linear memory: the only place where they exist.
+// Wasm code takes the struct's base as its first parameter, so one piece of code serves every vCPU.
+
+export const GPR = 0; // 16 x u64: RAX RCX RDX RBX RSP RBP RSI RDI R8-R15
+export const ZERO_SLOT = 128; // u64, always 0: the absent base, index or segment of an address
+export const RIP = 136; // u64; valid whenever `run` is not on the stack
+/** Virtual address of the page that the current record belongs to; RIP = PAGE_VA + the record's page offset. */
+export const PAGE_VA = 144;
+
+/** Lazy flags: ZF, SF and PF derive from FLAG_RESULT (sign-extended to 64 bits) and FLAG_AUX. */
+export const FLAG_RESULT = 152; // i64
+/** i32: bit 31 carry-out (CF), bit 30 carry into the top bit (OF = b31^b30), bit 3 AF, bits 8-15 PF delta, bit 0 SF delta. */
+export const FLAG_AUX = 160;
+/** u32: RFLAGS without CF PF AF ZF SF OF (which are lazy) and with bit 1 set. */
+export const EFLAGS = 164;
+export const MXCSR = 168;
+export const CPL = 172; // u32
+/** u32: 0 = 16-bit code, 1 = 32-bit code (legacy or compatibility), 2 = 64-bit code. */
+export const CODE_MODE = 176;
+/** u32: mask of RSP bits in stack addressing outside 64-bit code: 0xffff or 0xffffffff. */
+export const STACK_MASK = 180;
+
+/** Segments in the order ES CS SS DS FS GS. */
+export const SEG_BASE = 184; // 6 x u64
+export const SEG_SELECTOR = 232; // 6 x u32
+export const SEG_LIMIT = 256; // 6 x u32, byte-granular, inclusive
+/** 6 x u32: descriptor bits 40-47 in bits 0-7, bits 52-55 in bits 12-15 (VMX access-rights layout); bit 16 = unusable (null). */
+export const SEG_ATTR = 280;
+
+export const CR0 = 304; // u64 each from here
+export const CR2 = 312;
+export const CR3 = 320;
+export const CR4 = 328;
+export const EFER = 336;
+export const DR = 344; // 8 x u64: DR0-DR3, (4, 5 unused), DR6, DR7
+export const STAR = 408;
+export const LSTAR = 416;
+export const CSTAR = 424;
+export const FMASK = 432;
+export const KERNEL_GS_BASE = 440;
+export const SYSENTER_CS = 448;
+export const SYSENTER_ESP = 456;
+export const SYSENTER_EIP = 464;
+export const TSC_AUX = 472;
+export const XCR0 = 480;
+export const GDTR_BASE = 488;
+export const IDTR_BASE = 496;
+export const LDTR_BASE = 504;
+export const TR_BASE = 512;
+export const GDTR_LIMIT = 520; // u32 each
+export const IDTR_LIMIT = 524;
+export const LDTR_LIMIT = 528;
+export const TR_LIMIT = 532;
+export const LDTR_SELECTOR = 536;
+export const TR_SELECTOR = 540;
+
+/** x87: control, status (TOP kept apart in FTOP), tag word in its abridged form (bit set = physical register not empty). */
+export const FCW = 544; // u32 each
+export const FSW = 548;
+export const FTW = 552;
+export const FTOP = 556;
+export const FOP = 560;
+export const FIP_SEL = 564;
+export const FDP_SEL = 568;
+export const FIP = 576; // u64
+export const FDP = 584; // u64
+/** 8 physical registers of 16 bytes: significand u64, sign and exponent u16, zero padding. MMn is the significand of Rn. */
+export const FPR = 592;
+
+/** 16 x 16 bytes. The upper halves of YMM, when they come, get an array of their own. */
+export const XMM = 720;
+
+/** Exit description, written by Wasm, read by Cpu.run. */
+export const EXIT_KIND = 976; // u32
+export const EXIT_VECTOR = 980; // u32
+export const EXIT_ERROR = 984; // i32
+export const EXIT_RECORD = 988; // u32: linear address of the record that caused the exit, or 0
+export const EXIT_VALUE = 992; // u64: operation of a complex instruction, or the faulting address
+
+/** Instructions that may still run in this slice; signed 32-bit. */
+export const BUDGET = 1000;
+/** Linear addresses of the current data and code TLBs. */
+export const TLB = 1004;
+export const CODE_TLB = 1008;
+/** u32: nonzero while SMAP forbids supervisor access to user pages; mirrors CR4.SMAP & !AC & CPL<3. */
+export const ACCESS_MODE = 1012;
+/** A write that went to SCRATCH because it crosses pages or hits MMIO, to be committed by the slow path. */
+export const PENDING_ADDRESS = 1016; // u64
+export const PENDING_SIZE = 1024; // u32; 0 = none
+/** u32: 1 while the instruction after STI / MOV SS / POP SS must not be interrupted. */
+export const INTERRUPT_SHADOW = 1028;
+/** u32: nonzero when TF, a data breakpoint or an instruction breakpoint makes the CPU step one instruction at a time. */
+export const STEP_MODE = 1032;
+export const SCRATCH = 1040; // 64 bytes, 16-aligned
+
+export const STATE_SIZE = 1152;
+
+export const Reg = { RAX: 0, RCX: 1, RDX: 2, RBX: 3, RSP: 4, RBP: 5, RSI: 6, RDI: 7, R8: 8, R9: 9, R10: 10, R11: 11, R12: 12, R13: 13, R14: 14, R15: 15 } as const;
+export const Seg = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 } as const;
+
+/** RFLAGS bits. */
+export const CF = 1;
+export const PF = 4;
+export const AF = 0x10;
+export const ZF = 0x40;
+export const SF = 0x80;
+export const TF = 0x100;
+export const IF = 0x200;
+export const DF = 0x400;
+export const OF = 0x800;
+export const IOPL = 0x3000;
+export const NT = 0x4000;
+export const RF = 0x10000;
+export const VM = 0x20000;
+export const AC = 0x40000;
+export const VIF = 0x80000;
+export const VIP = 0x100000;
+export const ID = 0x200000;
+export const STATUS_FLAGS = CF | PF | AF | ZF | SF | OF;
