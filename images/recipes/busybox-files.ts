@@ -1,0 +1,143 @@
+// The text files of the busybox image: what runs between the kernel's start of /init (busybox init) and the shell.
+// The words that a host program waits for (XENTS-…) and the xents.* options are a protocol: images/README.md describes it.
+
+/** Printed on a line of its own, once, when the interactive shell is about to start. */
+export const SHELL_READY_MARKER = "XENTS-SHELL-READY";
+/** `XENTS-EXEC-BEGIN TOKEN` opens a command's output; the output starts after the newline. */
+export const EXEC_BEGIN_MARKER = "XENTS-EXEC-BEGIN";
+/** `\nXENTS-EXEC-END TOKEN STATUS` closes a command's output; the newline before it is not part of the output. */
+export const EXEC_END_MARKER = "XENTS-EXEC-END";
+
+const INITTAB = `\
+# busybox init. The shell has no tty field: it inherits the kernel's console, whichever that is.
+::sysinit:/etc/xents/start
+::respawn:/etc/xents/session
+::ctrlaltdel:/sbin/reboot
+::shutdown:/etc/xents/stop
+`;
+
+const START = `\
+#!/bin/sh
+# Runs once, before the shell: file systems, modules, options of the command line.
+export PATH=/sbin:/bin HOME=/root
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+mount -t devtmpfs -o nosuid devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o nosuid,noexec,gid=5,mode=620 devpts /dev/pts
+mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
+mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
+
+token=0 command= rows= cols= term=
+for option in $(cat /proc/cmdline); do
+  case $option in
+    xents.exec=*) command=\${option#*=} ;;
+    xents.token=*) token=\${option#*=} ;;
+    xents.rows=*) rows=\${option#*=} ;;
+    xents.cols=*) cols=\${option#*=} ;;
+    xents.term=*) term=\${option#*=} ;;
+  esac
+done
+[ -n "$rows" ] && stty rows "$rows"
+[ -n "$cols" ] && stty cols "$cols"
+[ -n "$term" ] && echo "export TERM=$term" >/run/xents-term
+
+# The kernel's hostname= option (6.0 and later) wins.
+[ "$(hostname)" = "(none)" ] && hostname -F /etc/hostname
+ip link set lo up 2>/dev/null
+
+if [ "$(cat /sys/hypervisor/type 2>/dev/null)" = xen ]; then
+  modprobe -q xenfs
+  mount -t xenfs xenfs /proc/xen 2>/dev/null
+  if grep -q control_d /proc/xen/capabilities 2>/dev/null; then
+    modprobe -q -a xen-evtchn xen-gntdev xen-gntalloc xen-privcmd
+  else
+    modprobe -q -a xen-blkfront xen-netfront
+  fi
+fi
+
+# A command too long for the command line comes in a file of a second, appended archive.
+if [ -z "$command" ] && [ -f /etc/xents/exec ]; then
+  command=$(cat /etc/xents/exec)
+  [ -f /etc/xents/token ] && token=$(cat /etc/xents/token)
+fi
+if [ -n "$command" ]; then
+  dmesg -n 1
+  xents-exec "$token" "$command"
+  sync
+  poweroff -f
+fi
+`;
+
+const SESSION = `\
+#!/bin/sh
+# The interactive shell on the kernel's console; busybox init starts it again when it ends.
+[ -f /run/xents-term ] && . /run/xents-term
+cd /root
+stty sane
+if [ ! -f /run/xents-ready ]; then
+  : >/run/xents-ready
+  echo
+  echo "Linux $(uname -r), busybox shell. 'poweroff' shuts this machine down."
+  echo ${SHELL_READY_MARKER}
+fi
+# /dev/console can't be a controlling terminal: cttyhack opens the real one behind it, so that Ctrl-C and job control work.
+exec cttyhack /bin/sh -l
+`;
+
+const STOP = `\
+#!/bin/sh
+# File systems on disks are left clean; the rest is memory.
+umount -a -r -t noproc,nosysfs,nodevtmpfs,nodevpts,notmpfs,noxenfs 2>/dev/null
+sync
+`;
+
+const EXEC = `\
+#!/bin/sh
+# xents-exec TOKEN [BASE64]: runs a command with its output between two marker lines (images/README.md).
+# Without BASE64 the command is read from standard input, as base64 lines ended by a line with a single dot.
+token=$1 encoded=$2
+saved=$(stty -g)
+stty -echo -opost
+if [ $# -lt 2 ]; then
+  while read -r line && [ "$line" != . ]; do encoded=$encoded$line; done
+fi
+command=$(echo "$encoded" | base64 -d)
+cd /root
+printf '${EXEC_BEGIN_MARKER} %s\\n' "$token"
+sh -c "$command" </dev/null
+status=$?
+printf '\\n${EXEC_END_MARKER} %s %s\\n' "$token" "$status"
+stty "$saved"
+exit "$status"
+`;
+
+const PROFILE = `\
+export PATH=/usr/local/bin:/sbin:/bin HOME=/root TERM=\${TERM:-linux} PAGER=less EDITOR=vi
+PS1='root@\\h:\\w\\$ '
+alias ll='ls -l'
+umask 022
+`;
+
+/** A text file of the image: path without leading slash, its text, permission bits. */
+export interface TextFile {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+export const BUSYBOX_TEXT_FILES: readonly TextFile[] = [
+  { path: "etc/inittab", text: INITTAB, mode: 0o644 },
+  { path: "etc/xents/start", text: START, mode: 0o755 },
+  { path: "etc/xents/session", text: SESSION, mode: 0o755 },
+  { path: "etc/xents/stop", text: STOP, mode: 0o755 },
+  { path: "bin/xents-exec", text: EXEC, mode: 0o755 },
+  { path: "etc/profile", text: PROFILE, mode: 0o644 },
+  { path: "etc/hostname", text: "xen-ts\n", mode: 0o644 },
+  { path: "etc/hosts", text: "127.0.0.1 localhost xen-ts\n::1 localhost\n", mode: 0o644 },
+  { path: "etc/passwd", text: "root::0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", mode: 0o644 },
+  { path: "etc/group", text: "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n", mode: 0o644 },
+  // Without it the C library inside a static busybox looks for its name service plug-ins.
+  { path: "etc/nsswitch.conf", text: "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n", mode: 0o644 },
+  { path: "etc/shells", text: "/bin/sh\n/bin/ash\n", mode: 0o644 },
+];

@@ -1,0 +1,99 @@
+// The image "busybox": a Debian kernel, and an initramfs of busybox-static, the modules that a Xen guest needs, and a few
+// text files. It shows the shape of a recipe: which packages, and a pure function from their files to an initramfs.
+import { findApplets } from "../initramfs/busybox-applets.js";
+import type { CpioEntry } from "../initramfs/cpio.js";
+import { type KernelModuleSource, selectModules } from "../initramfs/kernel-modules.js";
+import { BUSYBOX_TEXT_FILES } from "./busybox-files.js";
+
+/** Modules for both sides of a Xen guest, and for disks. Some kernels have some of them built in. */
+const MODULES = [
+  "xen-blkfront",
+  "xen-netfront",
+  "xen-evtchn",
+  "xen-gntdev",
+  "xen-gntalloc",
+  "xen-privcmd",
+  "xenfs",
+  "ext4",
+] as const;
+
+const DIRECTORIES = [
+  "bin",
+  "dev",
+  "etc",
+  "etc/xents",
+  "lib",
+  "lib/modules",
+  "mnt",
+  "proc",
+  "root",
+  "run",
+  "sys",
+  "tmp",
+  "usr",
+  "var",
+];
+/** One directory of programs under all its usual names. */
+const DIRECTORY_LINKS = [
+  ["sbin", "bin"],
+  ["usr/bin", "../bin"],
+  ["usr/sbin", "../bin"],
+  ["lib64", "lib"],
+  ["var/run", "../run"],
+  ["var/tmp", "../tmp"],
+] as const;
+/** The kernel opens /dev/console before anything is mounted; the rest of /dev is devtmpfs. Numbers: devices.txt. */
+const DEVICES = [
+  ["console", 5, 1, 0o600],
+  ["tty", 5, 0, 0o666],
+  ["null", 1, 3, 0o666],
+  ["zero", 1, 5, 0o666],
+  ["random", 1, 8, 0o666],
+  ["urandom", 1, 9, 0o666],
+  ["hvc0", 229, 0, 0o600],
+] as const;
+
+/** The entries of the initramfs. `busybox`: the statically linked binary. */
+export function busyboxInitramfs(busybox: Uint8Array, kernel: KernelModuleSource): CpioEntry[] {
+  const text = new TextEncoder();
+  const entries: CpioEntry[] = DIRECTORIES.map((path) => directory(path));
+  entries.push({ kind: "symlink", path: "init", target: "bin/busybox" });
+  for (const [path, target] of DIRECTORY_LINKS) entries.push({ kind: "symlink", path, target });
+  for (const [name, major, minor, mode] of DEVICES) {
+    entries.push({ kind: "character-device", path: `dev/${name}`, major, minor, mode });
+  }
+  entries.push({ kind: "file", path: "bin/busybox", data: busybox, mode: 0o755 });
+  for (const applet of findApplets(busybox)) {
+    if (applet !== "busybox") entries.push({ kind: "symlink", path: `bin/${applet}`, target: "busybox" });
+  }
+  for (const file of BUSYBOX_TEXT_FILES) {
+    entries.push({ kind: "file", path: file.path, data: text.encode(file.text), mode: file.mode });
+  }
+  entries.push(...moduleEntries(kernel));
+  return entries;
+}
+
+function moduleEntries(kernel: KernelModuleSource): CpioEntry[] {
+  const { files, tables } = selectModules(kernel, MODULES);
+  const base = `lib/modules/${kernel.release}`;
+  const entries: CpioEntry[] = [directory(base)];
+  const made = new Set([""]);
+  for (const { path, data } of files) {
+    const parts = path.split("/").slice(0, -1);
+    parts.forEach((_, index) => {
+      const parent = parts.slice(0, index + 1).join("/");
+      if (!made.has(parent)) entries.push(directory(`${base}/${parent}`));
+      made.add(parent);
+    });
+    entries.push({ kind: "file", path: `${base}/${path}`, data });
+  }
+  const text = new TextEncoder();
+  for (const table of tables)
+    entries.push({ kind: "file", path: `${base}/${table.path}`, data: text.encode(table.text) });
+  return entries;
+}
+
+function directory(path: string): CpioEntry {
+  const mode = path === "tmp" ? 0o1777 : path === "root" ? 0o700 : 0o755;
+  return { kind: "directory", path, mode };
+}
