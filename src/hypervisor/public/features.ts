@@ -1,5 +1,4 @@
-// xen/features.h: bit numbers of the features that XENVER_get_features reports and that a kernel's
-// ELF notes ask for by the name after "XENFEAT_".
+// public/features.h: bit numbers of XENVER_get_features.
 
 export const XENFEAT_writable_page_tables = 0;
 export const XENFEAT_writable_descriptor_tables = 1;
@@ -13,8 +12,10 @@ export const XENFEAT_hvm_callback_vector = 8;
 export const XENFEAT_hvm_safe_pvclock = 9;
 export const XENFEAT_hvm_pirqs = 10;
 export const XENFEAT_dom0 = 11;
+export const XENFEAT_grant_map_identity = 12;
 export const XENFEAT_memory_op_vnode_supported = 13;
 export const XENFEAT_ARM_SMCCC_supported = 14;
 export const XENFEAT_linux_rsdp_unrestricted = 15;
 export const XENFEAT_not_direct_mapped = 16;
 export const XENFEAT_direct_mapped = 17;
+export const XENFEAT_NR_SUBMAPS = 1;
