@@ -92,6 +92,11 @@ export const INTERRUPT_SHADOW = 1028;
 /** u32: nonzero when TF, a data breakpoint or an instruction breakpoint makes the CPU step one instruction at a time. */
 export const STEP_MODE = 1032;
 export const SCRATCH = 1040; // 64 bytes, 16-aligned
+/** Arguments of a host operation: 4 x u64. */
+export const ARGS = 1104;
+
+/** u32: nonzero while x87, MMX and SSE instructions raise #NM (CR0.TS or CR0.EM). */
+export const FPU_TRAP = 1136;
 
 export const STATE_SIZE = 1152;
 

@@ -1,0 +1,343 @@
+// Emits a handler of the interpreter: a function (state, record) -> next record, or 0 after an exit was described in the
+// vCPU state. Operands are read through the offsets in the record, so one handler serves all registers.
+
+import type { FormOperand } from "../decode/decoded.js";
+import { OperandKind } from "../decode/decoded.js";
+import { hostOperationId } from "../host/registry.js";
+import * as R from "../interpreter/record.js";
+import * as S from "../state-layout.js";
+import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
+import type { LoadKind, StoreKind, Value } from "../wasm/function-builder.js";
+import { Emitter, type EmitterContext, type Operand } from "./emitter.js";
+
+/** How a memory operand's address is formed: how much of base + index * scale + displacement + segment there is. */
+export type AddressForm = "base" | "indexed" | "full" | "checked";
+
+export interface HandlerSpec extends EmitterContext {
+  readonly operands: readonly FormOperand[];
+  readonly addressForm: AddressForm;
+}
+
+/** Function indices of the runtime in the module that is being written. */
+export interface RuntimeImports {
+  /** (state, record, va, sizeAndAccess) -> linear address or 0. */
+  readonly translate: number;
+  /** (state, record): completes a write that `translate` redirected to SCRATCH. */
+  readonly commit: number;
+  /** (state, record, target) -> record or 0. */
+  readonly goto: number;
+  /** The same, remembering the target in the record's LINK when it stays in the page. */
+  readonly gotoDirect: number;
+  /** (state, record, operation) -> 0 to continue, 1 when an exit or jump was set up. */
+  readonly host: number;
+  /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
+  readonly checkSegment: number;
+}
+
+const ACCESS_WRITE = 0x100;
+
+const loadKind: Record<number, LoadKind> = { 8: "i32_8u", 16: "i32_16u", 32: "i32", 64: "i64", 128: "v128" };
+const storeKind: Record<number, StoreKind> = { 8: "i32_8", 16: "i32_16", 32: "i32", 64: "i64", 128: "v128" };
+
+/** State offset of a general register by OperandKind.Gpr code. */
+export function gprOffset(code: number): number {
+  return code < 16 ? S.GPR + 8 * code : S.GPR + 8 * (code - 16) + 1;
+}
+
+export class InterpreterEmitter extends Emitter {
+  readonly state: Value;
+  readonly record: Value;
+  readonly operands: Operand[];
+  readonly #spec: HandlerSpec;
+  readonly #runtime: RuntimeImports;
+
+  constructor(spec: HandlerSpec, runtime: RuntimeImports) {
+    super(spec);
+    this.#spec = spec;
+    this.#runtime = runtime;
+    this.state = this.param(0);
+    this.record = this.param(1);
+    this.operands = spec.operands.map((operand, slot) => this.#operand(operand, slot));
+  }
+
+  // --- guest state ---
+
+  gpr(code: number, size: number): Value {
+    return this.let(this.load(loadKind[size]!, this.state, gprOffset(code)));
+  }
+  setGpr(code: number, size: number, value: Value): void {
+    this.#storeRegister(this.state, gprOffset(code), size, value);
+  }
+  xmm(index: number): Value {
+    return this.let(this.load("v128", this.state, S.XMM + 16 * index));
+  }
+  setXmm(index: number, value: Value): void {
+    this.store("v128", this.state, value, S.XMM + 16 * index);
+  }
+  flagResult(): Value {
+    return this.let(this.load("i64", this.state, S.FLAG_RESULT));
+  }
+  flagAux(): Value {
+    return this.let(this.load("i32", this.state, S.FLAG_AUX));
+  }
+  setFlagResult(value: Value): void {
+    this.store("i64", this.state, value, S.FLAG_RESULT);
+  }
+  setFlagAux(value: Value): void {
+    this.store("i32", this.state, value, S.FLAG_AUX);
+  }
+  stateLoad(kind: LoadKind, offset: number): Value {
+    return this.load(kind, this.state, offset);
+  }
+  stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
+    this.store(kind, this.state, value, offset);
+  }
+
+  #storeRegister(address: Value, offset: number, size: number, value: Value): void {
+    // A 32-bit destination clears the upper half of its register, SDM volume 1, 3.4.1.1.
+    if (size === 32) this.store("i64", address, this.extendU(value), offset);
+    else this.store(storeKind[size]!, address, value, offset);
+  }
+
+  // --- memory ---
+
+  /** Leaves the linear address of a checked access; `slow` (optional) becomes 1 when the slow path gave it. */
+  #translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
+    const bytes = size / 8;
+    const address = this.local("i32");
+    const slow = this.local("i32");
+    const tlb = this.load("i32", this.state, S.TLB);
+    const index = this.and(this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))), this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT));
+    const entry = this.let(this.add(tlb, index));
+    const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
+    const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
+    this.if(
+      this.eq(page, tag),
+      () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
+      () => {
+        const args = [this.state, this.record, va, this.i32(bytes | (write ? ACCESS_WRITE : 0))];
+        this.set(address, this.call(this.#runtime.translate, "i32", args));
+        this.if(this.eqz(this.get(address)), () => this.return(this.i32(0)));
+        this.set(slow, this.i32(1));
+      },
+    );
+    return { address: this.get(address), slow: this.get(slow) };
+  }
+
+  readLinear(address: Value, size: number, _segment?: number): Value {
+    return this.let(this.load(loadKind[size]!, this.#translate(this.let(address), size, false).address));
+  }
+
+  writeLinear(address: Value, size: number, value: Value, _segment?: number): void {
+    const v = this.let(value);
+    const place = this.#translate(this.let(address), size, true);
+    this.#storeAt(place, size, v);
+  }
+
+  #storeAt(place: { address: Value; slow: Value }, size: number, value: Value): void {
+    this.store(storeKind[size]!, place.address, value);
+    this.if(place.slow, () => this.callStatement(this.#runtime.commit, [this.state, this.record]));
+  }
+
+  updateLinear(address: Value, size: number, change: (old: Value) => Value, _segment?: number): void {
+    const place = this.#translate(this.let(address), size, true);
+    const old = this.let(this.load(loadKind[size]!, place.address));
+    this.#storeAt(place, size, this.let(change(old)));
+  }
+
+  segmentLinear(segment: number | "operand", offset: Value, size: number, write: boolean): Value {
+    const at = this.let(offset);
+    const fixed = segment !== "operand";
+    const base = fixed
+      ? this.load("i64", this.state, S.SEG_BASE + 8 * segment)
+      : this.load("i64", this.add(this.state, this.load("i32_16u", this.record, R.SEGMENT_BASE)));
+    if (this.mode === 64) {
+      if (fixed && segment < S.Seg.FS) return at;
+      return this.let(this.add(at, base));
+    }
+    const number = fixed ? this.i32(segment) : this.load("i32_8u", this.record, R.SEGMENT);
+    const args = [this.state, this.record, this.let(number), this.wrap(at), this.i32((size >> 3) | (write ? ACCESS_WRITE : 0))];
+    this.if(this.eqz(this.call(this.#runtime.checkSegment, "i32", args)), () => this.return(this.i32(0)));
+    return this.let(this.and(this.add(at, base), this.i64(0xffffffff)));
+  }
+
+  /** Effective address of the record's memory operand, within the address size. */
+  effectiveAddress(): Value {
+    const slot = (field: number) => this.load("i64", this.add(this.state, this.load("i32_16u", this.record, field)));
+    let address = this.add(slot(R.BASE), this.load("i64", this.record, R.DISPLACEMENT));
+    if (this.#spec.addressForm !== "base") {
+      const scale = this.extendU(this.load("i32_8u", this.record, R.SCALE));
+      address = this.add(address, this.shl(slot(R.INDEX), scale));
+    }
+    if (this.addressSize !== 64) address = this.and(address, this.i64(this.addressSize === 32 ? 0xffffffff : 0xffff));
+    return this.let(address);
+  }
+
+  #operandLinear(extra: number, size: number, write: boolean): Value {
+    const form = this.#spec.addressForm;
+    const address = this.effectiveAddress();
+    if (this.mode !== 64) {
+      const mask = this.i64(this.addressSize === 16 ? 0xffff : 0xffffffff);
+      const offset = extra === 0 ? address : this.and(this.add(address, this.i64(extra)), mask);
+      return this.segmentLinear("operand", offset, size, write);
+    }
+    const shifted = extra === 0 ? address : this.add(address, this.i64(extra));
+    return form === "full" ? this.segmentLinear("operand", shifted, size, write) : this.let(shifted);
+  }
+
+  // --- control ---
+
+  currentRip(): Value {
+    const offset = this.extendU(this.load("i32_16u", this.record, R.OFFSET));
+    return this.let(this.#toRip(this.add(this.load("i64", this.state, S.PAGE_VA), offset)));
+  }
+  nextRip(): Value {
+    const offset = this.add(this.load("i32_16u", this.record, R.OFFSET), this.load("i32_8u", this.record, R.LENGTH));
+    return this.let(this.#toRip(this.add(this.load("i64", this.state, S.PAGE_VA), this.extendU(offset))));
+  }
+  /** From a linear code address to RIP, EIP or IP. */
+  #toRip(linear: Value): Value {
+    if (this.mode === 64) return linear;
+    return this.and(this.sub(linear, this.load("i64", this.state, S.SEG_BASE + 8 * S.Seg.CS)), this.i64(0xffffffff));
+  }
+  jump(target: Value): void {
+    const linear = this.mode === 64 ? target : this.and(this.add(target, this.load("i64", this.state, S.SEG_BASE + 8 * S.Seg.CS)), this.i64(0xffffffff));
+    this.return(this.call(this.#runtime.goto, "i32", [this.state, this.record, linear]));
+  }
+  jumpRelative(target: Operand): void {
+    if (this.mode === 64) {
+      const link = this.let(this.load("i32", this.record, R.LINK));
+      this.if(link, () => this.return(link));
+      this.return(this.call(this.#runtime.gotoDirect, "i32", [this.state, this.record, target.read()]));
+      return;
+    }
+    // A branch with 16-bit operand size clears the upper half of EIP.
+    this.jump(this.size === 16 ? this.and(target.read(), this.i64(0xffff)) : target.read());
+  }
+  next(): void {
+    this.return(this.add(this.record, this.i32(R.RECORD_SIZE)));
+  }
+  again(): void {
+    this.return(this.record);
+  }
+  raise(vector: number, errorCode: number | Value = -1): void {
+    this.stateStore("i32", S.EXIT_RECORD, this.record);
+    this.stateStore("i32", S.EXIT_KIND, this.i32(2));
+    this.stateStore("i32", S.EXIT_VECTOR, this.i32(vector));
+    this.stateStore("i32", S.EXIT_ERROR, typeof errorCode === "number" ? this.i32(errorCode) : errorCode);
+    this.return(this.i32(0));
+  }
+  exit(kind: number, options: { vector?: number | Value; before?: boolean } = {}): void {
+    const vector = options.vector ?? 0;
+    this.stateStore("i32", S.EXIT_RECORD, this.record);
+    this.stateStore("i32", S.EXIT_KIND, this.i32(kind));
+    this.stateStore("i32", S.EXIT_VECTOR, typeof vector === "number" ? this.i32(vector) : vector);
+    this.stateStore("i32", S.EXIT_ERROR, this.i32(options.before ? 1 : 0));
+    this.return(this.i32(0));
+  }
+  host(name: string, ...args: Value[]): void {
+    args.forEach((arg, i) => {
+      this.store("i64", this.state, this.extendU(arg), S.ARGS + 8 * i);
+    });
+    const call = this.call(this.#runtime.host, "i32", [this.state, this.record, this.i32(hostOperationId(name))]);
+    this.if(call, () => this.return(this.i32(0)));
+  }
+
+  // --- operands ---
+
+  #operand(form: FormOperand, slot: number): Operand {
+    const { size } = form;
+    const kinds = OperandKind;
+    const number = () => this.let(this.load("i32_16u", this.record, R.OPERAND + 2 * slot));
+    switch (form.kind) {
+      case kinds.Gpr:
+        return this.#registerOperand("register", size, slot);
+      case kinds.Xmm:
+        return this.#registerOperand("xmm", size, slot);
+      case kinds.Mmx:
+        return this.#registerOperand("mmx", size, slot);
+      case kinds.Memory:
+        return this.#memoryOperand(size, 0);
+      case kinds.Immediate:
+      case kinds.Constant: {
+        const read = () => this.let(this.load(size === 64 ? "i64" : "i32", this.record, R.IMMEDIATE));
+        return { ...unsupported("immediate", size), read: size < 32 ? () => this.zeroExtend(read(), size) : read };
+      }
+      case kinds.Immediate2:
+        return { ...unsupported("immediate", size), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)) };
+      case kinds.Relative: {
+        const linear = () => this.add(this.load("i64", this.state, S.PAGE_VA), this.load("i64", this.record, R.IMMEDIATE));
+        return { ...unsupported("relative", size), read: () => this.let(this.#toRip(linear())) };
+      }
+      case kinds.FarPointer:
+        return {
+          ...unsupported("far", size),
+          read: () => this.let(this.load("i64", this.record, R.IMMEDIATE)),
+          number: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)),
+        };
+      case kinds.Segment:
+        return { ...unsupported("segment", size), number };
+      case kinds.Control:
+        return { ...unsupported("control", size), number };
+      case kinds.Debug:
+        return { ...unsupported("debug", size), number };
+      default:
+        return { ...unsupported("st", size), number };
+    }
+  }
+
+  #registerOperand(kind: "register" | "xmm" | "mmx", size: number, slot: number): Operand {
+    const place = () => this.add(this.state, this.load("i32_16u", this.record, R.OPERAND + 2 * slot));
+    const at = (offset: number, width: number): Operand => {
+      const read = () => this.let(this.load(loadKind[width]!, place(), offset));
+      return {
+        ...unsupported(kind, width),
+        read,
+        readForWrite: read,
+        write: (value) => {
+          if (kind === "register") this.#storeRegister(place(), offset, width, value);
+          else this.store(storeKind[width]!, place(), value, offset);
+        },
+        part: (more, partSize) => at(offset + more, partSize),
+        number: () => this.let(this.load("i32_16u", this.record, R.OPERAND + 2 * slot)),
+      };
+    };
+    return at(0, size);
+  }
+
+  #memoryOperand(size: number, offset: number): Operand {
+    let place: { address: Value; slow: Value } | undefined;
+    return {
+      ...unsupported("memory", size),
+      read: () => this.readLinear(this.#operandLinear(offset, size, false), size),
+      readForWrite: () => {
+        place = this.#translate(this.#operandLinear(offset, size, true), size, true);
+        return this.let(this.load(loadKind[size]!, place.address));
+      },
+      write: (value) => {
+        if (place) this.#storeAt(place, size, this.let(value));
+        else this.writeLinear(this.#operandLinear(offset, size, true), size, value);
+      },
+      address: () => (offset === 0 ? this.effectiveAddress() : this.let(this.add(this.effectiveAddress(), this.i64(offset)))),
+      linear: () => this.#operandLinear(offset, Math.max(size, 8), false),
+      part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
+    };
+  }
+}
+
+function unsupported(kind: Operand["kind"], size: number): Operand {
+  const refuse = (what: string) => (): never => {
+    throw new Error(`semantics: ${what} of a ${kind} operand`);
+  };
+  return {
+    kind,
+    size,
+    read: refuse("read"),
+    readForWrite: refuse("readForWrite"),
+    write: refuse("write"),
+    address: refuse("address"),
+    linear: refuse("linear"),
+    number: refuse("number"),
+    part: refuse("part"),
+  };
+}

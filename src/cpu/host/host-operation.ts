@@ -1,0 +1,46 @@
+// Instructions too rare or too intricate for generated code run as host operations: TypeScript on the vCPU's state, called
+// from a handler by `e.host(name, …)`. An operation either completes, raises (before it changed anything), or jumps.
+
+import type { MachineMemory } from "../../mmu/machine-memory.js";
+import type { CpuState } from "../cpu-state.js";
+
+export interface CpuHooks {
+  /** CPUID: writes EAX EBX ECX EDX into `out`. */
+  cpuid(leaf: number, subleaf: number, out: Uint32Array): void;
+  /** Time-stamp counter. */
+  rdtsc(): bigint;
+  /** 64 random bits for RDRAND and RDSEED. */
+  random64(): bigint;
+  /** Descriptor that a selector names in the GDT or LDT, or undefined when it's outside the table (raises #GP). PV supplies its own tables. */
+  readDescriptor?: (selector: number) => bigint | undefined;
+}
+
+export interface HostCpu {
+  readonly state: CpuState;
+  readonly memory: MachineMemory;
+  readonly hooks: CpuHooks;
+  /** Argument passed by the semantics, as u64. */
+  arg(index: number): bigint;
+  /** Low 32 bits of an argument, unsigned. */
+  argNumber(index: number): number;
+  setResult(index: number, value: bigint): void;
+  /** RIP of the instruction and of the one after it. */
+  readonly currentRip: bigint;
+  readonly nextRip: bigint;
+  /** Raises an exception at this instruction. `errorCode` -1: none. Never returns. */
+  raise(vector: number, errorCode?: number): never;
+  /** Linear-address access with the current rights; raise #PF, #GP or #SS. Sizes in bytes. */
+  read(linear: bigint, bytes: 1 | 2 | 4 | 8): bigint;
+  readBytes(linear: bigint, length: number): Uint8Array;
+  /** Checks that all of [linear, linear + length) can be written, before anything is. */
+  probeWrite(linear: bigint, length: number): void;
+  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint): void;
+  writeBytes(linear: bigint, bytes: Uint8Array): void;
+  /** Execution continues at `rip` (in the code segment as it now is) instead of at the next instruction. */
+  jump(rip: bigint): void;
+  /** Call after changing CR0, CR3, CR4, EFER, CPL or EFLAGS.AC, which select address spaces and access checks. */
+  accessRightsChanged(): void;
+}
+
+export type HostOperation = (cpu: HostCpu) => void;
+export type HostOperationTable = Readonly<Record<string, HostOperation>>;

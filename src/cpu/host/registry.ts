@@ -1,0 +1,27 @@
+// All host operations by name, and the dense ids that handlers carry.
+
+import type { HostOperation, HostOperationTable } from "./host-operation.js";
+import { systemOperations } from "./system.js";
+
+function merge(...tables: HostOperationTable[]): Map<string, { id: number; run: HostOperation }> {
+  const all = new Map<string, { id: number; run: HostOperation }>();
+  for (const table of tables) {
+    for (const [name, run] of Object.entries(table)) {
+      if (all.has(name)) throw new Error(`host operation ${name} is defined twice`);
+      all.set(name, { id: all.size, run });
+    }
+  }
+  return all;
+}
+
+const operations = merge(systemOperations);
+
+/** @throws Error for an unknown name: a mistake in a semantics body. */
+export function hostOperationId(name: string): number {
+  const operation = operations.get(name);
+  if (!operation) throw new Error(`no host operation ${name}`);
+  return operation.id;
+}
+
+/** By id. */
+export const hostOperationList: readonly HostOperation[] = [...operations.values()].map((o) => o.run);

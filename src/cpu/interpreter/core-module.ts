@@ -1,0 +1,218 @@
+// The interpreter's core module: the dispatch table and loop, code lookups by virtual address, and the out-of-line parts of
+// memory access. It alone owns the table (ENGINE.md: on V8 11 every importer of a table costs); handler modules import its
+// functions one by one.
+
+import type { MachineMemory } from "../../mmu/machine-memory.js";
+import * as S from "../state-layout.js";
+import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import { FunctionBuilder, type Value } from "../wasm/function-builder.js";
+import { ModuleWriter } from "../wasm/module-writer.js";
+import * as R from "./record.js";
+
+/** Table slots of the pseudo-handlers; instructions follow. */
+export const Slot = {
+  /** The code was overwritten: look it up again. */
+  Stale: 1,
+  /** Continue at the record's OFFSET in this page (or the next one). */
+  Goto: 2,
+  /** The next record crosses into the following page: check that it's still the one it was decoded with (its LINK). */
+  Crossing: 3,
+  First: 4,
+} as const;
+
+export const TABLE_SIZE = 65536;
+
+/** EXIT_KIND values above the public ones: handled inside Cpu.run. */
+export const EXIT_NEED_CODE = 100; // EXIT_VALUE: linear address
+export const EXIT_JUMP = 101; // a host operation changed RIP
+
+export interface CoreImports {
+  /** (state, record, vaLow, vaHigh, access) -> linear address or 0. */
+  miss(state: number, record: number, low: number, high: number, access: number): number;
+  commit(state: number, record: number): void;
+  host(state: number, record: number, operation: number): number;
+  /** (state, record, segment, offset, access) -> 1 or 0. */
+  segment(state: number, record: number, segment: number, offset: number, access: number): number;
+}
+
+export interface CoreExports {
+  readonly table: WebAssembly.Table;
+  run(state: number, record: number): void;
+  lookup(state: number, low: number, high: number): number;
+  readonly translate: WebAssembly.ExportValue;
+  readonly goto: WebAssembly.ExportValue;
+  readonly gotoDirect: WebAssembly.ExportValue;
+  readonly checkSegment: WebAssembly.ExportValue;
+}
+
+export function instantiateCore(memory: MachineMemory, imports: CoreImports): CoreExports {
+  const bytes = writeCore(memory.memory.buffer.byteLength / 65536);
+  const module = new WebAssembly.Module(bytes);
+  const instance = new WebAssembly.Instance(module, { e: { memory: memory.memory, ...imports } });
+  const exports = instance.exports as unknown as CoreExports & Record<string, unknown>;
+  exports.table.set(Slot.Stale, exports["stale"]);
+  exports.table.set(Slot.Goto, exports["pseudoGoto"]);
+  exports.table.set(Slot.Crossing, exports["crossing"]);
+  return exports;
+}
+
+function writeCore(pages: number): Uint8Array<ArrayBuffer> {
+  const m = new ModuleWriter();
+  m.importMemory("e", "memory", pages);
+  const handler = m.type(["i32", "i32"], ["i32"]);
+  const withTarget = m.type(["i32", "i32", "i64"], ["i32"]);
+  const miss = m.importFunction("e", "miss", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
+  const segmentSlow = m.importFunction("e", "segment", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
+  m.table(TABLE_SIZE);
+
+  const build = (params: ("i32" | "i64")[], body: (f: FunctionBuilder, state: Value, record: Value) => void) => {
+    const f = new FunctionBuilder(params);
+    body(f, f.param(0), f.param(1));
+    return f.finish();
+  };
+  const needCode = (f: FunctionBuilder, state: Value, target: Value) => {
+    f.store("i64", state, target, S.EXIT_VALUE);
+    f.store("i32", state, f.i32(EXIT_NEED_CODE), S.EXIT_KIND);
+    f.return(f.i32(0));
+  };
+  const dispatch = (f: FunctionBuilder, state: Value, record: Value) =>
+    f.callIndirect(handler, "i32", [state, record], f.load("i32", record, R.HANDLER));
+  /** Linear address at the record's OFFSET. */
+  const address = (f: FunctionBuilder, state: Value, record: Value) =>
+    f.add(f.load("i64", state, S.PAGE_VA), f.extendU(f.load("i32_16u", record, R.OFFSET)));
+  const codeEntry = (f: FunctionBuilder, state: Value, target: Value) => {
+    const mask = f.i32((CODE_TLB_ENTRIES - 1) << CODE_TLB_ENTRY_SHIFT);
+    const index = f.and(f.wrap(f.shrU(target, f.i64(12 - CODE_TLB_ENTRY_SHIFT))), mask);
+    return f.let(f.add(f.load("i32", state, S.CODE_TLB), index));
+  };
+  const tableSlot = (f: FunctionBuilder, table: Value, target: Value) =>
+    f.load("i32", f.add(table, f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2))));
+
+  const lookup = m.addFunction(
+    withTarget,
+    build(["i32", "i32", "i64"], (f, state) => {
+      const target = f.param(2);
+      const page = f.let(f.and(target, f.i64(-4096)));
+      const entry = codeEntry(f, state, target);
+      f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), page), () => {
+        const found = f.let(tableSlot(f, f.load("i32", entry, CODE_TLB_PAGE), target));
+        f.if(found, () => {
+          f.store("i64", state, page, S.PAGE_VA);
+          f.return(found);
+        });
+      });
+      needCode(f, state, target);
+      f.unreachable();
+    }),
+  );
+  const goto = (link: boolean) =>
+    build(["i32", "i32", "i64"], (f, state, record) => {
+      const target = f.param(2);
+      const distance = f.sub(target, f.load("i64", state, S.PAGE_VA));
+      f.if(f.ltU(distance, f.i64(4096)), () => {
+        const found = f.let(tableSlot(f, f.load("i32", record, R.PAGE), target));
+        f.if(found, () => {
+          if (link) f.store("i32", record, found, R.LINK);
+          f.return(found);
+        });
+      });
+      f.return(f.call(lookup, "i32", [state, record, target]));
+      f.unreachable();
+    });
+  m.addFunction(withTarget, goto(false), "goto");
+  const gotoDirect = m.addFunction(withTarget, goto(true), "gotoDirect");
+
+  m.addFunction(
+    handler,
+    build(["i32", "i32"], (f, state, record) => {
+      needCode(f, state, address(f, state, record));
+      f.unreachable();
+    }),
+    "stale",
+  );
+  m.addFunction(
+    handler,
+    build(["i32", "i32"], (f, state, record) => {
+      const next = f.variable(f.load("i32", record, R.LINK));
+      f.if(f.eqz(f.get(next)), () => {
+        f.set(next, f.call(gotoDirect, "i32", [state, record, address(f, state, record)]));
+        f.if(f.eqz(f.get(next)), () => f.return(f.i32(0)));
+      });
+      f.return(dispatch(f, state, f.get(next)));
+      f.unreachable();
+    }),
+    "pseudoGoto",
+  );
+  m.addFunction(
+    handler,
+    build(["i32", "i32"], (f, state, record) => {
+      const page = f.let(f.add(f.load("i64", state, S.PAGE_VA), f.i64(4096)));
+      const entry = codeEntry(f, state, page);
+      const same = f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.load("i32", record, R.LINK));
+      f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), page), same), () => {
+        f.return(dispatch(f, state, f.let(f.add(record, f.i32(R.RECORD_SIZE)))));
+      });
+      needCode(f, state, address(f, state, record));
+      f.unreachable();
+    }),
+    "crossing",
+  );
+  m.addFunction(
+    m.type(["i32", "i32", "i64", "i32"], ["i32"]),
+    build(["i32", "i32", "i64", "i32"], (f, state, record) => {
+      const va = f.param(2);
+      const high = f.wrap(f.shrU(va, f.i64(32)));
+      f.return(f.call(miss, "i32", [state, record, f.wrap(va), high, f.param(3)]));
+      f.unreachable();
+    }),
+    "translate",
+  );
+  m.addFunction(
+    m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]),
+    build(["i32", "i32", "i32", "i32", "i32"], (f, state, record) => {
+      const [segment, offset, access] = [f.param(2), f.param(3), f.param(4)];
+      const slot = f.let(f.add(state, f.shl(segment, f.i32(2))));
+      const limit = f.let(f.load("i32", slot, S.SEG_LIMIT));
+      const attributes = f.let(f.load("i32", slot, S.SEG_ATTR));
+      const last = f.let(f.sub(f.and(access, f.i32(0xff)), f.i32(1)));
+      // Present expand-up data; writable when written to. Everything else is decided by the slow path.
+      const data = f.eq(f.and(attributes, f.i32(0x1009c)), f.i32(0x90));
+      const writable = f.or(f.eqz(f.and(access, f.i32(0x100))), f.and(f.shrU(attributes, f.i32(1)), f.i32(1)));
+      const inside = f.and(f.leU(offset, limit), f.geU(f.sub(limit, offset), last));
+      f.if(f.and(f.and(data, writable), inside), () => f.return(f.i32(1)));
+      f.return(f.call(segmentSlow, "i32", [state, record, segment, offset, access]));
+      f.unreachable();
+    }),
+    "checkSegment",
+  );
+  m.addFunction(
+    m.type(["i32", "i32"], []),
+    build(["i32", "i32"], (f, state, first) => {
+      const record = f.variable(first);
+      const budget = f.variable(f.load("i32", state, S.BUDGET));
+      const next = f.local("i32");
+      f.loop((again) => {
+        f.set(next, dispatch(f, state, f.get(record)));
+        f.if(f.get(next), () => {
+          f.set(record, f.get(next));
+          f.set(budget, f.sub(f.get(budget), f.i32(1)));
+          f.brIf(again, f.get(budget));
+          f.store("i32", state, f.get(record), S.EXIT_RECORD);
+          f.store("i32", state, f.i32(1), S.EXIT_KIND);
+        });
+      });
+      f.store("i32", state, f.get(budget), S.BUDGET);
+    }),
+    "run",
+  );
+  m.addFunction(
+    m.type(["i32", "i32", "i32"], ["i32"]),
+    build(["i32", "i32", "i32"], (f, state) => {
+      const target = f.or(f.extendU(f.param(1)), f.shl(f.extendU(f.param(2)), f.i64(32)));
+      f.return(f.call(lookup, "i32", [state, f.i32(0), target]));
+      f.unreachable();
+    }),
+    "lookup",
+  );
+  return m.toBytes();
+}

@@ -1,0 +1,25 @@
+// A predecoded instruction in linear memory. Records of one decoded run are contiguous, so the next instruction's record is
+// the next RECORD_SIZE bytes. Nothing in a record depends on the virtual address its page is mapped at.
+
+export const HANDLER = 0; // u32: slot in the dispatch table
+export const OFFSET = 4; // u16: page offset of the instruction
+export const LENGTH = 6; // u8
+/** u8: segment number of the memory operand (0-5). */
+export const SEGMENT = 7;
+/** u16 each: state offsets of operand slots 0-3, for registers; the number itself for segment, control, debug and ST operands. */
+export const OPERAND = 8;
+/** u16 each: state offsets of base, index and segment base (ZERO_SLOT where absent). */
+export const BASE = 16;
+export const INDEX = 18;
+export const SEGMENT_BASE = 20;
+export const SCALE = 22; // u8: shift
+export const DISPLACEMENT = 24; // i64
+/** i64: immediate; for relative branches the target minus the page's address. */
+export const IMMEDIATE = 32;
+/** u32: record of a direct branch's target in the same page, once known. */
+export const LINK = 40;
+/** u32: linear address of the code page's table (4096 record addresses by page offset). */
+export const PAGE = 44;
+/** i32: second immediate. */
+export const IMMEDIATE2 = 48;
+export const RECORD_SIZE = 56;

@@ -1,0 +1,120 @@
+// Assembles a WebAssembly module (core specification, section 5.5). Knows no x86.
+// Imported functions come first in the function index space, so declare all imports before the first function.
+
+import { ByteWriter } from "./byte-writer.js";
+
+export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
+export type ValueTypeName = keyof typeof ValueType;
+
+interface FunctionImport {
+  readonly module: string;
+  readonly name: string;
+  readonly type: number;
+}
+
+export class ModuleWriter {
+  readonly #types: string[] = [];
+  readonly #typeBytes: Uint8Array[] = [];
+  readonly #imports: FunctionImport[] = [];
+  readonly #functions: { type: number; body: Uint8Array }[] = [];
+  readonly #exports: { name: string; kind: number; index: number }[] = [];
+  #memory: { module: string; name: string; pages: number } | undefined;
+  #table: number | undefined;
+
+  type(params: readonly ValueTypeName[], results: readonly ValueTypeName[]): number {
+    const key = `${params.join()}>${results.join()}`;
+    const found = this.#types.indexOf(key);
+    if (found >= 0) return found;
+    const bytes = [0x60, params.length, ...params.map((t) => ValueType[t])];
+    bytes.push(results.length, ...results.map((t) => ValueType[t]));
+    this.#types.push(key);
+    this.#typeBytes.push(Uint8Array.from(bytes));
+    return this.#types.length - 1;
+  }
+
+  /** Imports a memory of exactly `pages` 64 KiB pages. */
+  importMemory(module: string, name: string, pages: number): void {
+    this.#memory = { module, name, pages };
+  }
+
+  importFunction(module: string, name: string, type: number): number {
+    if (this.#functions.length > 0) throw new Error("imports must precede functions");
+    this.#imports.push({ module, name, type });
+    return this.#imports.length - 1;
+  }
+
+  get importCount(): number {
+    return this.#imports.length;
+  }
+
+  /** Defines a table of funcref with `size` empty slots, exported as "table". */
+  table(size: number): void {
+    this.#table = size;
+    this.#exports.push({ name: "table", kind: 1, index: 0 });
+  }
+
+  /** `body`: locals and expression, without the size prefix. Returns the function's index. */
+  addFunction(type: number, body: Uint8Array, exportName?: string): number {
+    this.#functions.push({ type, body });
+    const index = this.#imports.length + this.#functions.length - 1;
+    if (exportName !== undefined) this.#exports.push({ name: exportName, kind: 0, index });
+    return index;
+  }
+
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const out = new ByteWriter(4096);
+    out.raw(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    section(out, 1, this.#typeBytes.length, (s) => {
+      for (const bytes of this.#typeBytes) s.raw(bytes);
+    });
+    section(out, 2, this.#imports.length + (this.#memory ? 1 : 0), (s) => {
+      if (this.#memory) {
+        s.name(this.#memory.module);
+        s.name(this.#memory.name);
+        s.u8(2);
+        s.u8(1);
+        s.u32(this.#memory.pages);
+        s.u32(this.#memory.pages);
+      }
+      for (const f of this.#imports) {
+        s.name(f.module);
+        s.name(f.name);
+        s.u8(0);
+        s.u32(f.type);
+      }
+    });
+    section(out, 3, this.#functions.length, (s) => {
+      for (const f of this.#functions) s.u32(f.type);
+    });
+    const table = this.#table;
+    section(out, 4, table === undefined ? 0 : 1, (s) => {
+      s.u8(0x70);
+      s.u8(0);
+      s.u32(table!);
+    });
+    section(out, 7, this.#exports.length, (s) => {
+      for (const e of this.#exports) {
+        s.name(e.name);
+        s.u8(e.kind);
+        s.u32(e.index);
+      }
+    });
+    section(out, 10, this.#functions.length, (s) => {
+      for (const f of this.#functions) {
+        s.u32(f.body.length);
+        s.raw(f.body);
+      }
+    });
+    return out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>;
+  }
+}
+
+function section(out: ByteWriter, id: number, count: number, write: (s: ByteWriter) => void): void {
+  if (count === 0) return;
+  const body = new ByteWriter(1024);
+  body.u32(count);
+  write(body);
+  out.u8(id);
+  out.u32(body.length);
+  out.raw(body.bytes, body.length);
+}
