@@ -9,10 +9,12 @@
 //     row("00 /r", "r/m8, r8", { lock: true }), ...
 //   ])
 //
-// Opcode text: hex bytes with mandatory prefixes (NP, 66, F2, F3), REX.W, /r, /0-/7, +r (register in the opcode's low
-// bits), ib iw iz iv (immediates), cb cz (relative), cv moffs, mod forms `!(11)` / `(11)`, further fixed ModRM bytes.
+// Opcode text: hex bytes with mandatory prefixes (NP, 66, F2, F3, NFx), REX.W, REX.B, VEX.LZ.66.0F38, /r, /0-/7, +r (register
+// in the opcode's low bits), +i (in the ModRM's), ib iw iz iv (immediates), cb cz (relative), cp (far pointer), moffs, mod
+// forms `!(11)` / `(11)`, further fixed ModRM bytes. A row without NP, 66, F2, F3 or NFx takes any prefix (66 = operand size).
 // Operand text: SDM names with size letters of appendix A.2: V = 16, 32 or 64 by operand size; Z = 16 or 32 (sign-extended);
-// Y = 32 or 64 (no 16); P = far pointer. Fixed sizes are written out (r/m8, xmm2/m64, m80fp, mm/m64, rel8, imm8, Sreg, CRn).
+// Y = 32 or 64 (no 16). Fixed sizes are written out (r/m8, xmm/m64, m80fp, mm/m64, rel8, imm8, Sreg, CRn); simm8 is
+// sign-extended to the operand size; vY is the register in VEX.vvvv. decode/operand-text.ts has the full list.
 
 export interface RowOptions {
   /** LOCK is allowed (with a memory destination only). */
@@ -21,6 +23,11 @@ export interface RowOptions {
   readonly rep?: boolean;
   /** Valid in 64-bit mode only, or not valid there. */
   readonly mode?: "only64" | "no64";
+  /**
+   * "V", "Y": the operand size matters although no operand's text shows it (IRET, PUSHF); "Z": it stops at 32 (IN). 8: always
+   * bytes. 16, 32, 64: this row is the opcode at that operand size only (MOVSW, MOVSD, MOVSQ); "32+": at 32, and at 64 as 32.
+   */
+  readonly operandSize?: "V" | "Y" | "Z" | "32+" | 8 | 16 | 32 | 64;
   /** Operand size in 64-bit mode: fixed at 64 (near branches), or 64 by default (push, pop). */
   readonly size64?: "force" | "default";
   /** Key of the semantics body when one mnemonic has several meanings (IMUL with 1, 2, 3 operands; MOVSD). Default: the mnemonic. */
