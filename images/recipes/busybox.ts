@@ -1,9 +1,11 @@
 // The image "busybox": a Debian kernel, and an initramfs of busybox-static, the modules that a Xen guest needs, and a few
 // text files. It shows the shape of a recipe: which packages, and a pure function from their files to an initramfs.
+import { ImageError } from "../image-error.js";
 import { findApplets } from "../initramfs/busybox-applets.js";
 import type { CpioEntry } from "../initramfs/cpio.js";
 import { type KernelModuleSource, selectModules } from "../initramfs/kernel-modules.js";
 import { BUSYBOX_TEXT_FILES } from "./busybox-files.js";
+import type { Recipe } from "./recipe.js";
 
 /** Modules for both sides of a Xen guest, and for disks. Some kernels have some of them built in. */
 const MODULES = [
@@ -17,6 +19,8 @@ const MODULES = [
   "ext4",
 ] as const;
 
+/** Where the binary is before and after the merge of / and /usr. */
+const BUSYBOX_PATHS: readonly string[] = ["bin/busybox", "usr/bin/busybox"];
 const DIRECTORIES = [
   "bin",
   "dev",
@@ -52,6 +56,21 @@ const DEVICES = [
   ["urandom", 1, 9, 0o666],
   ["hvc0", 229, 0, 0o600],
 ] as const;
+
+export const BUSYBOX: Recipe = {
+  name: "busybox",
+  description: "a Debian kernel with a busybox shell in an initramfs",
+  version: 1,
+  kernel: "linux-image-amd64",
+  packages: ["busybox-static"],
+  wants: (path) => BUSYBOX_PATHS.includes(path),
+  assemble(packages, kernel) {
+    const files = packages.get("busybox-static");
+    const path = BUSYBOX_PATHS.find((candidate) => files?.has(candidate));
+    if (path === undefined) throw new ImageError("bad-package", "The package busybox-static holds no busybox.");
+    return busyboxInitramfs(files?.get(path) as Uint8Array, kernel);
+  },
+};
 
 /** The entries of the initramfs. `busybox`: the statically linked binary. */
 export function busyboxInitramfs(busybox: Uint8Array, kernel: KernelModuleSource): CpioEntry[] {

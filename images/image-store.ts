@@ -1,0 +1,178 @@
+// Built images in the cache: images/NAME/BUILD/{vmlinuz,initrd.cpio,manifest.json}, and images/NAME/current, which names the BUILD
+// that counts. A build directory appears complete, by rename, and `current` is replaced by rename: readers see the old or the new.
+import { createHash } from "node:crypto";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Cache } from "./cache/cache.js";
+import {
+  cacheError,
+  listDirectory,
+  readIfPresent,
+  removeStaleTemporaries,
+  temporaryName,
+  writeAtomically,
+} from "./cache/files.js";
+import { ImageError } from "./image-error.js";
+import { type ImageManifest, parseManifest } from "./manifest.js";
+import { DEFAULT_RECIPE, RECIPES } from "./recipes/recipes.js";
+import { DEFAULT_SUITE, SUITE_NAMES } from "./suites.js";
+
+/** A built image. Paths are absolute. */
+export interface BuiltImage {
+  readonly name: string;
+  /** A bzImage. */
+  readonly kernel: string;
+  /** An uncompressed newc cpio archive. */
+  readonly initrd: string;
+  readonly manifestPath: string;
+  readonly manifest: ImageManifest;
+}
+
+export const KERNEL_FILE = "vmlinuz";
+export const INITRD_FILE = "initrd.cpio";
+const MANIFEST_FILE = "manifest.json";
+const CURRENT_FILE = "current";
+const NAME = /^[a-z0-9][a-z0-9+._-]{0,63}$/;
+/** A build that was replaced stays for those who have just looked it up. */
+const GRACE_MS = 10 * 60 * 1000;
+
+/** The name of the image that a recipe and a suite give. */
+export function imageName(recipe: string, suite: string): string {
+  return `${recipe}-${suite}`;
+}
+
+/** `undefined`, `default`, a recipe or a suite stand for an image of the default suite or recipe. Throws "bad-option". */
+export function resolveImageName(name: string | undefined): string {
+  if (name === undefined || name === "default") return imageName(DEFAULT_RECIPE, DEFAULT_SUITE);
+  if (!NAME.test(name)) {
+    throw new ImageError("bad-option", `${JSON.stringify(name)} is not an image name: use a-z, 0-9 and "+._-".`);
+  }
+  if (RECIPES.some((recipe) => recipe.name === name)) return imageName(name, DEFAULT_SUITE);
+  if (SUITE_NAMES.some((suite) => suite === name)) return imageName(DEFAULT_RECIPE, name);
+  return name;
+}
+
+export class ImageStore {
+  readonly #directory: string;
+  readonly #now: () => number;
+
+  constructor(cache: Cache, now: () => number) {
+    this.#directory = cache.imagesDirectory;
+    this.#now = now;
+  }
+
+  /** The image, its files checked against the manifest; undefined when it was not built. Throws ImageError "checksum". */
+  async find(name: string): Promise<BuiltImage | undefined> {
+    const build = await this.#current(name);
+    return build === undefined ? undefined : this.#open(name, build);
+  }
+
+  async list(): Promise<BuiltImage[]> {
+    const images: BuiltImage[] = [];
+    for (const name of await listDirectory(this.#directory)) {
+      const image = NAME.test(name) ? await this.find(name) : undefined;
+      if (image !== undefined) images.push(image);
+    }
+    return images;
+  }
+
+  /** False when there was none. */
+  async remove(name: string): Promise<boolean> {
+    const existed = (await this.#current(name)) !== undefined;
+    try {
+      await rm(join(this.#directory, name), { recursive: true, force: true });
+    } catch (error) {
+      throw cacheError(error, join(this.#directory, name));
+    }
+    return existed;
+  }
+
+  /** The image if this very build is there and whole, made current. */
+  async reuse(name: string, build: string): Promise<BuiltImage | undefined> {
+    const image = await this.#open(name, build).catch((error: unknown) => {
+      if (error instanceof ImageError && (error.code === "checksum" || error.code === "bad-index")) return undefined;
+      throw error;
+    });
+    if (image !== undefined) await this.#makeCurrent(name, build);
+    return image;
+  }
+
+  /** Writes a build and makes it current. */
+  async store(manifest: ImageManifest, kernel: Uint8Array, initrd: Uint8Array): Promise<BuiltImage> {
+    const home = join(this.#directory, manifest.name);
+    const target = join(home, manifest.build);
+    const temporary = temporaryName(home);
+    try {
+      await mkdir(temporary, { recursive: true });
+      await writeAtomically(join(temporary, KERNEL_FILE), kernel);
+      await writeAtomically(join(temporary, INITRD_FILE), initrd);
+      await writeAtomically(join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+      await this.#install(temporary, target);
+    } catch (error) {
+      throw cacheError(error, target);
+    } finally {
+      await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    }
+    await this.#makeCurrent(manifest.name, manifest.build);
+    const image = await this.#open(manifest.name, manifest.build);
+    if (image !== undefined) return image;
+    throw new ImageError("cache", `The image ${manifest.name} was removed while it was built.`);
+  }
+
+  /** Renames a finished build into place. When another process was faster with the same build, its copy is replaced. */
+  async #install(temporary: string, target: string): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await rename(temporary, target);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if ((code !== "ENOTEMPTY" && code !== "EEXIST") || attempt >= 20) throw error;
+        const aside = temporaryName(dirname(target));
+        await rename(target, aside).catch(() => undefined);
+        await rm(aside, { recursive: true, force: true });
+      }
+    }
+  }
+
+  async #makeCurrent(name: string, build: string): Promise<void> {
+    const home = join(this.#directory, name);
+    await writeAtomically(join(home, CURRENT_FILE), `${build}\n`);
+    await removeStaleTemporaries(home, this.#now());
+    for (const other of await listDirectory(home)) {
+      if (other === CURRENT_FILE || other === build) continue;
+      const path = join(home, other);
+      const age = await stat(path).then(
+        (info) => this.#now() - info.mtimeMs,
+        () => 0,
+      );
+      if (age > GRACE_MS) await rm(path, { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+
+  async #current(name: string): Promise<string | undefined> {
+    const bytes = await readIfPresent(join(this.#directory, name, CURRENT_FILE));
+    const build = bytes && Buffer.from(bytes).toString("latin1").trim();
+    return build !== undefined && /^[0-9a-f]{16}$/.test(build) ? build : undefined;
+  }
+
+  async #open(name: string, build: string): Promise<BuiltImage | undefined> {
+    const home = join(this.#directory, name, build);
+    const manifestPath = join(home, MANIFEST_FILE);
+    const text = await readIfPresent(manifestPath);
+    if (text === undefined) return undefined;
+    const manifest = parseManifest(Buffer.from(text).toString("utf8"), manifestPath);
+    const [kernel, initrd] = [join(home, KERNEL_FILE), join(home, INITRD_FILE)];
+    await checkFile(kernel, manifest.files.kernel.sha256, name);
+    await checkFile(initrd, manifest.files.initrd.sha256, name);
+    return { name, kernel, initrd, manifestPath, manifest };
+  }
+}
+
+async function checkFile(path: string, sha256: string, image: string): Promise<void> {
+  const bytes = await readIfPresent(path);
+  if (bytes !== undefined && createHash("sha256").update(bytes).digest("hex") === sha256) return;
+  throw new ImageError(
+    "checksum",
+    `The file ${path} of image ${image} is ${bytes ? "damaged" : "missing"}: build it again.`,
+  );
+}

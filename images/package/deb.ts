@@ -1,0 +1,67 @@
+// Takes files out of a binary package (deb(5)): an ar archive of debian-binary, control.tar.* and data.tar.*.
+import type { Header } from "tar-stream";
+import { extract } from "tar-stream";
+import { decompress } from "../../src/compress/index.js";
+import { ImageError } from "../image-error.js";
+import { readAr } from "./ar.js";
+
+/** Regular files of a package by path, without a leading "./" or "/". */
+export type PackageFiles = ReadonlyMap<string, Uint8Array>;
+
+/** The largest kernel packages hold 400 MB. */
+const MAX_UNPACKED = 2 ** 30;
+const FORMATS = { "data.tar.xz": "xz", "data.tar.zst": "zstd", "data.tar.gz": "gzip", "data.tar": undefined } as const;
+
+/** The regular files of the package `deb` whose path `wanted` accepts. Throws ImageError "bad-package"; `where` names it. */
+export async function readDeb(
+  deb: Uint8Array,
+  wanted: (path: string) => boolean,
+  where: string,
+): Promise<PackageFiles> {
+  const members = readAr(deb, where);
+  const version = members[0];
+  if (version?.name !== "debian-binary" || !Buffer.from(version.data).toString("latin1").startsWith("2.")) {
+    throw new ImageError("bad-package", `${where} is not a Debian package of format 2.`);
+  }
+  const data = members.find((member) => member.name.startsWith("data.tar"));
+  if (data === undefined || !(data.name in FORMATS)) {
+    throw new ImageError("bad-package", `${where} packs its files in an unknown way (${data?.name ?? "no data.tar"}).`);
+  }
+  const format = FORMATS[data.name as keyof typeof FORMATS];
+  return readTar(format === undefined ? data.data : unpack(data.data, format, where), wanted, where);
+}
+
+function unpack(data: Uint8Array, format: "xz" | "zstd" | "gzip", where: string): Uint8Array {
+  try {
+    return decompress(data, { format, maxOutput: MAX_UNPACKED });
+  } catch (error) {
+    throw new ImageError("bad-package", `${where} can't be decompressed.`, { cause: error });
+  }
+}
+
+/** The wanted regular files of a tar archive; mostly views into `tar`, so they cost no memory while it is alive. */
+export async function readTar(
+  tar: Uint8Array,
+  wanted: (path: string) => boolean,
+  where: string,
+): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  const reader = extract();
+  const finished = (async () => {
+    for await (const entry of reader) {
+      const header: Header = entry.header;
+      const path = header.name.replace(/^(\.?\/)+/, "");
+      const keep = (header.type === "file" || header.type === "contiguous-file") && wanted(path);
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry as AsyncIterable<Buffer>) if (keep) chunks.push(chunk);
+      if (keep) files.set(path, chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    }
+  })();
+  reader.end(Buffer.from(tar.buffer, tar.byteOffset, tar.byteLength));
+  try {
+    await finished;
+  } catch (error) {
+    throw new ImageError("bad-package", `The tar archive in ${where} is damaged.`, { cause: error });
+  }
+  return files;
+}
