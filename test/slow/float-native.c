@@ -42,9 +42,9 @@ static void on_fpe(int sig, siginfo_t *info, void *context) {
     insn "\n\tstmxcsr %[mx]\n\tldmxcsr %[normal]\n\tmovups %%xmm0, %[r1]\n\tmov %%rax, %[rax]" \
     : [mx] "=m"(mx), [r1] "=m"(o->r1), [rax] "=m"(rax) \
     : [control] "m"(control), [a] "m"(i->a), [b] "m"(i->b), [gpr] "m"(i->a), [normal] "m"(normal) \
-    : "xmm0", "xmm1", "rax", "rcx", "cc", "memory"); \
+    : "xmm0", "xmm1", "rax", "rcx", "rdx", "cc", "memory"); \
   o->status = trapped ? trapped & 0x7fffffff : mx; o->extra = (uint32_t)rax; memcpy(o->r2, &rax, 8); break;
-#define FLAGS "\n\tsetb %%al\n\tsetz %%cl\n\tadd %%cl, %%al\n\tadd %%cl, %%al\n\tsetp %%cl\n\tshl $2, %%cl\n\tadd %%cl, %%al"
+#define FLAGS "\n\tsetb %%al\n\tsetz %%cl\n\tsetp %%dl\n\tshl $1, %%cl\n\tshl $2, %%dl\n\tor %%cl, %%al\n\tor %%dl, %%al"
 
 static void run(const struct in *i, struct out *o) {
   volatile uint16_t sw = 0;

@@ -120,7 +120,7 @@ export function sqrtCore(env: FloatEnvironment, format: Format, precision: numbe
   if (a.sign === 1) return invalid(env, format);
   if (a.denormal) env.flags |= DE;
   if (a.kind === INFINITE) return infinity(format, 0);
-  let shift = 2 * precision + 6 - bitLength(a.sig);
+  let shift = Math.max(0, 2 * precision + 6 - bitLength(a.sig));
   if (((a.exp - shift) & 1) !== 0) shift++;
   const radicand = a.sig << BigInt(shift);
   let root = integerSqrt(radicand);

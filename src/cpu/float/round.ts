@@ -62,9 +62,20 @@ function overflow(env: FloatEnvironment, format: Format, sign: number, precision
 }
 
 /**
+ * Unmasked overflow or underflow where the result is not written. Seen on processors: SSE raises PE if the result would
+ * be inexact with an unbounded exponent; FST raises no PE and clears C1.
+ */
+function unwritten(env: FloatEnvironment, format: Format, exception: number): bigint {
+  env.flags |= exception;
+  if (env.unit === "sse" && env.inexact) env.flags |= PE;
+  env.condition = 0;
+  return format.indefinite;
+}
+
+/**
  * Rounds (-1)^sign * sig * 2^exp (sig > 0) to `precision` bits in `format`, raises OE, UE and PE in env.flags and sets
- * C1. An extended80 result with OE or UE unmasked comes scaled by 2^-24576 or 2^24576; for the other formats the masked
- * result is returned and the caller decides from the flags whether it is written.
+ * C1. An extended80 result with OE or UE unmasked comes scaled by 2^-24576 or 2^24576; for the other formats the
+ * default NaN is returned, which the caller, seeing the flags, doesn't write.
  */
 export function round(
   env: FloatEnvironment,
@@ -85,10 +96,16 @@ export function round(
   if (exponent > format.emax) {
     if (format === EXTENDED80 && (env.masks & OE) === 0) {
       env.flags |= OE;
-      if (exponent - BIAS_ADJUST > format.emax) return overflow(env, format, sign, precision);
+      if (exponent - BIAS_ADJUST > format.emax) {
+        env.inexact = true;
+        env.roundedUp = true;
+        finish(env);
+        return infinity(format, sign);
+      }
       finish(env);
       return compose(format, sign, exponent - BIAS_ADJUST, rounded, precision);
     }
+    if ((env.masks & OE) === 0) return unwritten(env, format, OE);
     return overflow(env, format, sign, precision);
   }
   if (exponent >= format.emin) {
@@ -107,6 +124,7 @@ export function round(
       finish(env);
       return compose(format, sign, exponent + BIAS_ADJUST, rounded, precision);
     }
+    return unwritten(env, format, UE);
   } else if (env.flushToZero) {
     env.flags |= UE | PE;
     return zero(format, sign);

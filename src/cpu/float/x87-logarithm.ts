@@ -1,7 +1,7 @@
 // F2XM1, FYL2X, FYL2XP1 (SDM Vol. 1, 8.3.9; Vol. 2 instruction pages with their tables of special operands), computed to
 // about 190 bits and rounded once to 64 bits in the current rounding mode.
 
-import { DE, type FloatEnvironment, ZE } from "./environment.js";
+import { DE, type FloatEnvironment, PE, UE, ZE } from "./environment.js";
 import { bitLength, EXTENDED80, INFINITE, infinity, QUIET_NAN, unpack, ZERO, zero } from "./format.js";
 import { invalid, noteDenormals, propagate, propagateOne } from "./nan.js";
 import { round } from "./round.js";
@@ -78,7 +78,12 @@ function timesLog(env: FloatEnvironment, log: Logarithm): bigint {
   const { b: y } = env;
   const sign = y.sign ^ log.sign;
   if (log.sig === 0n) return zero(EXTENDED80, sign);
-  return round(env, EXTENDED80, sign, y.exp + log.exp, log.exact ? y.sig * log.sig : (y.sig * log.sig) | 1n);
+  // Processors compute integral logarithms like all others: every product is reported inexact, and underflown if tiny.
+  env.flags |= PE;
+  if (!log.exact) return round(env, EXTENDED80, sign, y.exp + log.exp, (y.sig * log.sig) | 1n);
+  const result = round(env, EXTENDED80, sign, y.exp + log.exp, y.sig * log.sig);
+  if (((result >> 64n) & 0x7fffn) === 0n) env.flags |= UE;
+  return result;
 }
 
 function yLog2XCore(env: FloatEnvironment): bigint {

@@ -30,8 +30,12 @@ function remainderCore(env: FloatEnvironment, bits: bigint, nearest: boolean): b
   if (distance >= 64) {
     // An incomplete step cuts the exponent difference by N, 32 <= N <= 63, the value the SDM leaves to the processor.
     const drop = distance - ((distance & 31) | 32);
-    const rest = (x << BigInt(shift - drop)) % y;
-    const result = rest === 0n ? zero(EXTENDED80, a.sign) : round(env, EXTENDED80, a.sign, exp + drop, rest);
+    const excess = shift - drop;
+    if (excess >= 0) x <<= BigInt(excess);
+    else y <<= BigInt(-excess);
+    const rest = x % y;
+    const low = excess >= 0 ? b.exp + drop : a.exp;
+    const result = rest === 0n ? zero(EXTENDED80, a.sign) : round(env, EXTENDED80, a.sign, low, rest);
     env.condition = C2;
     return result;
   }

@@ -100,10 +100,14 @@ export function x87Compare(
 
 const RELATION_CODES: readonly number[] = [0, C0, C3, C3 | C2 | C0];
 
-/** FLD m32 and m64: the exact 80-bit value. FLD m80 and FLD ST(i) copy patterns and raise nothing. */
+/**
+ * FLD m32 and m64: the exact 80-bit value. FLD m80 and FLD ST(i) copy patterns and raise nothing. An unmasked DE doesn't
+ * keep the value from being pushed: there is nothing to repair in it once it is normal.
+ */
 export function x87Load(env: FloatEnvironment, format: Format, bits: bigint): bigint | null {
   unpack(format, bits, env.a);
-  return unlessFaulted(env, convertCore(env, EXTENDED80, true));
+  const result = convertCore(env, EXTENDED80, true);
+  return (env.flags & ~env.masks & IE) === 0 ? result : null;
 }
 
 /** FST m32 and m64. With unmasked overflow or underflow memory stays as it is. FSTP m80 copies the pattern. */

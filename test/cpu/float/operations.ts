@@ -186,11 +186,11 @@ store(58, "fbstp", 80, (e, a) => scale.x87StoreBcd(e, a));
 for (let index = 0; index < 7; index++) {
   x87Operation(60 + index, `constant ${index}`, "none", (e) => ({ r1: scale.x87Constant(e, index) }));
 }
-register(70, "f2xm1", (e, a) => transcendental.x87Exp2Minus1(e, a));
-popping(71, "fyl2x", (e, a, b) => transcendental.x87YLog2X(e, b, a));
-popping(72, "fyl2xp1", (e, a, b) => transcendental.x87YLog2XPlus1(e, b, a));
+register(70, "f2xm1", (e, a) => transcendental.x87Exp2Minus1(e, a), 0);
+popping(71, "fyl2x", (e, a, b) => transcendental.x87YLog2X(e, b, a), 0);
+popping(72, "fyl2xp1", (e, a, b) => transcendental.x87YLog2XPlus1(e, b, a), 0);
 pair(73, "fptan", (e, a) => transcendental.x87Tangent(e, a), C2);
-popping(74, "fpatan", (e, a, b) => transcendental.x87ArcTangent(e, b, a));
+popping(74, "fpatan", (e, a, b) => transcendental.x87ArcTangent(e, b, a), 0);
 register(75, "fsin", (e, a) => transcendental.x87Sine(e, a), C2);
 register(76, "fcos", (e, a) => transcendental.x87Cosine(e, a), C2);
 pair(77, "fsincos", (e, a) => transcendental.x87SineCosine(e, a), C2);
