@@ -90,7 +90,7 @@ static void run(const struct in *i, struct out *o) {
 #define RND(p) SSE(160 + p, "roundss $" #p ", %%xmm0, %%xmm0") SSE(180 + p, "roundsd $" #p ", %%xmm0, %%xmm0")
     RND(0) RND(1) RND(2) RND(3) RND(4) RND(8) RND(9) RND(10) RND(11) RND(12)
     SSE(200, "addps %%xmm1, %%xmm0") SSE(201, "divps %%xmm1, %%xmm0") SSE(202, "divpd %%xmm1, %%xmm0")
-    SSE(203, "mulps %%xmm1, %%xmm0")
+    SSE(203, "mulps %%xmm1, %%xmm0") SSE(204, "minps %%xmm1, %%xmm0")
   default: fprintf(stderr, "unknown operation %u\n", i->op); exit(1);
   }
 }

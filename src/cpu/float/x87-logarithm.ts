@@ -28,7 +28,8 @@ function exp2Core(env: FloatEnvironment, bits: bigint): bigint {
   if (a.denormal) env.flags |= DE;
   const top = a.exp + bitLength(a.sig) - 1;
   if (top >= 0) {
-    // Only -1 and +1 are defined; beyond them the argument itself comes back.
+    // Only -1 and +1 are defined; beyond them processors give the argument itself, called inexact.
+    env.flags |= PE;
     if (bits === ONE80) return ONE80;
     if (bits === (ONE80 | SIGN)) return 0xbffe8000000000000000n;
     return bits;
@@ -119,7 +120,13 @@ export function x87YLog2X(env: FloatEnvironment, y: bigint, x: bigint): bigint |
   return unlessFaulted(env, yLog2XCore(env));
 }
 
-function yLog2XPlus1Core(env: FloatEnvironment): bigint {
+/** FYL2XP1 of -1 and below, which the SDM leaves undefined: processors give x, called inexact. */
+function undefinedLog(env: FloatEnvironment, bits: bigint): bigint {
+  env.flags |= PE;
+  return bits;
+}
+
+function yLog2XPlus1Core(env: FloatEnvironment, bits: bigint): bigint {
   const { a: x, b: y } = env;
   if (x.kind >= QUIET_NAN || y.kind >= QUIET_NAN) return propagate(env, EXTENDED80);
   env.condition = 0;
@@ -134,15 +141,15 @@ function yLog2XPlus1Core(env: FloatEnvironment): bigint {
   if (top >= -2) {
     // 1 + x exactly (a bit far below it can't matter): also serves arguments beyond the defined range.
     if (top > 128) {
-      if (x.sign === 1) return invalid(env, EXTENDED80);
       noteDenormals(env);
+      if (x.sign === 1) return undefinedLog(env, bits);
       return timesLog(env, log2(x.sig, x.exp));
     }
     const shift = Math.max(0, -x.exp);
     const term = x.sig << BigInt(Math.max(0, x.exp));
     const sum = (1n << BigInt(shift)) + (x.sign === 0 ? term : -term);
-    if (sum <= 0n) return invalid(env, EXTENDED80);
     noteDenormals(env);
+    if (sum <= 0n) return undefinedLog(env, bits);
     return timesLog(env, log2(sum, -shift));
   }
   noteDenormals(env);
@@ -158,5 +165,5 @@ function yLog2XPlus1Core(env: FloatEnvironment): bigint {
 export function x87YLog2XPlus1(env: FloatEnvironment, y: bigint, x: bigint): bigint | null {
   unpack(EXTENDED80, x, env.a);
   unpack(EXTENDED80, y, env.b);
-  return unlessFaulted(env, yLog2XPlus1Core(env));
+  return unlessFaulted(env, yLog2XPlus1Core(env, x));
 }

@@ -70,6 +70,13 @@ function extended(random: Random): bigint {
   return (sign << 79n) | (BigInt(exponent) << 64n) | (integer << 63n) | (bits & ((1n << 63n) - 1n));
 }
 
+/** Mostly ordinary lanes, so that one lane's exception is seen beside the others' results. */
+function lanes(width: bigint, count: number, lane: () => bigint): bigint {
+  let bits = 0n;
+  for (let index = 0; index < count; index++) bits = (bits << width) | lane();
+  return bits;
+}
+
 export function operand(kind: OperandKind, random: Random): bigint {
   switch (kind) {
     case "f32":
@@ -78,6 +85,10 @@ export function operand(kind: OperandKind, random: Random): bigint {
       return binary(random, 52, 11);
     case "f80":
       return extended(random);
+    case "f32x4":
+      return lanes(32n, 4, () => operand("f32", random));
+    case "f64x2":
+      return lanes(64n, 2, () => operand("f64", random));
     case "i16":
     case "i32":
     case "i64":
@@ -104,7 +115,8 @@ export function neighbour(kind: OperandKind, a: bigint, random: Random): bigint 
       return BigInt.asUintN(kind === "f80" ? 80 : Number(kind.slice(1)), (exponent << fraction) | (b & mask));
     }
     case 1:
-      return random() % 8 === 0 ? a : b;
+      if (random() % 6 !== 0) return b;
+      return random() % 2 === 0 ? a : a ^ (1n << (kind === "f80" ? 79n : BigInt(kind.slice(1)) - 1n));
     default:
       return b;
   }

@@ -19,7 +19,7 @@ import * as x87 from "../../../src/cpu/float/x87.js";
 import * as scale from "../../../src/cpu/float/x87-scale.js";
 import * as transcendental from "../../../src/cpu/float/x87-transcendental.js";
 
-export type OperandKind = "f32" | "f64" | "f80" | "i16" | "i32" | "i64" | "bcd" | "none";
+export type OperandKind = "f32" | "f64" | "f80" | "f32x4" | "f64x2" | "i16" | "i32" | "i64" | "bcd" | "none";
 
 /** What the processor leaves: results (null: not compared), exception flags, condition codes under `conditionMask`. */
 export interface Outcome {
@@ -282,6 +282,24 @@ for (const [base, kind, format, other] of [
     }));
   }
 }
+
+/** Packed operations: lanes share the flags, and finishSse decides for all of them. */
+function packed(code: number, name: string, format: Format, f: typeof sse.sseAdd): void {
+  const kind = format === BINARY32 ? "f32x4" : "f64x2";
+  sseOperation(code, `${name} ${kind}`, kind, kind, 128, (e, a, b) => {
+    let r1 = 0n;
+    for (let shift = 0n; shift < 128n; shift += BigInt(format.width)) {
+      const lane = (x: bigint) => BigInt.asUintN(format.width, x >> shift);
+      r1 |= f(e, format, lane(a), lane(b)) << shift;
+    }
+    return { r1 };
+  });
+}
+packed(200, "addps", BINARY32, sse.sseAdd);
+packed(201, "divps", BINARY32, sse.sseDivide);
+packed(202, "divpd", BINARY64, sse.sseDivide);
+packed(203, "mulps", BINARY32, sse.sseMultiply);
+packed(204, "minps", BINARY32, sse.sseMin);
 
 export function operationsByCode(): Map<number, Operation> {
   return new Map(operations.map((operation) => [operation.code, operation]));

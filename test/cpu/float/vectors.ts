@@ -114,3 +114,26 @@ export function decode(vectors: readonly Vector[], bytes: Uint8Array): void {
     vector.extra = view.getUint32(at + 36, true);
   });
 }
+
+export function masksOf(operation: Operation, vector: Vector): number {
+  return (operation.unit === "x87" ? vector.control : vector.control >> 7) & 0x3f;
+}
+
+/** One line of vectors.txt: the fields in hexadecimal. */
+export function format(v: Vector): string {
+  return [v.code, v.control, v.a, v.b, v.r1, v.r2, v.status, v.extra].map((field) => field.toString(16)).join(" ");
+}
+
+export function parse(line: string): Vector {
+  const [code, control, a, b, r1, r2, status, extra] = line.split(" ").map((field) => BigInt(`0x${field}`));
+  return {
+    code: Number(code),
+    control: Number(control),
+    a: a!,
+    b: b!,
+    r1: r1!,
+    r2: r2!,
+    status: Number(status),
+    extra: Number(extra),
+  };
+}
