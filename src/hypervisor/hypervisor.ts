@@ -1,0 +1,491 @@
+// The hypervisor's objects: Hypervisor, its domains, their vCPUs. They refer to each other, so they share a file; what they
+// consist of (memory, event channels, grants, timers, PV state) are engines in files of their own, which never import this one.
+// Nothing here runs guest code: that is run-vcpu.ts.
+
+import type { Cpu } from "../cpu/cpu.js";
+import type { Decoder } from "../cpu/decode/decoder.js";
+import type { MachineMemory } from "../mmu/machine-memory.js";
+import type { Clock } from "./clock.js";
+import { DomainConsole } from "./domain-console.js";
+import type { DomainMemory } from "./domain-memory.js";
+import { type EventVcpu, POLLS_SEVERAL } from "./event-abi.js";
+import { EventChannels } from "./event-channels.js";
+import { FrameType } from "./frame-table.js";
+import { GrantTable } from "./grant-table.js";
+import type { E820Entry } from "./machine-map.js";
+import { MemoryManager } from "./memory-manager.js";
+import { type InterruptController, NoInterrupts } from "./pirq.js";
+import type { Abi } from "./public/layout.js";
+import { SHUTDOWN_crash, SHUTDOWN_watchdog } from "./public/sched.js";
+import { RUNSTATE_blocked, RUNSTATE_offline, RUNSTATE_runnable } from "./public/vcpu.js";
+import { shared_info, VIRQ_CONSOLE, VIRQ_DOM_EXC, VIRQ_TIMER, vcpu_info } from "./public/xen.js";
+import type { CpuidPolicy } from "./pv/cpuid-policy.js";
+import type { IoPorts } from "./pv/io-ports.js";
+import type { PvContext, PvHost } from "./pv/pv-context.js";
+import { PvVcpu } from "./pv/pv-vcpu.js";
+import { Runstate, type RunstateName } from "./runstate.js";
+import { SystemTime, vcpuTimeOffset } from "./time.js";
+import { VcpuTimers } from "./vcpu-timers.js";
+
+const LEGACY_VCPUS = 32;
+const UPCALL_PENDING = vcpu_info.offset(64, "evtchn_upcall_pending");
+const UPCALL_MASK = vcpu_info.offset(64, "evtchn_upcall_mask");
+
+/** A hypercall that was interrupted and goes on with new arguments when the vCPU runs again. */
+export interface Continuation {
+  op: number;
+  readonly args: BigUint64Array;
+  isPending: boolean;
+}
+
+export class Vcpu implements EventVcpu, PvContext {
+  readonly id: number;
+  readonly domain: Domain;
+  readonly cpu: Cpu;
+  readonly pv = new PvVcpu();
+  readonly timers = new VcpuTimers();
+  readonly runstate: Runstate;
+  readonly continuation: Continuation = { op: 0, args: new BigUint64Array(6), isPending: false };
+  /** Registers were given: by the domain builder or VCPUOP_initialise. */
+  isInitialised = false;
+  /** VCPUOP_up; the builder starts vCPU 0. */
+  isUp = false;
+  isBlocked = false;
+  pollPort = 0;
+  /** Machine address of the vcpu_info in use. */
+  infoAddress: number;
+  /** Frame of a vcpu_info that the guest registered, or -1. */
+  infoMfn = -1;
+  /** Guest virtual addresses of registered areas; 0 = none. */
+  runstateArea = 0n;
+  timeArea = 0n;
+  /** Gave up the rest of its slice (SCHEDOP_yield). */
+  hasYielded = false;
+
+  constructor(domain: Domain, id: number, cpu: Cpu) {
+    this.domain = domain;
+    this.id = id;
+    this.cpu = cpu;
+    this.runstate = new Runstate(domain.hypervisor.time.now());
+    const { abi, sharedInfo } = domain;
+    // vCPUs beyond those of the shared info page have no events until they register their own.
+    this.infoAddress = id < LEGACY_VCPUS ? sharedInfo + id * vcpu_info.size(abi) : domain.hypervisor.spareInfo();
+  }
+
+  get isRunnable(): boolean {
+    return this.isUp && !this.isBlocked && this.domain.isRunning;
+  }
+
+  /** An upcall is pending and not masked. */
+  get hasUpcall(): boolean {
+    const { u8 } = this.domain.hypervisor.memory;
+    return u8[this.infoAddress + UPCALL_PENDING] !== 0 && u8[this.infoAddress + UPCALL_MASK] === 0;
+  }
+
+  unmaskUpcalls(): void {
+    this.domain.hypervisor.memory.writeU8(this.infoAddress + UPCALL_MASK, 0);
+  }
+
+  block(): void {
+    this.isBlocked = true;
+    this.setRunstate(RUNSTATE_blocked);
+  }
+
+  wake(): void {
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    this.#stopPolling();
+    if (this.isUp) this.setRunstate(RUNSTATE_runnable);
+    this.domain.hypervisor.onRunnable();
+  }
+
+  /** SCHEDOP_poll: waits for one of the ports, whatever their masks. */
+  poll(ports: readonly number[], timeout: bigint | undefined): void {
+    this.pollPort = ports.length === 1 ? ports[0]! : POLLS_SEVERAL;
+    this.timers.pollTimeout = timeout;
+    this.domain.events.pollers.add(this);
+    this.block();
+  }
+
+  #stopPolling(): void {
+    if (this.pollPort === 0) return;
+    this.pollPort = 0;
+    this.timers.pollTimeout = undefined;
+    this.domain.events.pollers.delete(this);
+  }
+
+  eventsPending(): void {
+    this.wake();
+  }
+
+  endPoll(): void {
+    this.wake();
+  }
+
+  up(): void {
+    this.isUp = true;
+    this.isBlocked = false;
+    this.setRunstate(RUNSTATE_runnable);
+    this.writeTime();
+    this.domain.hypervisor.onRunnable();
+  }
+
+  down(): void {
+    this.isUp = false;
+    this.#stopPolling();
+    this.setRunstate(RUNSTATE_offline);
+  }
+
+  setRunstate(state: RunstateName): void {
+    this.runstate.change(state, this.domain.hypervisor.time.now());
+  }
+
+  /** Refreshes the vcpu_time_info in vcpu_info. */
+  writeTime(): void {
+    const { memory, time } = this.domain.hypervisor;
+    time.writeVcpuTime(memory, this.infoAddress + vcpuTimeOffset(this.domain.abi));
+  }
+
+  /**
+   * Leaves RIP on the hypercall instruction, with these arguments in the registers: the call goes on after the vCPU gave way.
+   * For handlers whose work a guest can make long; they return nothing then.
+   */
+  continueHypercall(op: number, ...args: (bigint | number)[]): void {
+    const { continuation } = this;
+    continuation.op = op;
+    continuation.isPending = true;
+    continuation.args.fill(0n);
+    for (let i = 0; i < args.length; i++) continuation.args[i] = BigInt.asUintN(64, BigInt(args[i]!));
+  }
+}
+
+export interface DomainOptions {
+  readonly name: string;
+  /** dom0: may use the machine's hardware and other domains. */
+  readonly privileged?: boolean;
+  readonly maxPages: number;
+  readonly vcpus: number;
+  /** Word size of the guest; 64 unless said. */
+  readonly abi?: Abi;
+  /** 16 bytes; drawn from the random source when absent. */
+  readonly handle?: Uint8Array;
+  readonly maxEventPort?: number;
+  readonly maxGrantFrames?: number;
+}
+
+export class Domain {
+  readonly hypervisor: Hypervisor;
+  readonly id: number;
+  readonly name: string;
+  readonly privileged: boolean;
+  readonly abi: Abi;
+  readonly handle: Uint8Array;
+  readonly vcpus: Vcpu[] = [];
+  readonly memory: DomainMemory;
+  readonly sharedInfoMfn: number;
+  readonly events: EventChannels;
+  readonly grants: GrantTable;
+  readonly console: DomainConsole;
+  /** Bit mask of VMASST_TYPE_* below 32. */
+  assists = 0;
+  /** VMASST_TYPE_m2p_strict. */
+  isM2pStrict = false;
+  pauseCount = 0;
+  isDying = false;
+  isShutDown = false;
+  /** SHUTDOWN_* once the domain has shut down, or announced it (SCHEDOP_shutdown_code). */
+  shutdownReason: number | undefined;
+  /** Crashed, and its registers not shown yet. */
+  needsDump = false;
+  /** System time of each watchdog's end; undefined = free slot. */
+  readonly watchdogs: (bigint | undefined)[] = [undefined, undefined];
+  /** Hypercalls made, by number. */
+  readonly hypercallCounts = new Uint32Array(64);
+  /** What has been reported as unknown, so that it is said once. */
+  readonly reported = new Set<string>();
+
+  /** Only for Hypervisor.createDomain. */
+  constructor(hypervisor: Hypervisor, id: number, options: DomainOptions) {
+    this.hypervisor = hypervisor;
+    this.id = id;
+    this.name = options.name;
+    this.privileged = options.privileged ?? false;
+    this.abi = options.abi ?? 64;
+    this.handle = options.handle ?? hypervisor.randomBytes(16);
+    const { mm, memory } = hypervisor;
+    this.memory = mm.createSpace({ id, privileged: this.privileged, maxPages: options.maxPages });
+    this.sharedInfoMfn = mm.allocateXenFrame();
+    mm.shareXenFrame(this.sharedInfoMfn, id, true);
+    this.events = new EventChannels({
+      domid: id,
+      memory,
+      abi: this.abi,
+      sharedInfo: this.sharedInfo,
+      vcpu: (vcpu) => this.vcpus[vcpu],
+      peer: (domid) => hypervisor.domains.get(domid)?.events,
+      mapFrame: (gfn) => this.#mapFrame(gfn),
+      unmapFrame: (maddr) => mm.frames.putPageAndType(Math.floor(maddr / 4096)),
+      ...(options.maxEventPort === undefined ? {} : { maxPort: options.maxEventPort }),
+    });
+    this.grants = new GrantTable({
+      domid: id,
+      memory,
+      maxFrames: options.maxGrantFrames ?? (this.privileged ? 64 : 32),
+      allocateFrame: () => {
+        const mfn = mm.allocateXenFrame();
+        mm.shareXenFrame(mfn, id, true);
+        return mfn;
+      },
+      freeFrame: (mfn) => mm.freeXenFrame(mfn),
+    });
+    this.console = new DomainConsole({
+      memory,
+      onOutput: (bytes) => hypervisor.consoleOutput(id, bytes),
+      onInputWaiting: () => hypervisor.consoleInputWaiting(this),
+    });
+  }
+
+  /** Machine address of the shared info page. */
+  get sharedInfo(): number {
+    return this.sharedInfoMfn * 4096;
+  }
+
+  get isRunning(): boolean {
+    return this.pauseCount === 0 && !this.isShutDown && !this.isDying;
+  }
+
+  #mapFrame(gfn: bigint): number {
+    const { frames } = this.hypervisor.mm;
+    if (gfn >= BigInt(frames.frames)) return -1;
+    const mfn = Number(gfn);
+    return frames.getPageAndType(mfn, this.id, FrameType.Writable) ? mfn * 4096 : -1;
+  }
+
+  pause(): void {
+    this.pauseCount++;
+  }
+
+  unpause(): void {
+    if (this.pauseCount > 0) this.pauseCount--;
+    this.hypervisor.onRunnable();
+  }
+
+  /** Masks all upcalls of the vCPUs, as at the start of a domain, and fills the clock pages. */
+  initialiseSharedInfo(): void {
+    const { memory, time } = this.hypervisor;
+    for (let i = 0; i < LEGACY_VCPUS; i++)
+      memory.writeU8(this.sharedInfo + i * vcpu_info.size(this.abi) + UPCALL_MASK, 1);
+    memory.fill(this.sharedInfo + shared_info.offset(this.abi, "evtchn_mask"), this.abi === 64 ? 512 : 128, 0xff);
+    time.writeWallclock(memory, this.sharedInfo, this.abi);
+    for (const vcpu of this.vcpus) vcpu.writeTime();
+  }
+}
+
+export interface HypervisorOptions {
+  readonly memory: MachineMemory;
+  readonly machineMap?: readonly E820Entry[];
+  readonly clock: Clock;
+  /** Frequency of the virtual time-stamp counter in kHz. */
+  readonly tscKhz: number;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  readonly createCpu: (domid: number, vcpu: number) => Cpu;
+  readonly decoder: Decoder;
+  readonly cpuid: CpuidPolicy;
+  readonly ioPorts: IoPorts;
+  /** The machine's interrupt lines, for dom0's PIRQs. */
+  readonly interrupts?: InterruptController;
+  /** A line of the hypervisor's log, without "(XEN) ". */
+  readonly log: (line: string) => void;
+  /** Raw console output of a domain. */
+  readonly consoleWrite: (domid: number, bytes: Uint8Array) => void;
+  /** A domain shut down or crashed; it doesn't run any more. */
+  readonly onShutdown?: (domain: Domain, reason: number) => void;
+  /** Xen's command line, for XENVER_commandline. */
+  readonly commandLine?: string;
+}
+
+export class Hypervisor {
+  readonly memory: MachineMemory;
+  readonly mm: MemoryManager;
+  readonly time: SystemTime;
+  readonly domains = new Map<number, Domain>();
+  readonly decoder: Decoder;
+  readonly cpuid: CpuidPolicy;
+  readonly ioPorts: IoPorts;
+  readonly interrupts: InterruptController;
+  readonly commandLine: string;
+  /** Called when a vCPU becomes runnable outside of runVcpu: a sleeping host loop wakes up. */
+  onRunnable: () => void = () => {};
+  readonly #options: HypervisorOptions;
+  #pvHost: PvHost | undefined;
+  #spareInfo = -1;
+  #nextId = 0;
+
+  constructor(options: HypervisorOptions) {
+    this.#options = options;
+    this.memory = options.memory;
+    this.mm = new MemoryManager({
+      memory: options.memory,
+      ...(options.machineMap ? { machineMap: options.machineMap } : {}),
+    });
+    this.time = new SystemTime(options.clock, options.tscKhz);
+    this.decoder = options.decoder;
+    this.cpuid = options.cpuid;
+    this.ioPorts = options.ioPorts;
+    this.interrupts = options.interrupts ?? new NoInterrupts();
+    this.commandLine = options.commandLine ?? "";
+  }
+
+  /** What PV entry code calls back; create-hypervisor.ts sets it. */
+  get pvHost(): PvHost {
+    if (!this.#pvHost) throw new Error("the hypervisor was not made by createHypervisor");
+    return this.#pvHost;
+  }
+
+  set pvHost(host: PvHost) {
+    this.#pvHost = host;
+  }
+
+  log(line: string): void {
+    this.#options.log(line);
+  }
+
+  randomBytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => Math.floor(this.#options.random() * 256));
+  }
+
+  /** A vcpu_info that nobody reads, for vCPUs that haven't registered theirs. */
+  spareInfo(): number {
+    if (this.#spareInfo < 0) this.#spareInfo = this.mm.allocateXenFrame() * 4096;
+    return this.#spareInfo;
+  }
+
+  // --- domains ---
+
+  /** Domain 0 is the first one that is privileged; others count from 1. */
+  createDomain(options: DomainOptions): Domain {
+    const id = options.privileged && !this.domains.has(0) ? 0 : ++this.#nextId;
+    const domain = new Domain(this, id, options);
+    this.domains.set(id, domain);
+    for (let i = 0; i < options.vcpus; i++) {
+      const vcpu = new Vcpu(domain, i, this.#options.createCpu(id, i));
+      domain.memory.tlb.attach(vcpu.cpu);
+      domain.vcpus.push(vcpu);
+    }
+    domain.initialiseSharedInfo();
+    return domain;
+  }
+
+  findDomain(id: number): Domain | undefined {
+    return this.domains.get(id);
+  }
+
+  /** Ends a domain for good: events, grants, page tables, memory. */
+  destroyDomain(domain: Domain): void {
+    if (domain.isDying) return;
+    domain.isDying = true;
+    for (const vcpu of domain.vcpus) vcpu.down();
+    domain.events.reset();
+    domain.console.detach();
+    for (const vcpu of domain.vcpus) this.#releaseVcpu(vcpu);
+    domain.grants.destroy();
+    this.mm.freeXenFrame(domain.sharedInfoMfn);
+    this.mm.destroySpace(domain.memory);
+    this.domains.delete(domain.id);
+    this.domains.get(0)?.events.raiseVirq(VIRQ_DOM_EXC);
+  }
+
+  #releaseVcpu(vcpu: Vcpu): void {
+    const { pv, domain } = vcpu;
+    if (vcpu.infoMfn >= 0) this.mm.frames.putPageAndType(vcpu.infoMfn);
+    vcpu.infoMfn = -1;
+    for (const mfn of pv.gdtFrames) this.pvHost.putDescriptorPage(mfn);
+    for (const mfn of pv.ldtFrames.values()) this.pvHost.putDescriptorPage(mfn);
+    pv.gdtFrames.length = 0;
+    pv.ldtFrames.clear();
+    if (pv.guestTable >= 0) domain.memory.putRoot(pv.guestTable);
+    if (pv.guestUserTable >= 0) domain.memory.putRoot(pv.guestUserTable);
+    pv.guestTable = pv.guestUserTable = -1;
+  }
+
+  /** The domain has ended itself (SHUTDOWN_*): no vCPU of it runs any more. */
+  shutdownDomain(domain: Domain, reason: number): void {
+    if (domain.isShutDown) return;
+    domain.isShutDown = true;
+    domain.shutdownReason ??= reason;
+    if (domain.privileged) this.#logHardwareDomainShutdown(domain.id, reason);
+    else this.domains.get(0)?.events.raiseVirq(VIRQ_DOM_EXC);
+    this.#options.onShutdown?.(domain, domain.shutdownReason);
+  }
+
+  #logHardwareDomainShutdown(id: number, reason: number): void {
+    const what = [
+      "halted: halting machine",
+      "shutdown: rebooting machine",
+      "suspended",
+      "crashed",
+      "watchdog rebooted",
+    ];
+    this.log(`Hardware Dom${id} ${what[reason] ?? `shutdown: unknown reason ${reason}: rebooting machine`}`);
+  }
+
+  /** The domain did what it must not: it stops, the others go on. The run loop shows its registers. */
+  domainCrash(domain: Domain, reason: string): void {
+    if (domain.isShutDown || domain.isDying) return;
+    this.log(`d${domain.id} ${reason}`);
+    domain.needsDump = true;
+    this.shutdownDomain(domain, SHUTDOWN_crash);
+  }
+
+  // --- console ---
+
+  consoleOutput(domid: number, bytes: Uint8Array): void {
+    this.#options.consoleWrite(domid, bytes);
+  }
+
+  consoleInputWaiting(domain: Domain): void {
+    if (domain.privileged) domain.events.raiseVirq(VIRQ_CONSOLE);
+  }
+
+  // --- timers ---
+
+  /** System time of the earliest timer, or undefined. */
+  nextDeadline(): bigint | undefined {
+    let earliest: bigint | undefined;
+    for (const domain of this.domains.values()) {
+      if (!domain.isRunning) continue;
+      for (const vcpu of domain.vcpus) {
+        const next = vcpu.isUp ? vcpu.timers.next() : undefined;
+        if (next !== undefined && (earliest === undefined || next < earliest)) earliest = next;
+      }
+      for (const end of domain.watchdogs)
+        if (end !== undefined && (earliest === undefined || end < earliest)) earliest = end;
+    }
+    return earliest;
+  }
+
+  /** Raises the timer interrupts that are due. */
+  runTimers(): void {
+    const now = this.time.now();
+    for (const domain of this.domains.values()) {
+      if (!domain.isRunning) continue;
+      for (const vcpu of domain.vcpus) this.#runTimersOf(vcpu, now);
+      if (domain.watchdogs.some((end) => end !== undefined && end <= now)) this.#watchdogFired(domain);
+    }
+  }
+
+  #runTimersOf(vcpu: Vcpu, now: bigint): void {
+    const next = vcpu.isUp ? vcpu.timers.next() : undefined;
+    if (next === undefined || next > now) return;
+    const { tick, pollOver } = vcpu.timers.expire(now);
+    if (tick) vcpu.domain.events.raiseVirq(VIRQ_TIMER, vcpu.id);
+    if (pollOver) vcpu.wake();
+  }
+
+  #watchdogFired(domain: Domain): void {
+    this.log(`Watchdog timer fired for domain ${domain.id}`);
+    domain.watchdogs.fill(undefined);
+    this.shutdownDomain(domain, SHUTDOWN_watchdog);
+  }
+}
