@@ -1,9 +1,10 @@
 // From the name of a kernel's metapackage to the packages that hold the kernel. linux-image-amd64 depends on
-// linux-image-VERSION-amd64; since 7.x that one depends on linux-binary-… (the kernel) and linux-modules-… in turn.
+// linux-image-VERSION-amd64; since 7.x that one depends on linux-binary-… (the kernel), linux-modules-… and linux-base-… (the
+// list of what is built in) in turn.
 import { ImageError } from "../image-error.js";
 import type { FoundPackage } from "./debian-archive.js";
 
-const KERNEL_PART = /^linux-(image|binary|modules)-/;
+const KERNEL_PART = /^linux-(image|binary|modules|base)-\d/;
 const MAX_PARTS = 16;
 
 /** All packages reached from `metapackage` over dependencies that are parts of a kernel, without the metapackage. */

@@ -7,9 +7,9 @@ const NAME = /^[a-z0-9[][a-z0-9_.[-]{0,31}$/;
 /** All applet names in `busybox`, ascending. Throws ImageError "bad-package" when there is no table with `sh` and `init` in it. */
 export function findApplets(busybox: Uint8Array): string[] {
   const binary = Buffer.from(busybox.buffer, busybox.byteOffset, busybox.byteLength);
-  const start = "\0[\0[[\0";
+  const start = "[\0[[\0";
   for (let at = binary.indexOf(start, 0, "latin1"); at >= 0; at = binary.indexOf(start, at + 1, "latin1")) {
-    const names = readTable(binary, at + 1);
+    const names = readTable(binary, at);
     if (names.includes("sh") && names.includes("init")) return names;
   }
   throw new ImageError("bad-package", "The busybox binary has no table of applets with sh and init.");

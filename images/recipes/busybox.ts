@@ -60,7 +60,7 @@ const DEVICES = [
 export const BUSYBOX: Recipe = {
   name: "busybox",
   description: "a Debian kernel with a busybox shell in an initramfs",
-  version: 1,
+  version: 2,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: (path) => BUSYBOX_PATHS.includes(path),
