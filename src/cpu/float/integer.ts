@@ -1,5 +1,5 @@
-// Conversions between floating point and integers, and rounding to an integral value (SDM Vol. 1, 4.8.4.2, 8.3.6, table E-).
-// All work on env.a; none raises DE except where the caller adds it.
+// Conversions between floating point and integers, and rounding to an integral value (SDM Vol. 1, 4.8.4.2, 8.3.6, 11.5.2.1).
+// All work on an unpacked operand; none raises DE: FRNDINT, which does, adds it itself.
 
 import { type FloatEnvironment, IE, PE, TRUNCATE } from "./environment.js";
 import { bitLength, FINITE, type Format, QUIET_NAN, signed, type Unpacked, ZERO, zero } from "./format.js";
