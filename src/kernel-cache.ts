@@ -56,8 +56,12 @@ export class FileKernelCache implements KernelCache {
       renameSync(temporary, path);
       this.#prune();
     } catch (error) {
-      rmSync(temporary, { force: true });
       this.#complain("write", error);
+      try {
+        rmSync(temporary, { force: true });
+      } catch (removal) {
+        this.#complain("remove", removal);
+      }
     }
   }
 

@@ -15,19 +15,22 @@ const RUN_B = 1;
 export function decompressBzip2(bytes: Uint8Array, options: DecompressOptions = {}): Uint8Array {
   const bits = new BitReader(bytes);
   const out = new OutputBuffer("bzip2", options);
+  // Per byte of a block: in the low 8 bits the byte, above them the link that undoes the transform. Shared by the
+  // streams, so that many empty ones cost nothing.
+  let links = new Uint32Array(0);
   do {
     if (bits.read(24, "magic") !== 0x425a68) throw bits.corrupt("no bzip2 magic");
     const level = bits.read(8, "level") - 0x30;
     if (level < 1 || level > 9) throw bits.corrupt(`level ${level}`);
-    readStream(bits, level * 100_000, out);
+    const blockSize = level * 100_000;
+    if (links.length < blockSize) links = new Uint32Array(blockSize);
+    readStream(bits, links.subarray(0, blockSize), out);
     bits.alignToByte();
   } while (!bits.atEnd);
   return out.finish();
 }
 
-function readStream(bits: BitReader, blockSize: number, out: OutputBuffer): void {
-  // Per byte of the block: in the low 8 bits the byte, above them the link that undoes the transform.
-  const links = new Uint32Array(blockSize);
+function readStream(bits: BitReader, links: Uint32Array, out: OutputBuffer): void {
   let streamCrc = 0;
   for (;;) {
     const high = bits.read(24, "block magic");

@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { CompressError, type Compression, decompress, detectCompression } from "../../compress/index.js";
+import { XENFEAT_dom0, XENFEAT_supervisor_mode_kernel } from "../public/features.js";
 import { type BzImage, isBzImage, parseBzImage } from "./bzimage.js";
 import { type ElfImage, type ElfSegment, EM_386, EM_X86_64, isElf, parseElf } from "./elf.js";
 import { KernelImageError, type KernelImageErrorCode } from "./kernel-image-error.js";
@@ -76,8 +77,12 @@ export function unpackKernel(bytes: Uint8Array, options: UnpackKernelOptions): K
   };
 }
 
-/** Checks that a kernel can be a 64-bit PV guest and computes its layout. Throws KernelImageError. */
-export function requirePv64Kernel(image: KernelImage): PvKernel {
+/**
+ * Checks that a kernel can be a 64-bit PV guest, or with `dom0` the control domain, and computes its layout.
+ * Throws KernelImageError. Of the required features only supervisor_mode_kernel is held against a kernel, as in
+ * Xen: Linux marks writable_page_tables as required and runs without it.
+ */
+export function requirePv64Kernel(image: KernelImage, options: { readonly dom0?: boolean } = {}): PvKernel {
   const { name, notes, elf } = image;
   if (notes === undefined) {
     throw new KernelImageError("no-xen-notes", name, "neither ELF notes named Xen nor a __xen_guest section");
@@ -101,6 +106,12 @@ export function requirePv64Kernel(image: KernelImage): PvKernel {
   const unknown = notes.features.unknownRequired[0];
   if (unknown !== undefined) {
     throw new KernelImageError("unsupported-feature", name, `it requires the unknown feature ${quote(unknown)}`);
+  }
+  if (notes.features.required & (1 << XENFEAT_supervisor_mode_kernel)) {
+    throw new KernelImageError("unsupported-feature", name, "it requires to run in supervisor mode");
+  }
+  if (options.dom0 && notes.supportedFeatures !== undefined && !(notes.supportedFeatures & (1 << XENFEAT_dom0))) {
+    throw new KernelImageError("unsupported-feature", name, "its SUPPORTED_FEATURES note excludes use as dom0");
   }
   return { ...image, notes, layout: computeLayout(elf, notes, name) };
 }
