@@ -9,9 +9,14 @@ import { C0, C1, C2, C3, DE, type FloatEnvironment, IE, OE, PRE_COMPUTATION, UE 
 import { createUnpacked, EXTENDED80, FINITE, type Format, INFINITE, UNSUPPORTED, unpack, ZERO } from "./format.js";
 import { fromIntegerCore, integralCore, toIntegerCore } from "./integer.js";
 
+/** Whether an unmasked pre-computation exception is among env.flags: a compare then pops nothing. */
+export function x87Faulted(env: FloatEnvironment): boolean {
+  return (env.flags & ~env.masks & PRE_COMPUTATION) !== 0;
+}
+
 /** `result`, unless an unmasked pre-computation exception forbids it; then later exceptions don't exist either. */
 export function unlessFaulted<T>(env: FloatEnvironment, result: T): T | null {
-  if ((env.flags & ~env.masks & PRE_COMPUTATION) === 0) return result;
+  if (!x87Faulted(env)) return result;
   env.flags &= PRE_COMPUTATION;
   env.condition = 0;
   return null;
@@ -81,8 +86,9 @@ export function x87Sqrt(env: FloatEnvironment, a: bigint): bigint | null {
 }
 
 /**
- * FCOM (`quiet` false) and FUCOM (`quiet` true) families, FTST and FICOM: GREATER, LESS, EQUAL or UNORDERED, or null
- * when the condition codes or EFLAGS must stay (unmasked IE or DE). Sets env.condition to C3, C2, C0 as FCOM does.
+ * FCOM and FCOMI (`quiet` false), FUCOM and FUCOMI (`quiet` true) families, FTST and FICOM: GREATER, LESS, EQUAL or
+ * UNORDERED, and the same in env.condition as FCOM's C3, C2, C0. Processors store these (FCOMI: EFLAGS) even when an
+ * exception is unmasked; only the pops wait, see x87Faulted.
  */
 export function x87Compare(
   env: FloatEnvironment,
@@ -90,12 +96,12 @@ export function x87Compare(
   b: bigint,
   quiet: boolean,
   formatB: Format = EXTENDED80,
-): number | null {
+): number {
   unpack(EXTENDED80, a, env.a);
   unpack(formatB, b, env.b);
   const relation = compareCore(env, !quiet);
   env.condition = RELATION_CODES[relation]!;
-  return (env.flags & ~env.masks & PRE_COMPUTATION) === 0 ? relation : null;
+  return relation;
 }
 
 const RELATION_CODES: readonly number[] = [0, C0, C3, C3 | C2 | C0];
