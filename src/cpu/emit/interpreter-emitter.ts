@@ -35,6 +35,7 @@ export interface RuntimeImports {
 }
 
 const ACCESS_WRITE = 0x100;
+const ACCESS_STACK = 0x200;
 
 const loadKind: Record<number, LoadKind> = { 8: "i32_8u", 16: "i32_16u", 32: "i32", 64: "i64", 128: "v128" };
 const storeKind: Record<number, StoreKind> = { 8: "i32_8", 16: "i32_16", 32: "i32", 64: "i64", 128: "v128" };
@@ -50,6 +51,8 @@ export class InterpreterEmitter extends Emitter {
   readonly operands: Operand[];
   readonly #spec: HandlerSpec;
   readonly #runtime: RuntimeImports;
+  /** True when control never falls through to the next instruction. */
+  endsBlock = false;
 
   constructor(spec: HandlerSpec, runtime: RuntimeImports) {
     super(spec);
@@ -102,12 +105,15 @@ export class InterpreterEmitter extends Emitter {
   // --- memory ---
 
   /** Leaves the linear address of a checked access; `slow` (optional) becomes 1 when the slow path gave it. */
-  #translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
+  #translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
     const bytes = size / 8;
     const address = this.local("i32");
     const slow = this.local("i32");
     const tlb = this.load("i32", this.state, S.TLB);
-    const index = this.and(this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))), this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT));
+    const index = this.and(
+      this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))),
+      this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT),
+    );
     const entry = this.let(this.add(tlb, index));
     const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
     const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
@@ -115,7 +121,12 @@ export class InterpreterEmitter extends Emitter {
       this.eq(page, tag),
       () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
       () => {
-        const args = [this.state, this.record, va, this.i32(bytes | (write ? ACCESS_WRITE : 0))];
+        const args = [
+          this.state,
+          this.record,
+          va,
+          this.i32(bytes | (write ? ACCESS_WRITE : 0) | (segment === S.Seg.SS ? ACCESS_STACK : 0)),
+        ];
         this.set(address, this.call(this.#runtime.translate, "i32", args));
         this.if(this.eqz(this.get(address)), () => this.return(this.i32(0)));
         this.set(slow, this.i32(1));
@@ -124,13 +135,13 @@ export class InterpreterEmitter extends Emitter {
     return { address: this.get(address), slow: this.get(slow) };
   }
 
-  readLinear(address: Value, size: number, _segment?: number): Value {
-    return this.let(this.load(loadKind[size]!, this.#translate(this.let(address), size, false).address));
+  readLinear(address: Value, size: number, segment?: number): Value {
+    return this.let(this.load(loadKind[size]!, this.#translate(this.let(address), size, false, segment).address));
   }
 
-  writeLinear(address: Value, size: number, value: Value, _segment?: number): void {
+  writeLinear(address: Value, size: number, value: Value, segment?: number): void {
     const v = this.let(value);
-    const place = this.#translate(this.let(address), size, true);
+    const place = this.#translate(this.let(address), size, true, segment);
     this.#storeAt(place, size, v);
   }
 
@@ -139,8 +150,8 @@ export class InterpreterEmitter extends Emitter {
     this.if(place.slow, () => this.callStatement(this.#runtime.commit, [this.state, this.record]));
   }
 
-  updateLinear(address: Value, size: number, change: (old: Value) => Value, _segment?: number): void {
-    const place = this.#translate(this.let(address), size, true);
+  updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void {
+    const place = this.#translate(this.let(address), size, true, segment);
     const old = this.let(this.load(loadKind[size]!, place.address));
     this.#storeAt(place, size, this.let(change(old)));
   }
@@ -156,7 +167,13 @@ export class InterpreterEmitter extends Emitter {
       return this.let(this.add(at, base));
     }
     const number = fixed ? this.i32(segment) : this.load("i32_8u", this.record, R.SEGMENT);
-    const args = [this.state, this.record, this.let(number), this.wrap(at), this.i32((size >> 3) | (write ? ACCESS_WRITE : 0))];
+    const args = [
+      this.state,
+      this.record,
+      this.let(number),
+      this.wrap(at),
+      this.i32((size >> 3) | (write ? ACCESS_WRITE : 0)),
+    ];
     this.if(this.eqz(this.call(this.#runtime.checkSegment, "i32", args)), () => this.return(this.i32(0)));
     return this.let(this.and(this.add(at, base), this.i64(0xffffffff)));
   }
@@ -200,11 +217,19 @@ export class InterpreterEmitter extends Emitter {
     if (this.mode === 64) return linear;
     return this.and(this.sub(linear, this.load("i64", this.state, S.SEG_BASE + 8 * S.Seg.CS)), this.i64(0xffffffff));
   }
+  #ends(): void {
+    if (this.atTopLevel && !this.terminated) this.endsBlock = true;
+  }
   jump(target: Value): void {
-    const linear = this.mode === 64 ? target : this.and(this.add(target, this.load("i64", this.state, S.SEG_BASE + 8 * S.Seg.CS)), this.i64(0xffffffff));
+    this.#ends();
+    const linear =
+      this.mode === 64
+        ? target
+        : this.and(this.add(target, this.load("i64", this.state, S.SEG_BASE + 8 * S.Seg.CS)), this.i64(0xffffffff));
     this.return(this.call(this.#runtime.goto, "i32", [this.state, this.record, linear]));
   }
   jumpRelative(target: Operand): void {
+    this.#ends();
     if (this.mode === 64) {
       const link = this.let(this.load("i32", this.record, R.LINK));
       this.if(link, () => this.return(link));
@@ -221,6 +246,7 @@ export class InterpreterEmitter extends Emitter {
     this.return(this.record);
   }
   raise(vector: number, errorCode: number | Value = -1): void {
+    this.#ends();
     this.stateStore("i32", S.EXIT_RECORD, this.record);
     this.stateStore("i32", S.EXIT_KIND, this.i32(2));
     this.stateStore("i32", S.EXIT_VECTOR, this.i32(vector));
@@ -228,6 +254,7 @@ export class InterpreterEmitter extends Emitter {
     this.return(this.i32(0));
   }
   exit(kind: number, options: { vector?: number | Value; before?: boolean } = {}): void {
+    this.#ends();
     const vector = options.vector ?? 0;
     this.stateStore("i32", S.EXIT_RECORD, this.record);
     this.stateStore("i32", S.EXIT_KIND, this.i32(kind));
@@ -266,7 +293,8 @@ export class InterpreterEmitter extends Emitter {
       case kinds.Immediate2:
         return { ...unsupported("immediate", size), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)) };
       case kinds.Relative: {
-        const linear = () => this.add(this.load("i64", this.state, S.PAGE_VA), this.load("i64", this.record, R.IMMEDIATE));
+        const linear = () =>
+          this.add(this.load("i64", this.state, S.PAGE_VA), this.load("i64", this.record, R.IMMEDIATE));
         return { ...unsupported("relative", size), read: () => this.let(this.#toRip(linear())) };
       }
       case kinds.FarPointer:
@@ -318,7 +346,8 @@ export class InterpreterEmitter extends Emitter {
         if (place) this.#storeAt(place, size, this.let(value));
         else this.writeLinear(this.#operandLinear(offset, size, true), size, value);
       },
-      address: () => (offset === 0 ? this.effectiveAddress() : this.let(this.add(this.effectiveAddress(), this.i64(offset)))),
+      address: () =>
+        offset === 0 ? this.effectiveAddress() : this.let(this.add(this.effectiveAddress(), this.i64(offset))),
       linear: () => this.#operandLinear(offset, Math.max(size, 8), false),
       part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
     };

@@ -25,6 +25,7 @@ export const TABLE_SIZE = 65536;
 /** EXIT_KIND values above the public ones: handled inside Cpu.run. */
 export const EXIT_NEED_CODE = 100; // EXIT_VALUE: linear address
 export const EXIT_JUMP = 101; // a host operation changed RIP
+export const EXIT_NEED_CODE_UNCOUNTED = 102; // the same as NEED_CODE, before an instruction, not at the end of one
 
 export interface CoreImports {
   /** (state, record, vaLow, vaHigh, access) -> linear address or 0. */
@@ -70,9 +71,9 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
     body(f, f.param(0), f.param(1));
     return f.finish();
   };
-  const needCode = (f: FunctionBuilder, state: Value, target: Value) => {
+  const needCode = (f: FunctionBuilder, state: Value, target: Value, kind: number) => {
     f.store("i64", state, target, S.EXIT_VALUE);
-    f.store("i32", state, f.i32(EXIT_NEED_CODE), S.EXIT_KIND);
+    f.store("i32", state, f.i32(kind), S.EXIT_KIND);
     f.return(f.i32(0));
   };
   const dispatch = (f: FunctionBuilder, state: Value, record: Value) =>
@@ -101,7 +102,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
           f.return(found);
         });
       });
-      needCode(f, state, target);
+      needCode(f, state, target, EXIT_NEED_CODE);
       f.unreachable();
     }),
   );
@@ -125,7 +126,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
   m.addFunction(
     handler,
     build(["i32", "i32"], (f, state, record) => {
-      needCode(f, state, address(f, state, record));
+      needCode(f, state, address(f, state, record), EXIT_NEED_CODE_UNCOUNTED);
       f.unreachable();
     }),
     "stale",
@@ -136,7 +137,10 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       const next = f.variable(f.load("i32", record, R.LINK));
       f.if(f.eqz(f.get(next)), () => {
         f.set(next, f.call(gotoDirect, "i32", [state, record, address(f, state, record)]));
-        f.if(f.eqz(f.get(next)), () => f.return(f.i32(0)));
+        f.if(f.eqz(f.get(next)), () => {
+          f.store("i32", state, f.i32(EXIT_NEED_CODE_UNCOUNTED), S.EXIT_KIND);
+          f.return(f.i32(0));
+        });
       });
       f.return(dispatch(f, state, f.get(next)));
       f.unreachable();
@@ -152,7 +156,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), page), same), () => {
         f.return(dispatch(f, state, f.let(f.add(record, f.i32(R.RECORD_SIZE)))));
       });
-      needCode(f, state, address(f, state, record));
+      needCode(f, state, address(f, state, record), EXIT_NEED_CODE_UNCOUNTED);
       f.unreachable();
     }),
     "crossing",

@@ -125,6 +125,8 @@ export class FunctionBuilder {
   readonly #params: readonly ValueTypeName[];
   readonly #locals: ValueTypeName[] = [];
   #depth = 0;
+  /** True once a return stands at the outermost level: what follows there is dead. */
+  terminated = false;
 
   constructor(params: readonly ValueTypeName[]) {
     this.#params = params;
@@ -399,7 +401,11 @@ export class FunctionBuilder {
     this.code.u32(functionIndex);
     if (hasResult) this.code.u8(0x1a);
   }
+  get atTopLevel(): boolean {
+    return this.#depth === 0;
+  }
   return(value?: Value): void {
+    if (this.#depth === 0) this.terminated = true;
     if (value) this.emit(value);
     this.code.u8(0x0f);
   }

@@ -1,0 +1,337 @@
+// One virtual CPU: runs guest code until something needs the host (see exit.ts), and offers the services that host
+// operations and the hypervisor use on it.
+
+import type { MachineMemory } from "../mmu/machine-memory.js";
+import { PAGE_SIZE } from "../mmu/machine-memory.js";
+import { ACCESS_READ, ACCESS_WRITE, PagingMode } from "../mmu/page-walk.js";
+import { AddressSpaces } from "./address-spaces.js";
+import { CpuState } from "./cpu-state.js";
+import type { Engine } from "./engine.js";
+import { type Exit, ExitKind, Vector } from "./exit.js";
+import type { CpuHooks, HostCpu, HostOperation } from "./host/host-operation.js";
+import type { CodePage } from "./interpreter/code-cache.js";
+import { EXIT_JUMP, EXIT_NEED_CODE, EXIT_NEED_CODE_UNCOUNTED, Slot } from "./interpreter/core-module.js";
+import * as R from "./interpreter/record.js";
+import { MemoryAccess } from "./memory-access.js";
+import * as S from "./state-layout.js";
+
+export interface CpuOptions {
+  readonly hooks: CpuHooks;
+  /** Xen PV guest: page tables ignore U/S, and address spaces are chosen with setAddressSpace. */
+  readonly paravirtual: boolean;
+}
+
+/** Thrown by HostCpu.raise after the exit was described; caught where the host operation was called. */
+const GUEST_FAULT = Symbol("guest fault");
+
+export class Cpu implements HostCpu {
+  readonly engine: Engine;
+  readonly memory: MachineMemory;
+  readonly state: CpuState;
+  readonly spaces: AddressSpaces;
+  readonly access: MemoryAccess;
+  readonly hooks: CpuHooks;
+  readonly exit: Exit = { kind: ExitKind.Budget, vector: 0, hasErrorCode: false, errorCode: 0, length: 0 };
+  /** Instructions executed since the CPU was made. */
+  instructions = 0;
+  readonly #paravirtual: boolean;
+  #hostRecord = 0;
+  #jumped = false;
+
+  constructor(engine: Engine, options: CpuOptions) {
+    this.engine = engine;
+    this.memory = engine.memory;
+    this.hooks = options.hooks;
+    this.#paravirtual = options.paravirtual;
+    this.state = new CpuState(engine.memory, engine.memory.allocateEngine(S.STATE_SIZE, 64));
+    this.spaces = new AddressSpaces(engine.memory);
+    this.access = new MemoryAccess(engine.memory, this.state, this.spaces);
+    this.access.paging.ignoreUser = options.paravirtual;
+    engine.cpus.push(this);
+    this.accessRightsChanged();
+  }
+
+  /** Runs at most `budget` instructions. The result is reused by the next call. */
+  run(budget: number): Exit {
+    const { state, engine } = this;
+    engine.current = this;
+    let left = budget;
+    while (left > 0) {
+      const stepping = state.u32(S.STEP_MODE) !== 0;
+      const slice = stepping ? 1 : left;
+      state.setU32(S.BUDGET, slice);
+      const rflags = stepping ? state.u32(S.EFLAGS) : 0;
+      this.#runSlice();
+      const done = slice - (state.u32(S.BUDGET) | 0);
+      left -= done;
+      this.instructions += done;
+      if (this.exit.kind !== ExitKind.Budget) break;
+      if (stepping && rflags & S.TF) {
+        state.setU64(S.DR + 48, state.dr(6) | 0x4000n);
+        this.#describe(ExitKind.Exception, Vector.DB, -1);
+        break;
+      }
+    }
+    return this.exit;
+  }
+
+  #describe(kind: ExitKind, vector: number, errorCode: number): void {
+    const { exit } = this;
+    exit.kind = kind;
+    exit.vector = vector;
+    exit.hasErrorCode = errorCode >= 0;
+    exit.errorCode = errorCode < 0 ? 0 : errorCode;
+    exit.length = 0;
+  }
+
+  /** Until the slice's budget is used or there is an exit for the host; leaves RIP right. */
+  #runSlice(): void {
+    const { state, engine } = this;
+    let record = this.#resolve(this.#linearRip());
+    for (;;) {
+      if (record === 0) {
+        this.#describe(ExitKind.Exception, state.u32(S.EXIT_VECTOR), state.u32(S.EXIT_ERROR) | 0);
+        return;
+      }
+      engine.core.run(state.base, record);
+      const kind = state.u32(S.EXIT_KIND);
+      if (kind >= EXIT_NEED_CODE) {
+        if (kind !== EXIT_JUMP) state.rip = this.#ripOf(state.u64(S.EXIT_VALUE));
+        // An instruction that leads to code not decoded yet, or jumps by a host operation, is complete, but not counted yet.
+        if (kind !== EXIT_NEED_CODE_UNCOUNTED) {
+          const left = state.u32(S.BUDGET) - 1;
+          state.setU32(S.BUDGET, left);
+          if (left === 0 || state.u32(S.STEP_MODE) !== 0) {
+            this.#describe(ExitKind.Budget, 0, -1);
+            return;
+          }
+        }
+        record = this.#resolve(this.#linearRip());
+        continue;
+      }
+      const at = state.u32(S.EXIT_RECORD);
+      const rip = this.#recordRip(at, false);
+      if (kind === ExitKind.Budget || kind === ExitKind.Exception) {
+        state.rip = rip;
+        this.#describe(kind, state.u32(S.EXIT_VECTOR), kind === ExitKind.Budget ? -1 : state.u32(S.EXIT_ERROR) | 0);
+        return;
+      }
+      const before = state.u32(S.EXIT_ERROR) !== 0;
+      state.rip = before ? rip : this.#recordRip(at, true);
+      this.#describe(kind as ExitKind, state.u32(S.EXIT_VECTOR), -1);
+      this.exit.length = this.memory.linear[at + R.LENGTH]!;
+      if (!before) state.setU32(S.BUDGET, state.u32(S.BUDGET) - 1);
+      return;
+    }
+  }
+
+  #linearRip(): bigint {
+    const { state } = this;
+    if (state.codeMode === 2) return state.rip;
+    return (state.rip + state.segmentBase(S.Seg.CS)) & 0xffffffffn;
+  }
+
+  #ripOf(linear: bigint): bigint {
+    if (this.state.codeMode === 2) return linear;
+    return (linear - this.state.segmentBase(S.Seg.CS)) & 0xffffffffn;
+  }
+
+  #recordRip(record: number, after: boolean): bigint {
+    const { view } = this.memory;
+    const offset = view.getUint16(record + R.OFFSET, true) + (after ? view.getUint8(record + R.LENGTH) : 0);
+    return this.#ripOf(BigInt.asUintN(64, this.state.u64(S.PAGE_VA) + BigInt(offset)));
+  }
+
+  /** The record of the code at a linear address, decoding it if need be; 0 after describing a fault. */
+  #resolve(linear: bigint): number {
+    const { state, engine } = this;
+    const low = Number(linear & 0xffffffffn);
+    const high = Number(linear >> 32n);
+    const known = engine.core.lookup(state.base, low, high);
+    // A guard of a crossing instruction is looked at afresh: its second page may have changed.
+    if (known !== 0 && this.memory.view.getUint32(known + R.HANDLER, true) > Slot.Crossing) return known;
+    if (!engine.cache.hasRoom) engine.dropCode();
+    const page = this.#codePage(low, high);
+    if (!page) return 0;
+    state.setU64(S.PAGE_VA, BigInt.asUintN(64, linear & ~0xfffn));
+    const offset = low & 0xfff;
+    let record = engine.cache.recordAt(page, offset);
+    if (record !== 0) {
+      const slot = this.memory.view.getUint32(record + R.HANDLER, true);
+      if (slot !== Slot.Crossing) return record;
+      const next = this.#nextCodePage(low, high);
+      if (!next) return 0;
+      if (next.table === this.memory.view.getUint32(record + R.LINK, true)) return record;
+      this.memory.view.setUint32(record + R.HANDLER, Slot.Stale, true);
+    }
+    record = engine.predecoder.decode(page, offset, () => this.#nextCodePage(low, high));
+    return record;
+  }
+
+  #nextCodePage(low: number, high: number): CodePage | undefined {
+    const nextLow = ((low & ~0xfff) + PAGE_SIZE) >>> 0;
+    return this.#codePage(nextLow, nextLow === 0 ? high + 1 : high);
+  }
+
+  #codePage(low: number, high: number): CodePage | undefined {
+    const maddr = this.access.fetch(low, high);
+    if (maddr < 0) return undefined;
+    const page = this.engine.cache.page(Math.floor(maddr / PAGE_SIZE), this.state.codeMode);
+    this.spaces.fillCode(low, high, page.table);
+    return page;
+  }
+
+  // --- address spaces ---
+
+  /** Xen PV: selects the page-table root by machine frame. */
+  setAddressSpace(rootMfn: number): void {
+    this.state.setU64(S.CR3, BigInt(rootMfn) << 12n);
+    this.access.paging.root = rootMfn * PAGE_SIZE;
+    this.#selectSpace();
+  }
+
+  #selectSpace(): void {
+    const { state, access } = this;
+    const key = this.#paravirtual
+      ? access.paging.root
+      : access.paging.root * 8 +
+        (state.cpl === 3 ? 1 : 0) +
+        (access.paging.smap ? 2 : 0) +
+        (access.paging.writeProtect ? 4 : 0);
+    this.spaces.select(key);
+    state.setU32(S.TLB, access.checked ? this.spaces.emptyTlb : this.spaces.dataTlb);
+    state.setU32(S.CODE_TLB, this.spaces.codeTlb);
+  }
+
+  /** Forgets the translations of the current address space. */
+  flushTlb(): void {
+    this.spaces.flushCurrent();
+  }
+  /** Forgets the translations of all kept address spaces. */
+  flushTlbAll(): void {
+    this.spaces.flushAll();
+  }
+  /** Forgets one page in all kept address spaces. */
+  invalidatePage(va: bigint): void {
+    this.spaces.invalidatePage(Number(va & 0xffffffffn));
+  }
+  /** A page-table root is no more, or another one now. */
+  dropAddressSpace(rootMfn: number): void {
+    this.spaces.drop(rootMfn * PAGE_SIZE);
+  }
+
+  accessRightsChanged(): void {
+    const { state, access } = this;
+    const { paging } = access;
+    const cr0 = state.u32(S.CR0);
+    const cr4 = state.u32(S.CR4);
+    const flags = state.u32(S.EFLAGS);
+    if (this.#paravirtual) {
+      paging.mode = PagingMode.FourLevel;
+    } else {
+      paging.mode = !(cr0 & 0x80000000) ? 0 : state.u32(S.EFER) & 0x400 ? 4 : cr4 & 0x20 ? 3 : 2;
+      paging.root = state.u32(S.CR3) - (state.u32(S.CR3) & (paging.mode === 3 ? 0x1f : 0xfff));
+      paging.writeProtect = (cr0 & 0x10000) !== 0;
+      paging.nxe = (state.u32(S.EFER) & 0x800) !== 0;
+      paging.pse = (cr4 & 0x10) !== 0;
+      paging.smep = (cr4 & 0x100000) !== 0;
+      paging.smap = (cr4 & 0x200000) !== 0 && !(flags & S.AC);
+    }
+    access.checked = (flags & S.AC) !== 0 && (cr0 & 0x40000) !== 0 && state.cpl === 3;
+    state.setU32(S.STEP_MODE, flags & S.TF ? 1 : 0);
+    state.setU32(S.FPU_TRAP, cr0 & 0xc ? 1 : 0);
+    this.#selectSpace();
+  }
+
+  // --- host operations ---
+
+  /** Called from Wasm. Returns 0 to go on with the next instruction, 1 after an exit or jump was set up. */
+  hostCall(record: number, operation: HostOperation): number {
+    this.#hostRecord = record;
+    this.#jumped = false;
+    try {
+      operation(this);
+    } catch (error) {
+      if (error === GUEST_FAULT) return 1;
+      throw error;
+    }
+    if (!this.#jumped) return 0;
+    this.state.setU32(S.EXIT_KIND, EXIT_JUMP);
+    return 1;
+  }
+
+  get currentRip(): bigint {
+    return this.#recordRip(this.#hostRecord, false);
+  }
+  get nextRip(): bigint {
+    return this.#recordRip(this.#hostRecord, true);
+  }
+  arg(index: number): bigint {
+    return this.state.u64(S.ARGS + 8 * index);
+  }
+  argNumber(index: number): number {
+    return this.state.u32(S.ARGS + 8 * index);
+  }
+  setResult(index: number, value: bigint): void {
+    this.state.setU64(S.ARGS + 8 * index, BigInt.asUintN(64, value));
+  }
+  raise(vector: number, errorCode = -1): never {
+    this.access.fault(this.#hostRecord, vector, errorCode);
+    throw GUEST_FAULT;
+  }
+  jump(rip: bigint): void {
+    this.state.rip = BigInt.asUintN(64, rip);
+    this.#jumped = true;
+  }
+
+  #linear(address: bigint, access: number): number {
+    const masked = BigInt.asUintN(64, address);
+    const maddr = this.access.translate(
+      this.#hostRecord,
+      Number(masked & 0xffffffffn),
+      Number(masked >> 32n),
+      access,
+      false,
+    );
+    if (maddr < 0) throw GUEST_FAULT;
+    return maddr;
+  }
+  readBytes(linear: bigint, length: number): Uint8Array {
+    const out = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = linear + BigInt(done);
+      const chunk = Math.min(length - done, PAGE_SIZE - Number(at & 0xfffn));
+      const maddr = this.#linear(at, ACCESS_READ);
+      out.set(this.memory.u8.subarray(maddr, maddr + chunk), done);
+      done += chunk;
+    }
+    return out;
+  }
+  probeWrite(linear: bigint, length: number): void {
+    for (let done = 0; done < length; ) {
+      const at = linear + BigInt(done);
+      this.#linear(at, ACCESS_WRITE);
+      done += PAGE_SIZE - Number(at & 0xfffn);
+    }
+  }
+  writeBytes(linear: bigint, bytes: Uint8Array): void {
+    this.probeWrite(linear, bytes.length);
+    for (let done = 0; done < bytes.length; ) {
+      const at = linear + BigInt(done);
+      const chunk = Math.min(bytes.length - done, PAGE_SIZE - Number(at & 0xfffn));
+      this.memory.write(this.#linear(at, ACCESS_WRITE), bytes.subarray(done, done + chunk));
+      done += chunk;
+    }
+  }
+  read(linear: bigint, bytes: 1 | 2 | 4 | 8): bigint {
+    const data = this.readBytes(linear, bytes);
+    let value = 0n;
+    for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(data[i]!);
+    return value;
+  }
+  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint): void {
+    const data = new Uint8Array(bytes);
+    for (let i = 0; i < bytes; i++) data[i] = Number((value >> BigInt(8 * i)) & 0xffn);
+    this.writeBytes(linear, data);
+  }
+}

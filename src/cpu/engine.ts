@@ -1,0 +1,75 @@
+// What all vCPUs of a host share: the interpreter's core and handlers, decoded code, and the calls that Wasm code makes into
+// TypeScript. One engine per machine memory.
+
+import type { MachineMemory } from "../mmu/machine-memory.js";
+import type { Cpu } from "./cpu.js";
+import { Decoder } from "./decode/decoder.js";
+import { hostOperationList } from "./host/registry.js";
+import { CodeCache } from "./interpreter/code-cache.js";
+import { type CoreExports, instantiateCore } from "./interpreter/core-module.js";
+import { HandlerSet } from "./interpreter/handlers.js";
+import { Predecoder } from "./interpreter/predecoder.js";
+import { semantics } from "./semantics/index.js";
+
+export interface EngineOptions {
+  /** CPUID features (features.ts) that exist for guests. */
+  readonly features: ReadonlySet<string>;
+  /** Bytes for decoded code; when full, all of it is dropped. */
+  readonly codeBytes?: number;
+}
+
+const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
+
+export class Engine {
+  readonly memory: MachineMemory;
+  readonly core: CoreExports;
+  readonly cache: CodeCache;
+  readonly handlers: HandlerSet;
+  readonly predecoder: Predecoder;
+  readonly decoder: Decoder;
+  readonly cpus: Cpu[] = [];
+  /** The vCPU that is inside `run`. */
+  current: Cpu | undefined;
+
+  constructor(memory: MachineMemory, options: EngineOptions) {
+    this.memory = memory;
+    const imports = {
+      miss: (_state: number, record: number, low: number, high: number, access: number) =>
+        this.current!.access.miss(record, low, high, access),
+      commit: () => this.current!.access.commit(),
+      host: (_state: number, record: number, operation: number) =>
+        this.current!.hostCall(record, hostOperationList[operation]!),
+      segment: (_state: number, record: number, segment: number, offset: number, access: number) =>
+        this.current!.access.checkSegment(record, segment, offset, access),
+    };
+    this.core = instantiateCore(memory, imports);
+    const { translate, goto, gotoDirect, checkSegment, table } = this.core;
+    const runtime = {
+      memory: memory.memory,
+      translate,
+      commit: imports.commit,
+      goto,
+      gotoDirect,
+      host: imports.host,
+      checkSegment,
+    };
+    this.handlers = new HandlerSet(semantics, memory.memory.buffer.byteLength / 65536, (bytes, slots) => {
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+        e: runtime as WebAssembly.ModuleImports,
+      });
+      for (const slot of slots) table.set(slot, instance.exports[String(slot)]);
+    });
+    this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
+    this.cache.onNewCodeFrame = (frame) => {
+      for (const cpu of this.cpus) cpu.spaces.protectFrame(frame);
+    };
+    this.decoder = new Decoder({ features: options.features });
+    this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
+  }
+
+  /** Forgets all decoded code. Only between two `run`s of the core. */
+  dropCode(): void {
+    this.cache.drop();
+    for (const cpu of this.cpus) cpu.spaces.flushAll();
+  }
+}

@@ -1,0 +1,66 @@
+// Host operations of the system family that every guest needs: CPUID, time, random numbers, flags, wide division.
+
+import { Vector } from "../exit.js";
+import * as S from "../state-layout.js";
+import { Reg } from "../state-layout.js";
+import type { HostCpu, HostOperationTable } from "./host-operation.js";
+
+const cpuidOut = new Uint32Array(4);
+
+function divide128(cpu: HostCpu, signed: boolean): void {
+  const bits = signed ? BigInt.asIntN : BigInt.asUintN;
+  const dividend = bits(128, (cpu.state.gpr(Reg.RDX) << 64n) | cpu.state.gpr(Reg.RAX));
+  const divisor = bits(64, cpu.arg(0));
+  const quotient = dividend / divisor;
+  if (bits(64, quotient) !== quotient) cpu.raise(Vector.DE);
+  cpu.state.setGpr(Reg.RAX, BigInt.asUintN(64, quotient));
+  cpu.state.setGpr(Reg.RDX, BigInt.asUintN(64, dividend % divisor));
+}
+
+/** POPF: which flags change depends on CPL and IOPL (SDM volume 2, table 4-15). */
+function popFlags(cpu: HostCpu): void {
+  const { state } = cpu;
+  const size = cpu.argNumber(1);
+  const old = Number(state.rflags & 0xffffffffn);
+  const { cpl } = state;
+  let writable = S.STATUS_FLAGS | S.TF | S.DF | S.NT;
+  if (size !== 16) writable |= S.AC | S.ID;
+  if (cpl === 0) writable |= S.IOPL;
+  if (cpl <= ((old >>> 12) & 3)) writable |= S.IF;
+  const flags = ((old & ~writable) | (cpu.argNumber(0) & writable)) & ~S.RF;
+  state.rflags = BigInt(flags >>> 0);
+  releaseStack(cpu, cpu.argNumber(2));
+  if ((flags ^ old) & (S.TF | S.AC)) {
+    cpu.accessRightsChanged();
+    cpu.jump(cpu.nextRip);
+  }
+}
+
+/** Moves rSP up by `bytes` within the stack's width. */
+export function releaseStack(cpu: HostCpu, bytes: number): void {
+  const { state } = cpu;
+  const rsp = state.gpr(Reg.RSP);
+  if (state.codeMode === 2) {
+    state.setGpr(Reg.RSP, BigInt.asUintN(64, rsp + BigInt(bytes)));
+    return;
+  }
+  const mask = BigInt(state.u32(S.STACK_MASK));
+  state.setGpr(Reg.RSP, (rsp & ~mask) | ((rsp + BigInt(bytes)) & mask));
+}
+
+export const systemOperations: HostOperationTable = {
+  cpuid: (cpu) => {
+    const { state } = cpu;
+    cpu.hooks.cpuid(state.gprNumber(Reg.RAX), state.gprNumber(Reg.RCX), cpuidOut);
+    for (const [i, register] of [Reg.RAX, Reg.RBX, Reg.RCX, Reg.RDX].entries())
+      state.setGpr(register, BigInt(cpuidOut[i]!));
+  },
+  rdtsc: (cpu) => {
+    if (cpu.state.u32(S.CR4) & 4 && cpu.state.cpl > 0) cpu.raise(Vector.GP, 0);
+    cpu.setResult(0, cpu.hooks.rdtsc());
+  },
+  random: (cpu) => cpu.setResult(0, cpu.hooks.random64()),
+  popFlags,
+  div128: (cpu) => divide128(cpu, false),
+  idiv128: (cpu) => divide128(cpu, true),
+};

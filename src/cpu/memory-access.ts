@@ -1,0 +1,165 @@
+// The slow path of guest memory access: TLB misses, page crossings, writes to decoded code, segment limits, alignment checks,
+// data breakpoints. A fault is described in the vCPU's exit fields and reported by returning 0.
+
+import { FRAME_HAS_CODE, type MachineMemory, PAGE_SIZE } from "../mmu/machine-memory.js";
+import {
+  ACCESS_EXECUTE,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  newWalkResult,
+  type PagingContext,
+  walkPage,
+} from "../mmu/page-walk.js";
+import type { AddressSpaces } from "./address-spaces.js";
+import type { CpuState } from "./cpu-state.js";
+import { SEGMENT_UNUSABLE } from "./cpu-state.js";
+import { ExitKind, Vector } from "./exit.js";
+import * as S from "./state-layout.js";
+
+const WRITE = 0x100;
+const STACK = 0x200;
+
+export class MemoryAccess {
+  readonly paging: PagingContext;
+  readonly #memory: MachineMemory;
+  readonly #state: CpuState;
+  readonly #spaces: AddressSpaces;
+  readonly #walk = newWalkResult();
+  /** Set while every access must be looked at (EFLAGS.AC with CR0.AM at CPL 3, or data breakpoints). */
+  checked = false;
+  misses = 0;
+  /** Machine addresses of a crossing write that waits in SCRATCH: first byte, and first byte on the second page. */
+  #pendingFirst = 0;
+  #pendingSecond = 0;
+  #pendingSplit = 0;
+  #pendingSize = 0;
+
+  constructor(memory: MachineMemory, state: CpuState, spaces: AddressSpaces) {
+    this.#memory = memory;
+    this.#state = state;
+    this.#spaces = spaces;
+    this.paging = {
+      mode: 0,
+      root: 0,
+      writeProtect: true,
+      smep: false,
+      smap: false,
+      nxe: true,
+      pse: true,
+      ignoreUser: false,
+    };
+  }
+
+  fault(record: number, vector: number, errorCode: number): 0 {
+    const s = this.#state;
+    s.setU32(S.EXIT_RECORD, record);
+    s.setU32(S.EXIT_KIND, ExitKind.Exception);
+    s.setU32(S.EXIT_VECTOR, vector);
+    s.setU32(S.EXIT_ERROR, errorCode >>> 0);
+    return 0;
+  }
+
+  #pageFault(record: number, low: number, high: number, error: number): 0 {
+    this.#state.setU32(S.CR2, low >>> 0);
+    this.#state.setU32(S.CR2 + 4, high >>> 0);
+    return this.fault(record, Vector.PF, error);
+  }
+
+  #canonical(high: number): boolean {
+    if (this.#state.u32(S.CODE_MODE) !== 2) return true;
+    const top = (high >>> 0) >>> 15;
+    return top === 0 || top === 0x1ffff;
+  }
+
+  /** Machine address of a byte for an access, or -1 after describing the fault. */
+  translate(record: number, low: number, high: number, access: number, stack: boolean): number {
+    if (!this.#canonical(high)) {
+      this.fault(record, stack ? Vector.SS : Vector.GP, 0);
+      return -1;
+    }
+    const user = this.#state.u32(S.CPL) === 3;
+    const walk = walkPage(this.#memory, this.paging, low >>> 0, high >>> 0, access, user, this.#walk);
+    if (walk.fault >= 0) {
+      this.#pageFault(record, low, high, walk.fault);
+      return -1;
+    }
+    return walk.maddr;
+  }
+
+  /** Translates for an instruction fetch. */
+  fetch(low: number, high: number): number {
+    return this.translate(0, low, high, ACCESS_EXECUTE, false);
+  }
+
+  /** Wasm's slow path. `access`: bytes | WRITE | STACK. Returns a linear address for the whole access, or 0. */
+  miss(record: number, low: number, high: number, access: number): number {
+    this.misses++;
+    const bytes = access & 0xff;
+    const write = (access & WRITE) !== 0;
+    const stack = (access & STACK) !== 0 || (record !== 0 && this.#memory.linear[record + 7] === S.Seg.SS);
+    if (this.checked && low & (bytes - 1) && bytes <= 8 && this.#alignmentChecked()) {
+      if (!this.#canonical(high)) return this.fault(record, stack ? Vector.SS : Vector.GP, 0);
+      return this.fault(record, Vector.AC, 0);
+    }
+    const kind = write ? ACCESS_WRITE : ACCESS_READ;
+    const inPage = low & 0xfff;
+    const first = this.translate(record, low, high, kind, stack);
+    if (first < 0) return 0;
+    const { writableNow } = this.#walk;
+    const { frameFlags, ramBase } = this.#memory;
+    if (inPage + bytes <= PAGE_SIZE) {
+      if (write && frameFlags[first >>> 12]! & FRAME_HAS_CODE) this.#memory.onCodeWrite(first, bytes);
+      if (!this.checked) {
+        const writable = writableNow && !(frameFlags[first >>> 12]! & FRAME_HAS_CODE);
+        this.#spaces.fill(low, high, first - inPage, writable);
+      }
+      return ramBase + first;
+    }
+    const nextLow = (low - inPage + PAGE_SIZE) >>> 0;
+    const nextHigh = nextLow === 0 ? (high + 1) >>> 0 : high;
+    const second = this.translate(record, nextLow, nextHigh, kind, stack);
+    if (second < 0) return 0;
+    const split = PAGE_SIZE - inPage;
+    const scratch = this.#state.base + S.SCRATCH;
+    const { linear } = this.#memory;
+    linear.copyWithin(scratch, ramBase + first, ramBase + first + split);
+    linear.copyWithin(scratch + split, ramBase + second, ramBase + second + bytes - split);
+    this.#pendingSize = write ? bytes : 0;
+    this.#pendingFirst = first;
+    this.#pendingSecond = second;
+    this.#pendingSplit = split;
+    return scratch;
+  }
+
+  /** Completes a write that `miss` sent to SCRATCH; nothing to do after one that went straight to RAM. */
+  commit(): void {
+    const bytes = this.#pendingSize;
+    if (bytes === 0) return;
+    this.#pendingSize = 0;
+    const scratch = this.#state.bytes(S.SCRATCH, bytes);
+    this.#memory.write(this.#pendingFirst, scratch.subarray(0, this.#pendingSplit));
+    this.#memory.write(this.#pendingSecond, scratch.subarray(this.#pendingSplit));
+  }
+
+  #alignmentChecked(): boolean {
+    const s = this.#state;
+    return s.u32(S.CPL) === 3 && (s.u32(S.EFLAGS) & S.AC) !== 0 && (s.u32(S.CR0) & 0x40000) !== 0;
+  }
+
+  /** Segment rules outside 64-bit mode (SDM 3A 5.3-5.5), for what the inline check didn't allow. Returns 1, or 0 after a fault. */
+  checkSegment(record: number, segment: number, offset: number, access: number): number {
+    const s = this.#state;
+    const vector = segment === S.Seg.SS ? Vector.SS : Vector.GP;
+    const attributes = s.u32(S.SEG_ATTR + 4 * segment);
+    const limit = s.u32(S.SEG_LIMIT + 4 * segment);
+    const last = (offset >>> 0) + (access & 0xff) - 1;
+    if (attributes & SEGMENT_UNUSABLE) return this.fault(record, vector, 0);
+    const code = (attributes & 8) !== 0;
+    if (access & WRITE ? code || !(attributes & 2) : code && !(attributes & 2)) return this.fault(record, vector, 0);
+    if (!code && attributes & 4) {
+      const top = attributes & 0x4000 ? 0xffffffff : 0xffff;
+      if (offset >>> 0 <= limit || last > top) return this.fault(record, vector, 0);
+    } else if (last > limit) return this.fault(record, vector, 0);
+    return 1;
+  }
+}

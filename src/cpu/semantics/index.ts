@@ -1,0 +1,31 @@
+// All semantics bodies by key, joined from the family files. A key defined twice is a mistake and throws at load.
+
+import type { Semantics, SemanticsTable } from "../emit/emitter.js";
+import { arithmeticSemantics } from "./arithmetic.js";
+import { bitSemantics } from "./bit.js";
+import { flagSemantics } from "./flags.js";
+import { moveSemantics } from "./move.js";
+import { shiftSemantics } from "./shift.js";
+import { stackSemantics } from "./stack.js";
+import { stringSemantics } from "./string.js";
+
+function join(...tables: SemanticsTable[]): SemanticsTable {
+  const all: Record<string, Semantics> = {};
+  for (const table of tables) {
+    for (const [key, body] of Object.entries(table)) {
+      if (all[key]) throw new Error(`semantics of ${key} are defined twice`);
+      all[key] = body;
+    }
+  }
+  return all;
+}
+
+export const semantics: SemanticsTable = join(
+  moveSemantics,
+  arithmeticSemantics,
+  shiftSemantics,
+  bitSemantics,
+  stringSemantics,
+  stackSemantics,
+  flagSemantics,
+);
