@@ -28,8 +28,8 @@ export interface BuiltImage {
   readonly manifest: ImageManifest;
 }
 
-export const KERNEL_FILE = "vmlinuz";
-export const INITRD_FILE = "initrd.cpio";
+const KERNEL_FILE = "vmlinuz";
+const INITRD_FILE = "initrd.cpio";
 const MANIFEST_FILE = "manifest.json";
 const CURRENT_FILE = "current";
 const NAME = /^[a-z0-9][a-z0-9+._-]{0,63}$/;
@@ -89,10 +89,7 @@ export class ImageStore {
 
   /** The image if this very build is there and whole, made current. */
   async reuse(name: string, build: string): Promise<BuiltImage | undefined> {
-    const image = await this.#open(name, build).catch((error: unknown) => {
-      if (error instanceof ImageError && (error.code === "checksum" || error.code === "bad-index")) return undefined;
-      throw error;
-    });
+    const image = await this.#openIfWhole(name, build);
     if (image !== undefined) await this.#makeCurrent(name, build);
     return image;
   }
@@ -107,30 +104,38 @@ export class ImageStore {
       await writeAtomically(join(temporary, KERNEL_FILE), kernel);
       await writeAtomically(join(temporary, INITRD_FILE), initrd);
       await writeAtomically(join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
-      await this.#install(temporary, target);
+      await this.#install(temporary, target, manifest);
     } catch (error) {
       throw cacheError(error, target);
     } finally {
       await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     }
     await this.#makeCurrent(manifest.name, manifest.build);
-    const image = await this.#open(manifest.name, manifest.build);
-    if (image !== undefined) return image;
-    throw new ImageError("cache", `The image ${manifest.name} was removed while it was built.`);
+    return describe(target, manifest);
   }
 
-  /** Renames a finished build into place. When another process was faster with the same build, its copy is replaced. */
-  async #install(temporary: string, target: string): Promise<void> {
+  /** Renames a finished build into place. Another process may have been faster with the same build: a whole one stays. */
+  async #install(temporary: string, target: string, manifest: ImageManifest): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
         return await rename(temporary, target);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if ((code !== "ENOTEMPTY" && code !== "EEXIST") || attempt >= 20) throw error;
-        const aside = temporaryName(dirname(target));
-        await rename(target, aside).catch(() => undefined);
-        await rm(aside, { recursive: true, force: true });
       }
+      if ((await this.#openIfWhole(manifest.name, manifest.build)) !== undefined) return;
+      const aside = temporaryName(dirname(target));
+      await rename(target, aside).catch(() => undefined);
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+
+  async #openIfWhole(name: string, build: string): Promise<BuiltImage | undefined> {
+    try {
+      return await this.#open(name, build);
+    } catch (error) {
+      if (error instanceof ImageError && (error.code === "checksum" || error.code === "bad-index")) return undefined;
+      throw error;
     }
   }
 
@@ -161,11 +166,21 @@ export class ImageStore {
     const text = await readIfPresent(manifestPath);
     if (text === undefined) return undefined;
     const manifest = parseManifest(Buffer.from(text).toString("utf8"), manifestPath);
-    const [kernel, initrd] = [join(home, KERNEL_FILE), join(home, INITRD_FILE)];
-    await checkFile(kernel, manifest.files.kernel.sha256, name);
-    await checkFile(initrd, manifest.files.initrd.sha256, name);
-    return { name, kernel, initrd, manifestPath, manifest };
+    const image = describe(home, manifest);
+    await checkFile(image.kernel, manifest.files.kernel.sha256, name);
+    await checkFile(image.initrd, manifest.files.initrd.sha256, name);
+    return image;
   }
+}
+
+function describe(home: string, manifest: ImageManifest): BuiltImage {
+  return {
+    name: manifest.name,
+    kernel: join(home, KERNEL_FILE),
+    initrd: join(home, INITRD_FILE),
+    manifestPath: join(home, MANIFEST_FILE),
+    manifest,
+  };
 }
 
 async function checkFile(path: string, sha256: string, image: string): Promise<void> {
