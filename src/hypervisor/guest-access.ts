@@ -13,7 +13,7 @@ const MAX_COPY = 1 << 24;
 /** Machine address of a guest address, or -1. Valid up to the end of its page. */
 export function guestAddress(vcpu: Vcpu, va: bigint, write: boolean): number {
   if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END) return -1;
-  return translate(vcpu.domain.hypervisor.pvHost, vcpu, va, write);
+  return translate(vcpu.domain.hypervisor, vcpu, va, write);
 }
 
 /** A copy of [va, va + length), or undefined. */

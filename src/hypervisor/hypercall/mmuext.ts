@@ -135,7 +135,7 @@ function apply(vcpu: Vcpu, subject: DomainMemory, cmd: number, arg1: bigint, arg
       // No cache to write back; allowed to domains that drive hardware.
       return own.privileged ? 0 : -errno.EACCES;
     case MMUEXT_SET_LDT:
-      return setLdt(vcpu.domain.hypervisor.pvHost, vcpu, arg1, Number(arg2 & 0xffff_ffffn)) ? 0 : -errno.EINVAL;
+      return setLdt(vcpu.domain.hypervisor, vcpu, arg1, Number(arg2 & 0xffff_ffffn)) ? 0 : -errno.EINVAL;
     default:
       return -errno.ENOSYS;
   }
