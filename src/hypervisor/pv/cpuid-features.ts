@@ -1,6 +1,8 @@
 // CPUID feature words and the ones that a PV guest may see (arch-x86/cpufeatureset.h: those marked "A"). Paging
 // extensions that only a real kernel ring can use (PSE, PGE, SMEP, SMAP, MTRR, ...) are hidden from PV.
 
+import { FEATURE_BITS } from "../../cpu/features.js";
+
 /** Feature words as CPUID reports them; unsigned 32-bit. */
 export interface CpuFeatureWords {
   readonly leaf1Edx: number;
@@ -12,6 +14,38 @@ export interface CpuFeatureWords {
   readonly extendedEcx: number;
   /** Leaf 0xd, subleaf 1, EAX. */
   readonly xsaveEax: number;
+}
+
+const WORD_PLACES = {
+  leaf1Edx: [1, 0, "edx"],
+  leaf1Ecx: [1, 0, "ecx"],
+  leaf7Ebx: [7, 0, "ebx"],
+  leaf7Ecx: [7, 0, "ecx"],
+  leaf7Edx: [7, 0, "edx"],
+  extendedEdx: [0x8000_0001, 0, "edx"],
+  extendedEcx: [0x8000_0001, 0, "ecx"],
+  xsaveEax: [0xd, 1, "eax"],
+} as const;
+
+/** The words of a set of feature names (cpu/features.ts). */
+export function cpuFeatureWords(names: ReadonlySet<string>): CpuFeatureWords {
+  const words: { -readonly [K in keyof CpuFeatureWords]: number } = {
+    leaf1Edx: 0,
+    leaf1Ecx: 0,
+    leaf7Ebx: 0,
+    leaf7Ecx: 0,
+    leaf7Edx: 0,
+    extendedEdx: 0,
+    extendedEcx: 0,
+    xsaveEax: 0,
+  };
+  for (const [key, [leaf, subleaf, register]] of Object.entries(WORD_PLACES)) {
+    for (const [name, at] of FEATURE_BITS) {
+      if (!names.has(name) || at.leaf !== leaf || at.subleaf !== subleaf || at.register !== register) continue;
+      words[key as keyof CpuFeatureWords] = (words[key as keyof CpuFeatureWords] | (1 << at.bit)) >>> 0;
+    }
+  }
+  return words;
 }
 
 function bits(...numbers: number[]): number {

@@ -70,7 +70,8 @@ export function ioInstructionAllowed(host: PvHost, vcpu: PvContext, port: number
 }
 
 export function readPort(host: PvHost, vcpu: PvContext, port: number, size: number): number {
-  return permitted(vcpu, port, size) ? host.ioPorts.read(port, size) >>> 0 : allOnes(size);
+  if (!permitted(vcpu, port, size)) return allOnes(size);
+  return (host.ioPorts.read(port, size) & allOnes(size)) >>> 0;
 }
 
 export function writePort(host: PvHost, vcpu: PvContext, port: number, size: number, value: number): void {
