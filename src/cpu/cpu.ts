@@ -80,7 +80,7 @@ export class Cpu implements HostCpu {
     exit.kind = kind;
     exit.vector = vector;
     exit.hasErrorCode = errorCode >= 0;
-    exit.errorCode = errorCode < 0 ? 0 : errorCode;
+    exit.errorCode = Math.max(errorCode, 0);
     exit.length = 0;
   }
 

@@ -38,6 +38,9 @@ export interface HostCpu {
   writeBytes(linear: bigint, bytes: Uint8Array): void;
   /** Execution continues at `rip` (in the code segment as it now is) instead of at the next instruction. */
   jump(rip: bigint): void;
+  /** Forgets translations: of the current address space, or of one page everywhere. */
+  flushTlb(): void;
+  invalidatePage(va: bigint): void;
   /** Call after changing CR0, CR3, CR4, EFER, CPL or EFLAGS.AC, which select address spaces and access checks. */
   accessRightsChanged(): void;
 }

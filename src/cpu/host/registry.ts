@@ -1,6 +1,11 @@
 // All host operations by name, and the dense ids that handlers carry.
 
+import { controlRegisterOperations } from "./control-registers.js";
+import { decimalOperations } from "./decimal.js";
+import { farTransferOperations } from "./far-transfer.js";
+import { fastReturnOperations } from "./fast-return.js";
 import type { HostOperation, HostOperationTable } from "./host-operation.js";
+import { segmentOperations } from "./segments.js";
 import { systemOperations } from "./system.js";
 
 function merge(...tables: HostOperationTable[]): Map<string, { id: number; run: HostOperation }> {
@@ -14,7 +19,14 @@ function merge(...tables: HostOperationTable[]): Map<string, { id: number; run: 
   return all;
 }
 
-const operations = merge(systemOperations);
+const operations = merge(
+  systemOperations,
+  segmentOperations,
+  farTransferOperations,
+  controlRegisterOperations,
+  fastReturnOperations,
+  decimalOperations,
+);
 
 /** @throws Error for an unknown name: a mistake in a semantics body. */
 export function hostOperationId(name: string): number {

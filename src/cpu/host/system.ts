@@ -61,6 +61,26 @@ export const systemOperations: HostOperationTable = {
   },
   random: (cpu) => cpu.setResult(0, cpu.hooks.random64()),
   popFlags,
+  setAc: (cpu) => {
+    const flags = cpu.state.u32(S.EFLAGS);
+    cpu.state.setU32(S.EFLAGS, cpu.argNumber(0) ? flags | S.AC : flags & ~S.AC);
+    cpu.accessRightsChanged();
+  },
+  xgetbv: (cpu) => {
+    if (!(cpu.state.u32(S.CR4) & 0x40000)) cpu.raise(Vector.UD);
+    if (cpu.state.gprNumber(Reg.RCX) !== 0) cpu.raise(Vector.GP, 0);
+    const value = cpu.state.u64(S.XCR0);
+    cpu.state.setGpr(Reg.RAX, value & 0xffffffffn);
+    cpu.state.setGpr(Reg.RDX, value >> 32n);
+  },
+  xsetbv: (cpu) => {
+    const { state } = cpu;
+    if (!(state.u32(S.CR4) & 0x40000)) cpu.raise(Vector.UD);
+    const value = (BigInt(state.gprNumber(Reg.RDX)) << 32n) | BigInt(state.gprNumber(Reg.RAX));
+    // x87 always, SSE optional; nothing else is there to enable.
+    if (state.gprNumber(Reg.RCX) !== 0 || (value !== 1n && value !== 3n)) cpu.raise(Vector.GP, 0);
+    state.setU64(S.XCR0, value);
+  },
   div128: (cpu) => divide128(cpu, false),
   idiv128: (cpu) => divide128(cpu, true),
 };

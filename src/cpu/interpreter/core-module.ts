@@ -51,9 +51,9 @@ export function instantiateCore(memory: MachineMemory, imports: CoreImports): Co
   const module = new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(module, { e: { memory: memory.memory, ...imports } });
   const exports = instance.exports as unknown as CoreExports & Record<string, unknown>;
-  exports.table.set(Slot.Stale, exports["stale"]);
-  exports.table.set(Slot.Goto, exports["pseudoGoto"]);
-  exports.table.set(Slot.Crossing, exports["crossing"]);
+  exports.table.set(Slot.Stale, exports.stale);
+  exports.table.set(Slot.Goto, exports.pseudoGoto);
+  exports.table.set(Slot.Crossing, exports.crossing);
   return exports;
 }
 

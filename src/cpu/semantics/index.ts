@@ -8,6 +8,7 @@ import { moveSemantics } from "./move.js";
 import { shiftSemantics } from "./shift.js";
 import { stackSemantics } from "./stack.js";
 import { stringSemantics } from "./string.js";
+import { systemSemantics } from "./system.js";
 
 function join(...tables: SemanticsTable[]): SemanticsTable {
   const all: Record<string, Semantics> = {};
@@ -28,4 +29,5 @@ export const semantics: SemanticsTable = join(
   stringSemantics,
   stackSemantics,
   flagSemantics,
+  systemSemantics,
 );
