@@ -24,6 +24,8 @@ export function allOnes(size: number): number {
 }
 
 const PM_TIMER = 0x608;
+/** As a whole doubleword it is the PCI address register; its second byte alone is the reset control. */
+const PCI_ADDRESS = 0xcf8;
 
 /** First and last port of what the hardware domain may not touch. */
 const KEPT_BY_XEN: readonly (readonly [number, number])[] = [
@@ -45,6 +47,7 @@ for (const [first, last] of KEPT_BY_XEN) {
 
 function permitted(vcpu: PvContext, port: number, size: number): boolean {
   if (!vcpu.domain.privileged) return false;
+  if (port === PCI_ADDRESS && size === 4) return true;
   for (let i = port; i < port + size; i++) {
     if (i > 0xffff || !(hardwareDomainPorts[i >>> 3]! & (1 << (i & 7)))) return false;
   }
