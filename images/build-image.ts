@@ -34,7 +34,7 @@ export interface BuildImageOptions extends ImageLocation {
   /** Use the cache only. */
   readonly offline?: boolean;
   readonly onProgress?: OnProgress;
-  /** Stops the build, at the latest when the package that is being unpacked is done. */
+  /** Stops the build. */
   readonly signal?: AbortSignal;
   /** Base URLs of the archives; default: see images/README.md. */
   readonly mirrors?: Partial<Mirrors>;
@@ -62,7 +62,16 @@ export async function buildImage(options: BuildImageOptions = {}): Promise<Built
   const keys = options.certificates?.flatMap(readCertificate) ?? debianArchiveKeys();
   const mirrors = mirrorsFrom(environment, options.mirrors);
   checkAborted(signal);
-  const archive = await DebianArchive.open({ suite, mirrors, cache, downloader, keys, onProgress, now: Date.now });
+  const archive = await DebianArchive.open({
+    suite,
+    mirrors,
+    cache,
+    downloader,
+    keys,
+    onProgress,
+    signal,
+    now: Date.now,
+  });
 
   const build = new Build(name, recipe, suite, archive);
   const store = new ImageStore(cache, Date.now);
@@ -179,7 +188,7 @@ async function unpack(
   const what = `${record.name} ${record.version}`;
   onProgress({ phase: "unpack", what, done: 0, total: deb.length });
   await nextTurn();
-  const files = await readDeb(deb, wanted, what);
+  const files = await readDeb(deb, wanted, what, signal);
   onProgress({ phase: "unpack", what, done: deb.length, total: deb.length });
   return files;
 }

@@ -1,10 +1,10 @@
 // A client of Debian's archive for one suite: finds packages in the signed indexes and fetches them. The chain of trust has no gap:
 // OpenPGP signature → InRelease → SHA-256 → Packages.xz → SHA-256 → .deb; each link is checked at every use, cached or not.
-import { decompress } from "../../src/compress/index.js";
 import type { Cache } from "../cache/cache.js";
 import { ImageError } from "../image-error.js";
 import type { SigningKey } from "../openpgp/certificate.js";
 import { type Signer, verifyCleartext } from "../openpgp/verify.js";
+import { decompressAside } from "../package/decompress-aside.js";
 import type { OnProgress } from "../progress.js";
 import { SUITES, type SuiteName, type SuiteSource } from "../suites.js";
 import type { Downloader } from "./downloader.js";
@@ -21,6 +21,7 @@ export interface DebianArchiveOptions {
   readonly downloader: Downloader | undefined;
   readonly keys: readonly SigningKey[];
   readonly onProgress: OnProgress;
+  readonly signal: AbortSignal | undefined;
   /** Milliseconds since 1970, to notice an index that is past its Valid-Until. */
   readonly now: () => number;
 }
@@ -109,14 +110,23 @@ async function openSource(options: DebianArchiveOptions, source: SuiteSource): P
   const path = release.byHash ? `${ARCHITECTURE_DIRECTORY}/by-hash/SHA256/${file.sha256}` : choice;
   const what = `package index of ${source.directory}`;
   const packed = await fetchBlob(options, { url: `${directory}/${path}`, what, phase: "index", ...file });
-  const packages = new PackageIndex(unpackIndex(packed, what), what);
+  const packages = new PackageIndex(
+    await unpackIndex(packed, choice.endsWith(".xz") ? "xz" : "gzip", what, options.signal),
+    what,
+  );
   return { base, release, used: { url, date: release.date, signers }, packages };
 }
 
-function unpackIndex(packed: Uint8Array, what: string): Uint8Array {
+async function unpackIndex(
+  packed: Uint8Array,
+  format: "xz" | "gzip",
+  what: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   try {
-    return decompress(packed, { maxOutput: MAX_INDEX_BYTES });
+    return await decompressAside(packed, format, MAX_INDEX_BYTES, signal);
   } catch (error) {
+    if (error instanceof ImageError && error.code === "aborted") throw error;
     throw new ImageError("bad-index", `The ${what} can't be decompressed.`, { cause: error });
   }
 }

@@ -1,9 +1,9 @@
 // Takes files out of a binary package (deb(5)): an ar archive of debian-binary, control.tar.* and data.tar.*.
 import type { Header } from "tar-stream";
 import { extract } from "tar-stream";
-import { decompress } from "../../src/compress/index.js";
 import { ImageError } from "../image-error.js";
 import { readAr } from "./ar.js";
+import { decompressAside } from "./decompress-aside.js";
 
 /** Regular files of a package by path, without a leading "./" or "/". */
 export type PackageFiles = ReadonlyMap<string, Uint8Array>;
@@ -12,11 +12,15 @@ export type PackageFiles = ReadonlyMap<string, Uint8Array>;
 const MAX_UNPACKED = 2 ** 30;
 const FORMATS = { "data.tar.xz": "xz", "data.tar.zst": "zstd", "data.tar.gz": "gzip", "data.tar": undefined } as const;
 
-/** The regular files of the package `deb` whose path `wanted` accepts. Throws ImageError "bad-package"; `where` names it. */
+/**
+ * The regular files of the package `deb` whose path `wanted` accepts. Throws ImageError "bad-package" or "aborted"; `where` names
+ * the package in errors.
+ */
 export async function readDeb(
   deb: Uint8Array,
   wanted: (path: string) => boolean,
   where: string,
+  signal?: AbortSignal,
 ): Promise<PackageFiles> {
   const members = readAr(deb, where);
   const version = members[0];
@@ -28,13 +32,19 @@ export async function readDeb(
     throw new ImageError("bad-package", `${where} packs its files in an unknown way (${data?.name ?? "no data.tar"}).`);
   }
   const format = FORMATS[data.name as keyof typeof FORMATS];
-  return readTar(format === undefined ? data.data : unpack(data.data, format, where), wanted, where);
+  return readTar(format === undefined ? data.data : await unpack(data.data, format, where, signal), wanted, where);
 }
 
-function unpack(data: Uint8Array, format: "xz" | "zstd" | "gzip", where: string): Uint8Array {
+async function unpack(
+  data: Uint8Array,
+  format: "xz" | "zstd" | "gzip",
+  where: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   try {
-    return decompress(data, { format, maxOutput: MAX_UNPACKED });
+    return await decompressAside(data, format, MAX_UNPACKED, signal);
   } catch (error) {
+    if (error instanceof ImageError && error.code === "aborted") throw error;
     throw new ImageError("bad-package", `${where} can't be decompressed.`, { cause: error });
   }
 }

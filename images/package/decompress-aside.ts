@@ -1,0 +1,41 @@
+// Decompresses in a worker thread: a kernel package takes seconds, and a caller's event loop (a progress display, Ctrl-C, running
+// guests) must not stand still for so long. Where the program runs from its TypeScript sources, under a test runner, Node could not
+// load the worker's file, so there the work is done in place.
+import { Worker } from "node:worker_threads";
+import { type Compression, decompress } from "../../src/compress/index.js";
+import { ImageError } from "../image-error.js";
+import type { DecompressJob } from "./decompress-worker.js";
+
+const COMPILED = import.meta.url.endsWith(".js");
+
+/** Unpacks `data`. Rejects with the decompressor's error, or ImageError "aborted". */
+export async function decompressAside(
+  data: Uint8Array,
+  format: Compression,
+  maxOutput: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  if (!COMPILED) return decompress(data, { format, maxOutput });
+  // A copy of its own: sending a view would send the whole file that it is a view of.
+  const job: DecompressJob = { data: data.slice(), format, maxOutput };
+  const worker = new Worker(new URL("./decompress-worker.js", import.meta.url), {
+    workerData: job,
+    transferList: [job.data.buffer as ArrayBuffer],
+  });
+  const stopped = () => new ImageError("aborted", "The build of the image was stopped.");
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(stopped());
+      void worker.terminate();
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    worker.once("message", (output: Uint8Array) => resolve(output));
+    worker.once("error", reject);
+    worker.once("exit", (code) => {
+      signal?.removeEventListener("abort", abort);
+      // Without effect after an answer.
+      reject(new ImageError("bad-package", `The decompressor ended without a result (exit code ${code}).`));
+    });
+  });
+}
