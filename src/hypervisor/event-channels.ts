@@ -326,6 +326,11 @@ export class EventChannels {
     return true;
   }
 
+  /** The port that a PIRQ is bound to, or 0. */
+  pirqPort(pirq: number): number {
+    return this.#pirqs.get(pirq) ?? 0;
+  }
+
   /** False when nobody bound it. */
   raisePirq(pirq: number): boolean {
     const number = this.#pirqs.get(pirq);

@@ -16,10 +16,12 @@ import type { E820Entry } from "./machine-map.js";
 import { MemoryManager } from "./memory-manager.js";
 import { type InterruptController, NoInterrupts } from "./pirq.js";
 import type { Abi } from "./public/layout.js";
-import { SHUTDOWN_crash, SHUTDOWN_watchdog } from "./public/sched.js";
+import { SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from "./public/sched.js";
 import { RUNSTATE_blocked, RUNSTATE_offline, RUNSTATE_runnable } from "./public/vcpu.js";
 import { shared_info, VIRQ_CONSOLE, VIRQ_DOM_EXC, VIRQ_TIMER, vcpu_info } from "./public/xen.js";
+import { dropRoots, setKernelRoot } from "./pv/base-pointer.js";
 import type { CpuidPolicy } from "./pv/cpuid-policy.js";
+import { validateDescriptorPage } from "./pv/descriptor-check.js";
 import type { IoPorts } from "./pv/io-ports.js";
 import type { PvContext, PvHost } from "./pv/pv-context.js";
 import { PvVcpu } from "./pv/pv-vcpu.js";
@@ -59,6 +61,8 @@ export class Vcpu implements EventVcpu, PvContext {
   /** Guest virtual addresses of registered areas; 0 = none. */
   runstateArea = 0n;
   timeArea = 0n;
+  /** Version of what the time area holds; even. */
+  timeVersion = 0;
   /** Gave up the rest of its slice (SCHEDOP_yield). */
   hasYielded = false;
 
@@ -146,6 +150,9 @@ export class Vcpu implements EventVcpu, PvContext {
     time.writeVcpuTime(memory, this.infoAddress + vcpuTimeOffset(this.domain.abi));
   }
 
+  /** Whether `continueHypercall` will be honoured: the dispatcher always does. */
+  readonly canContinueHypercall = true;
+
   /**
    * Leaves RIP on the hypercall instruction, with these arguments in the registers: the call goes on after the vCPU gave way.
    * For handlers whose work a guest can make long; they return nothing then.
@@ -197,6 +204,10 @@ export class Domain {
   shutdownReason: number | undefined;
   /** Crashed, and its registers not shown yet. */
   needsDump = false;
+  /** The page in which the guest looks up which PIRQs need an EOI (PHYSDEVOP_pirq_eoi_gmfn), or -1. */
+  pirqEoiMfn = -1;
+  /** EOI also unmasks the PIRQ's port. */
+  pirqAutoUnmask = false;
   /** System time of each watchdog's end; undefined = free slot. */
   readonly watchdogs: (bigint | undefined)[] = [undefined, undefined];
   /** Hypercalls made, by number. */
@@ -281,6 +292,12 @@ export class Domain {
   }
 }
 
+/** A hypercall's arguments, as long as the call lasts. */
+export interface TracedArgs {
+  arg(index: number): bigint;
+  argNumber(index: number): number;
+}
+
 export interface HypervisorOptions {
   readonly memory: MachineMemory;
   readonly machineMap?: readonly E820Entry[];
@@ -297,6 +314,8 @@ export interface HypervisorOptions {
   readonly interrupts?: InterruptController;
   /** A line of the hypervisor's log, without "(XEN) ". */
   readonly log: (line: string) => void;
+  /** Remarks that only a debug build of Xen prints. */
+  readonly debugLog?: (line: string) => void;
   /** Raw console output of a domain. */
   readonly consoleWrite: (domid: number, bytes: Uint8Array) => void;
   /** A domain shut down or crashed; it doesn't run any more. */
@@ -305,7 +324,7 @@ export interface HypervisorOptions {
   readonly commandLine?: string;
 }
 
-export class Hypervisor {
+export class Hypervisor implements PvHost {
   readonly memory: MachineMemory;
   readonly mm: MemoryManager;
   readonly time: SystemTime;
@@ -317,8 +336,17 @@ export class Hypervisor {
   readonly commandLine: string;
   /** Called when a vCPU becomes runnable outside of runVcpu: a sleeping host loop wakes up. */
   onRunnable: () => void = () => {};
+  /** Called before each hypercall, those of a multicall included. */
+  traceHypercall: ((vcpu: Vcpu, number: number, args: TracedArgs) => void) | undefined;
+  /** Called for each exception exit of a guest. */
+  traceException: ((vcpu: Vcpu, vector: number, errorCode: number) => void) | undefined;
+  /** Exits of all vCPUs, by ExitKind. */
+  readonly exitCounts = new Float64Array(16);
+  /** Emulates a write to a page table (pv/ptwr.ts, which is above this file); create-hypervisor.ts sets it. */
+  pageTableWriter: (vcpu: Vcpu, address: bigint) => boolean = () => {
+    throw new Error("the hypervisor was not made by createHypervisor");
+  };
   readonly #options: HypervisorOptions;
-  #pvHost: PvHost | undefined;
   #spareInfo = -1;
   #nextId = 0;
 
@@ -329,6 +357,7 @@ export class Hypervisor {
       memory: options.memory,
       ...(options.machineMap ? { machineMap: options.machineMap } : {}),
     });
+    this.mm.types.segmentValidator = (mfn) => validateDescriptorPage(options.memory, mfn);
     this.time = new SystemTime(options.clock, options.tscKhz);
     this.decoder = options.decoder;
     this.cpuid = options.cpuid;
@@ -337,18 +366,45 @@ export class Hypervisor {
     this.commandLine = options.commandLine ?? "";
   }
 
-  /** What PV entry code calls back; create-hypervisor.ts sets it. */
-  get pvHost(): PvHost {
-    if (!this.#pvHost) throw new Error("the hypervisor was not made by createHypervisor");
-    return this.#pvHost;
-  }
-
-  set pvHost(host: PvHost) {
-    this.#pvHost = host;
-  }
-
   log(line: string): void {
     this.#options.log(line);
+  }
+
+  debugLog(line: string): void {
+    this.#options.debugLog?.(line);
+  }
+
+  // --- PvHost ---
+
+  crashDomain(vcpu: PvContext, reason: string): void {
+    const domain = this.domains.get(vcpu.domain.id);
+    if (domain) this.domainCrash(domain, `v${vcpu.id} ${reason}`);
+  }
+
+  emulatePageTableWrite(vcpu: PvContext, address: bigint): boolean {
+    return this.pageTableWriter(this.#vcpuOf(vcpu), address);
+  }
+
+  newBasePointer(vcpu: PvContext, mfn: number): boolean {
+    return setKernelRoot(this.#vcpuOf(vcpu), mfn);
+  }
+
+  getDescriptorPage(vcpu: PvContext, mfn: number): boolean {
+    return this.mm.frames.getPageAndType(mfn, vcpu.domain.id, FrameType.SegDesc);
+  }
+
+  putDescriptorPage(mfn: number): void {
+    this.mm.frames.putPageAndType(mfn);
+  }
+
+  readTsc(): bigint {
+    return this.time.tsc();
+  }
+
+  #vcpuOf(vcpu: PvContext): Vcpu {
+    const found = this.domains.get(vcpu.domain.id)?.vcpus[vcpu.id];
+    if (!found) throw new Error(`vCPU ${vcpu.id} of domain ${vcpu.domain.id} is not this hypervisor's`);
+    return found;
   }
 
   randomBytes(length: number): Uint8Array {
@@ -359,6 +415,10 @@ export class Hypervisor {
   spareInfo(): number {
     if (this.#spareInfo < 0) this.#spareInfo = this.mm.allocateXenFrame() * 4096;
     return this.#spareInfo;
+  }
+
+  countExit(kind: number): void {
+    this.exitCounts[kind] = this.exitCounts[kind]! + 1;
   }
 
   // --- domains ---
@@ -390,6 +450,7 @@ export class Hypervisor {
     domain.console.detach();
     for (const vcpu of domain.vcpus) this.#releaseVcpu(vcpu);
     domain.grants.destroy();
+    if (domain.pirqEoiMfn >= 0) this.mm.frames.putPageAndType(domain.pirqEoiMfn);
     this.mm.freeXenFrame(domain.sharedInfoMfn);
     this.mm.destroySpace(domain.memory);
     this.domains.delete(domain.id);
@@ -397,16 +458,15 @@ export class Hypervisor {
   }
 
   #releaseVcpu(vcpu: Vcpu): void {
-    const { pv, domain } = vcpu;
+    const { pv } = vcpu;
     if (vcpu.infoMfn >= 0) this.mm.frames.putPageAndType(vcpu.infoMfn);
     vcpu.infoMfn = -1;
-    for (const mfn of pv.gdtFrames) this.pvHost.putDescriptorPage(mfn);
-    for (const mfn of pv.ldtFrames.values()) this.pvHost.putDescriptorPage(mfn);
+    for (const mfn of pv.gdtFrames) this.putDescriptorPage(mfn);
+    for (const mfn of pv.ldtFrames.values()) this.putDescriptorPage(mfn);
     pv.gdtFrames.length = 0;
     pv.ldtFrames.clear();
-    if (pv.guestTable >= 0) domain.memory.putRoot(pv.guestTable);
-    if (pv.guestUserTable >= 0) domain.memory.putRoot(pv.guestUserTable);
-    pv.guestTable = pv.guestUserTable = -1;
+    dropRoots(vcpu);
+    vcpu.domain.memory.tlb.detach(vcpu.cpu);
   }
 
   /** The domain has ended itself (SHUTDOWN_*): no vCPU of it runs any more. */
@@ -428,6 +488,19 @@ export class Hypervisor {
       "watchdog rebooted",
     ];
     this.log(`Hardware Dom${id} ${what[reason] ?? `shutdown: unknown reason ${reason}: rebooting machine`}`);
+  }
+
+  /** The hardware domain switched the machine off (ACPI S5). */
+  powerOff(domain: Domain): void {
+    domain.isShutDown = true;
+    domain.shutdownReason = SHUTDOWN_poweroff;
+    this.#options.onShutdown?.(domain, SHUTDOWN_poweroff);
+  }
+
+  /** XENPF_settime: all domains see the new wall clock. */
+  setWallclock(seconds: bigint, nanoseconds: number, at: bigint): void {
+    this.time.setWall(seconds, nanoseconds, at);
+    for (const domain of this.domains.values()) this.time.writeWallclock(this.memory, domain.sharedInfo, domain.abi);
   }
 
   /** The domain did what it must not: it stops, the others go on. The run loop shows its registers. */

@@ -1,0 +1,97 @@
+// Running a vCPU: guest code until it exits, what the exit asks for, pending upcalls, again; until the budget is used up or the
+// vCPU has nothing to do. The only place that calls Cpu.run for a domain.
+
+import { ExitKind } from "../cpu/exit.js";
+import { Reg } from "../cpu/state-layout.js";
+import { writeRunstateArea } from "./guest-areas.js";
+import { dispatchHypercall } from "./hypercall/dispatch.js";
+import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypercall/xen-version.js";
+import type { Vcpu } from "./hypervisor.js";
+import { RUNSTATE_runnable, RUNSTATE_running } from "./public/vcpu.js";
+import { crashDump } from "./pv/crash-dump.js";
+import { injectPendingUpcalls } from "./pv/inject.js";
+import { handleException, handleSoftwareInterrupt, handleSyscall, handleSysenter } from "./pv/traps.js";
+
+/** What an exit counts in instructions: hypercalls and emulation take host time too. */
+const EXIT_COST = 100;
+/** Timers are looked at after so many instructions. */
+const TIMER_INTERVAL = 50_000;
+
+/** @param budget about how many instructions may run. */
+export function runVcpu(vcpu: Vcpu, budget: number): void {
+  const { hypervisor } = vcpu.domain;
+  hypervisor.runTimers();
+  if (!vcpu.isRunnable) return;
+  vcpu.hasYielded = false;
+  enter(vcpu);
+  let left = budget;
+  let untilTimers = TIMER_INTERVAL;
+  while (left > 0 && vcpu.isRunnable && !vcpu.hasYielded) {
+    const used = step(vcpu, Math.min(left, untilTimers));
+    left -= used;
+    untilTimers -= used;
+    if (untilTimers > 0) continue;
+    untilTimers = TIMER_INTERVAL;
+    hypervisor.runTimers();
+  }
+  leave(vcpu);
+}
+
+function enter(vcpu: Vcpu): void {
+  const { pv, cpu } = vcpu;
+  cpu.setAddressSpace(pv.kernelMode ? pv.guestTable : pv.guestUserTable);
+  vcpu.setRunstate(RUNSTATE_running);
+  writeRunstateArea(vcpu);
+}
+
+function leave(vcpu: Vcpu): void {
+  const { domain } = vcpu;
+  if (domain.needsDump) {
+    domain.needsDump = false;
+    const version = `Xen-${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`;
+    for (const line of crashDump(domain.hypervisor, vcpu, { version })) domain.hypervisor.log(line);
+  }
+  if (!domain.isRunning) return;
+  if (vcpu.isRunnable) vcpu.setRunstate(RUNSTATE_runnable);
+  writeRunstateArea(vcpu);
+}
+
+/** Runs until one exit is handled; returns what it counts. */
+function step(vcpu: Vcpu, budget: number): number {
+  const { cpu, pv, domain } = vcpu;
+  const { hypervisor } = domain;
+  injectPendingUpcalls(hypervisor, vcpu);
+  if (!vcpu.isRunnable) return 0;
+  const before = cpu.instructions;
+  const exit = cpu.run(budget);
+  hypervisor.countExit(exit.kind);
+  switch (exit.kind) {
+    case ExitKind.Budget:
+      return Math.max(1, cpu.instructions - before);
+    case ExitKind.Syscall:
+      if (pv.kernelMode) hypercall(vcpu);
+      else handleSyscall(hypervisor, vcpu, exit);
+      break;
+    case ExitKind.Exception:
+      hypervisor.traceException?.(vcpu, exit.vector, exit.errorCode);
+      handleException(hypervisor, vcpu, exit);
+      break;
+    case ExitKind.SoftwareInterrupt:
+      handleSoftwareInterrupt(hypervisor, vcpu, exit);
+      break;
+    case ExitKind.Sysenter:
+      handleSysenter(hypervisor, vcpu, exit);
+      break;
+    default:
+      throw new Error(`a PV vCPU can't exit with kind ${exit.kind}`);
+  }
+  return cpu.instructions - before + EXIT_COST;
+}
+
+/** SYSCALL from guest kernel mode: RCX and R11 become what the instruction leaves in them. */
+function hypercall(vcpu: Vcpu): void {
+  const { state } = vcpu.cpu;
+  state.setGpr(Reg.RCX, state.rip);
+  state.setGpr(Reg.R11, state.rflags);
+  dispatchHypercall(vcpu);
+}
