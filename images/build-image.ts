@@ -188,7 +188,7 @@ async function unpack(
   const what = `${record.name} ${record.version}`;
   onProgress({ phase: "unpack", what, done: 0, total: deb.length });
   await nextTurn();
-  const files = await readDeb(deb, wanted, what, signal);
+  const files = await readDeb(deb, wanted, what, { signal, expectedSize: record.unpackedSize });
   onProgress({ phase: "unpack", what, done: deb.length, total: deb.length });
   return files;
 }

@@ -124,7 +124,7 @@ async function unpackIndex(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   try {
-    return await decompressAside(packed, format, MAX_INDEX_BYTES, signal);
+    return await decompressAside(packed, { format, maxOutput: MAX_INDEX_BYTES }, signal);
   } catch (error) {
     if (error instanceof ImageError && error.code === "aborted") throw error;
     throw new ImageError("bad-index", `The ${what} can't be decompressed.`, { cause: error });

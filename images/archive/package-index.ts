@@ -13,6 +13,8 @@ export interface PackageRecord {
   readonly filename: string;
   readonly size: number;
   readonly sha256: string;
+  /** About how many bytes its files take as a tar archive; 0: not known. */
+  readonly unpackedSize: number;
 }
 
 /** The first alternative of one dependency; `exactVersion` where it demands one with "=". */
@@ -65,6 +67,8 @@ function readRecord(stanza: Stanza, where: string): PackageRecord {
     filename,
     size,
     sha256,
+    // Installed-Size is in KiB and rounded up file by file; a tar archive adds headers: a little more is enough.
+    unpackedSize: Math.ceil((Number(stanza.get("installed-size")) || 0) * 1024 * 1.05),
   };
 }
 

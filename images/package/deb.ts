@@ -8,6 +8,12 @@ import { decompressAside } from "./decompress-aside.js";
 /** Regular files of a package by path, without a leading "./" or "/". */
 export type PackageFiles = ReadonlyMap<string, Uint8Array>;
 
+export interface UnpackOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** About how many bytes the unpacked tar archive has: a good guess halves the memory needed. */
+  readonly expectedSize?: number;
+}
+
 /** The largest kernel packages hold 400 MB. */
 const MAX_UNPACKED = 2 ** 30;
 const FORMATS = { "data.tar.xz": "xz", "data.tar.zst": "zstd", "data.tar.gz": "gzip", "data.tar": undefined } as const;
@@ -20,7 +26,7 @@ export async function readDeb(
   deb: Uint8Array,
   wanted: (path: string) => boolean,
   where: string,
-  signal?: AbortSignal,
+  options: UnpackOptions = {},
 ): Promise<PackageFiles> {
   const members = readAr(deb, where);
   const version = members[0];
@@ -32,17 +38,18 @@ export async function readDeb(
     throw new ImageError("bad-package", `${where} packs its files in an unknown way (${data?.name ?? "no data.tar"}).`);
   }
   const format = FORMATS[data.name as keyof typeof FORMATS];
-  return readTar(format === undefined ? data.data : await unpack(data.data, format, where, signal), wanted, where);
+  return readTar(format === undefined ? data.data : await unpack(data.data, format, where, options), wanted, where);
 }
 
 async function unpack(
   data: Uint8Array,
   format: "xz" | "zstd" | "gzip",
   where: string,
-  signal: AbortSignal | undefined,
+  { signal, expectedSize = 0 }: UnpackOptions,
 ): Promise<Uint8Array> {
   try {
-    return await decompressAside(data, format, MAX_UNPACKED, signal);
+    const maxOutput = MAX_UNPACKED;
+    return await decompressAside(data, { format, maxOutput, expectedSize: Math.min(expectedSize, maxOutput) }, signal);
   } catch (error) {
     if (error instanceof ImageError && error.code === "aborted") throw error;
     throw new ImageError("bad-package", `${where} can't be decompressed.`, { cause: error });

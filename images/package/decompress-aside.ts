@@ -2,7 +2,7 @@
 // guests) must not stand still for so long. Where the program runs from its TypeScript sources, under a test runner, Node could not
 // load the worker's file, so there the work is done in place.
 import { Worker } from "node:worker_threads";
-import { type Compression, decompress } from "../../src/compress/index.js";
+import { decompress } from "../../src/compress/index.js";
 import { ImageError } from "../image-error.js";
 import type { DecompressJob } from "./decompress-worker.js";
 
@@ -11,13 +11,12 @@ const COMPILED = import.meta.url.endsWith(".js");
 /** Unpacks `data`. Rejects with the decompressor's error, or ImageError "aborted". */
 export async function decompressAside(
   data: Uint8Array,
-  format: Compression,
-  maxOutput: number,
+  options: DecompressJob["options"],
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  if (!COMPILED) return decompress(data, { format, maxOutput });
+  if (!COMPILED) return decompress(data, options);
   // A copy of its own: sending a view would send the whole file that it is a view of.
-  const job: DecompressJob = { data: data.slice(), format, maxOutput };
+  const job: DecompressJob = { data: data.slice(), options };
   const worker = new Worker(new URL("./decompress-worker.js", import.meta.url), {
     workerData: job,
     transferList: [job.data.buffer as ArrayBuffer],
