@@ -39,7 +39,7 @@ export class MemoryManager implements MemoryHost {
       validate: (mfn, type) => this.types.validate(mfn, type),
       invalidate: (mfn, type) => this.types.invalidate(mfn, type),
       retype: () => this.#flushDirty(),
-      released: (mfn, owner) => this.#spaces.get(owner)?.released(mfn),
+      released: (mfn, owner) => this.#released(mfn, owner),
     });
 
     const ram = ramFrames(this.machineMap, memory.frames);
@@ -76,13 +76,19 @@ export class MemoryManager implements MemoryHost {
     return this.#spaces.get(id);
   }
 
-  /** Frees a domain's memory. @returns false while others still hold frames of it: call again when they let go. */
+  /** Frees a domain's memory. @returns false while others still hold frames of it; the rest goes when they let go. */
   destroySpace(space: DomainMemory): boolean {
-    if (!space.isDying) space.relinquish();
-    if (space.totalPages > 0) return false;
+    space.relinquish();
     space.tlb.flush();
+    if (space.totalPages > 0) return false;
     this.#spaces.delete(space.id);
     return true;
+  }
+
+  #released(mfn: number, owner: number): void {
+    const space = this.#spaces.get(owner);
+    space?.released(mfn);
+    if (space?.isDying && space.totalPages === 0) this.#spaces.delete(owner);
   }
 
   /** A zeroed frame of the hypervisor's own. @throws OutOfMachineMemoryError */
