@@ -66,6 +66,8 @@ export function listForms(): readonly Form[] {
       op.decoderOption === DecoderOptions.None &&
       !op.fwait &&
       !op.isReservedNop &&
+      // Far pointers with 64-bit offsets: Intel has them, AMD reads m16:32.
+      !op.instructionString.includes("m16:64") &&
       !EXCLUDED.has(mnemonic);
     if (wanted) {
       for (const mode of [64, 32] as const) {
@@ -191,7 +193,7 @@ function draw(template: Template, form: Form, random: Random, out: Uint8Array, m
   if (template.lockable && memory && r & 0x2000) put(0xf0);
   if (template.repeatable && r & 0x4000) put(r & 0x8000 ? 0xf3 : 0xf2);
   if (template.vex !== undefined) {
-    const high = form.mode === 64 ? random.u32() & 0xe0 : 0xe0 | (random.u32() & 0);
+    const high = form.mode === 64 ? random.u32() & 0xe0 : 0xe0;
     put(0xc4);
     put(high | template.table);
     let vvvv = random.below(16);

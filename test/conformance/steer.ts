@@ -28,12 +28,12 @@ import type { Case } from "./random-state.js";
 const RAX = 0;
 const RCX = 1;
 const RDX = 2;
-const RBX = 3;
 const RSP = 4;
 const RBP = 5;
 const RSI = 6;
 const RDI = 7;
-const SELECTORS = [0x2b, 0x33, 0x23, 0, 3, 0x10, 0x18, 0x08, 0x2a, 0x28];
+// Null selectors with an RPL are left out: the kernel's own IRET turns them into 0 before we can see them.
+const SELECTORS = [0x2b, 0x33, 0x23, 0, 0x10, 0x18, 0x08, 0x2a, 0x28];
 
 export class Steering {
   readonly target: Case;
@@ -227,12 +227,8 @@ function putLittle(bytes: Uint8Array, value: bigint, size: number): void {
 
 function steerStrings(s: Steering, instruction: Instruction, name: string): void {
   const { random } = s;
-  const wide = (n: number, value: bigint): void => {
-    // A 16-bit address form only sees SI, DI, CX.
-    s.setGpr(n, value);
-  };
-  wide(RSI, s.dataAddress(8));
-  wide(RDI, random.below(4) === 0 ? s.gpr(RSI) + BigInt(random.below(32) - 16) : s.dataAddress(8));
+  s.setGpr(RSI, s.dataAddress(8));
+  s.setGpr(RDI, random.below(4) === 0 ? s.gpr(RSI) + BigInt(random.below(32) - 16) : s.dataAddress(8));
   if (random.below(16) !== 0) small(s, RCX, random.oneIn(2) ? 5 : 40);
   const from = s.patch(s.gpr(RSI));
   const to = s.patch(s.gpr(RDI));
@@ -287,10 +283,11 @@ function steerDivision(s: Steering, instruction: Instruction, signed: boolean): 
 
 function steerStack(s: Steering, name: string, patch: Uint8Array | undefined): void {
   const { random } = s;
-  if (random.below(30) === 0) s.setGpr(RSP, BigInt(STACK_BASE + random.below(24)));
-  else if (random.below(30) === 0) s.setGpr(RSP, BigInt(STACK_BASE + STACK_SIZE - random.below(24)));
-  else if (s.mode === 64 && random.below(60) === 0) s.setGpr(RSP, BigInt(random.u32()) << 24n);
-  else if (random.below(12) === 0) s.setGpr(RSP, s.gpr(RSP) + BigInt(random.below(16)));
+  const place = random.below(60);
+  if (place < 2) s.setGpr(RSP, BigInt(STACK_BASE + random.below(24)));
+  else if (place < 4) s.setGpr(RSP, BigInt(STACK_BASE + STACK_SIZE - random.below(24)));
+  else if (place === 4 && s.mode === 64) s.setGpr(RSP, BigInt(random.u32()) << 24n);
+  else if (place < 10) s.setGpr(RSP, s.gpr(RSP) + BigInt(random.below(16)));
   const stack = s.patch(name === "LEAVE" ? s.gpr(RBP) : s.gpr(RSP));
   if (!stack) return;
   const slot = s.mode === 64 ? 8 : 4;
@@ -396,8 +393,7 @@ function steerIndirect(s: Steering, instruction: Instruction, patch: Uint8Array 
     }
   } else if (instruction.opKind(0) === OpKind.Register) {
     const n = gprNumber(instruction.opRegister(0));
-    if (n >= 0 && n !== RBX) s.setGpr(n, s.codeAddress());
-    else if (n >= 0) s.setGpr(n, s.codeAddress());
+    if (n >= 0) s.setGpr(n, s.codeAddress());
   } else if (instruction.isJmpFar || instruction.isCallFar) {
     const { view, bytes } = s.target;
     const end = CODE_OFFSET + (bytes[LENGTH_OFFSET] as number);
