@@ -1,0 +1,28 @@
+// iced's names for what our tables call otherwise: it names 16-, 32- and 64-bit variants apart where Intel's notation has one.
+
+export const MNEMONIC_ALIASES: Readonly<Record<string, string>> = {
+  RESERVEDNOP: "NOP",
+  WAIT: "FWAIT",
+  RETF: "RET",
+  XLATB: "XLAT",
+  POPFD: "POPF",
+  POPFQ: "POPF",
+  PUSHFD: "PUSHF",
+  PUSHFQ: "PUSHF",
+  POPAD: "POPA",
+  PUSHAD: "PUSHA",
+  JECXZ: "JCXZ",
+  JRCXZ: "JCXZ",
+  SAL: "SHL",
+  SYSRETQ: "SYSRET",
+  SYSEXITQ: "SYSEXIT",
+  FXSAVE64: "FXSAVE",
+  FXRSTOR64: "FXRSTOR",
+  XSAVE64: "XSAVE",
+  XRSTOR64: "XRSTOR",
+  XSAVEOPT64: "XSAVEOPT",
+  PCMPESTRM64: "PCMPESTRM",
+  PCMPESTRI64: "PCMPESTRI",
+  IRETD: "IRET",
+  IRETQ: "IRET",
+};
