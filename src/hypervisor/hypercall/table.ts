@@ -14,6 +14,7 @@ import { mmuextRows } from "./mmuext.js";
 import { physdevRows } from "./physdev.js";
 import { platformRows } from "./platform.js";
 import { schedRows } from "./sched.js";
+import { setTrapTableRow } from "./set-trap-table.js";
 import { timerRows } from "./timer.js";
 import { updateVaMappingRows } from "./update-va-mapping.js";
 import { vcpuRows } from "./vcpu.js";
@@ -37,6 +38,7 @@ export const hypercallRows: readonly HypercallRow[] = [
   ...physdevRows,
   ...platformRows,
   ...schedRows,
+  setTrapTableRow,
   ...timerRows,
   ...updateVaMappingRows,
   ...vcpuRows,
