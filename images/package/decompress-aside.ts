@@ -15,10 +15,12 @@ export async function decompressAside(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   if (!COMPILED) return decompress(data, options);
-  // A copy of its own: sending a view would send the whole file that it is a view of.
-  const job: DecompressJob = { data: data.slice(), options };
+  // A copy to give away, since `data` may be a view of something larger (and slice() of a Buffer would not copy).
+  const job: DecompressJob = { data: new Uint8Array(data), options };
   const worker = new Worker(new URL("./decompress-worker.js", import.meta.url), {
     workerData: job,
+    // The program's own flags (--input-type, --test, …) are not for this file.
+    execArgv: [],
     transferList: [job.data.buffer as ArrayBuffer],
   });
   const stopped = () => new ImageError("aborted", "The build of the image was stopped.");
