@@ -89,7 +89,7 @@ export async function findImage(name?: string, location: ImageLocation = {}): Pr
   throw new ImageError("not-found", `The image ${resolved} was not built yet.`);
 }
 
-/** All images in the cache, by name. */
+/** All images in the cache, by name; their files are not checked, as findImage does. */
 export async function listImages(location: ImageLocation = {}): Promise<BuiltImage[]> {
   return openStore(location).list();
 }

@@ -67,11 +67,19 @@ export class ImageStore {
     return build === undefined ? undefined : this.#open(name, build);
   }
 
+  /** All images, by name; their files are not checked, and one without a readable manifest is left out. */
   async list(): Promise<BuiltImage[]> {
     const images: BuiltImage[] = [];
     for (const name of await listDirectory(this.#directory)) {
-      const image = NAME.test(name) ? await this.find(name) : undefined;
-      if (image !== undefined) images.push(image);
+      const build = NAME.test(name) ? await this.#current(name) : undefined;
+      if (build === undefined) continue;
+      const home = join(this.#directory, name, build);
+      const text = await readIfPresent(join(home, MANIFEST_FILE));
+      try {
+        if (text !== undefined) images.push(describe(home, parseManifest(Buffer.from(text).toString("utf8"), home)));
+      } catch {
+        // Not readable by this version: building it again repairs it.
+      }
     }
     return images;
   }

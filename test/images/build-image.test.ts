@@ -280,6 +280,7 @@ describe("a damaged cache", () => {
     }
     writeFileSync(image.initrd, "damaged");
     expect((await failure(findImage("sid", { cacheDir }))).code).toBe("checksum");
+    expect(await listImages({ cacheDir })).toEqual([image]);
     const again = await build();
     expect(again.manifest.files).toEqual(image.manifest.files);
     expect(await findImage("sid", { cacheDir })).toEqual(again);
