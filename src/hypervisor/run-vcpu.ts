@@ -1,7 +1,7 @@
 // Running a vCPU: guest code until it exits, what the exit asks for, pending upcalls, again; until the budget is used up or the
 // vCPU has nothing to do. The only place that calls Cpu.run for a domain.
 
-import { ExitKind } from "../cpu/exit.js";
+import { ExitKind, Vector } from "../cpu/exit.js";
 import { Reg } from "../cpu/state-layout.js";
 import { writeRunstateArea } from "./guest-areas.js";
 import { dispatchHypercall } from "./hypercall/dispatch.js";
@@ -71,6 +71,12 @@ function step(vcpu: Vcpu, budget: number): number {
     case ExitKind.Syscall:
       if (pv.kernelMode) hypercall(vcpu);
       else handleSyscall(hypervisor, vcpu, exit);
+      break;
+    case ExitKind.Io:
+      // At CPL 3 without an I/O bitmap the processor raises #GP; whether the guest may is for the emulation to say.
+      exit.vector = Vector.GP;
+      exit.errorCode = 0;
+      handleException(hypervisor, vcpu, exit);
       break;
     case ExitKind.Exception:
       hypervisor.traceException?.(vcpu, exit.vector, exit.errorCode);
