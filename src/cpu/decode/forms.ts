@@ -31,6 +31,8 @@ export const ImmediateKind = {
   Moffs: 14,
   /** ENTER: a word, then a byte. */
   WordByte: 15,
+  /** No bytes: the operand is the constant 1 of D0 and D1 shifts. */
+  One: 16,
 } as const;
 export type ImmediateKind = (typeof ImmediateKind)[keyof typeof ImmediateKind];
 
@@ -219,7 +221,7 @@ function immediateKind(
   const wide = operandSize === 16 ? 0 : operandSize === 64 ? 2 : 1;
   switch (tokens.join(" ")) {
     case "":
-      return ImmediateKind.None;
+      return operands.some((operand) => operand.kind === "constant") ? ImmediateKind.One : ImmediateKind.None;
     case "ib":
       if (!operands.some((operand) => operand.text === "simm8")) return ImmediateKind.Byte;
       return [ImmediateKind.SignedByte16, ImmediateKind.SignedByte32, ImmediateKind.SignedByte64][wide]!;

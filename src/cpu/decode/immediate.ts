@@ -5,7 +5,7 @@ import type { Decoded } from "./decoded.js";
 import { ImmediateKind } from "./forms.js";
 import { read32 } from "./modrm.js";
 
-const BYTES = new Uint8Array(16);
+const BYTES = new Uint8Array(17);
 BYTES[ImmediateKind.Byte] = 1;
 BYTES[ImmediateKind.SignedByte16] = 1;
 BYTES[ImmediateKind.SignedByte32] = 1;
@@ -76,6 +76,9 @@ export function decodeImmediate(
     case ImmediateKind.Moffs:
       out.dispLo = length === 2 ? read16(bytes, at) : read32(bytes, at);
       if (length === 8) out.dispHi = read32(bytes, at + 4);
+      break;
+    case ImmediateKind.One:
+      out.immLo = 1;
       break;
     case ImmediateKind.WordByte:
       out.immLo = read16(bytes, at);

@@ -116,9 +116,16 @@ class MapBuilder {
     }
     if (!hasModrm) return -(this.#choice(rows, first.takesMemory ? 1 : 0) + 1);
     const node = this.#cells.length / CELLS;
+    // Neighbouring cells mostly have the same rows: their choice is made once.
+    let previous: readonly ParsedRow[] = [];
+    let choice = -1;
     for (let cell = 0; cell < CELLS; cell++) {
       const fitting = rows.filter((row) => coversCell(row, cell));
-      this.#cells.push(fitting.length === 0 ? -1 : this.#choice(fitting, cell < 8 ? 1 : 0));
+      if (cell === 8 || fitting.length !== previous.length || fitting.some((row, at) => row !== previous[at])) {
+        choice = fitting.length === 0 ? -1 : this.#choice(fitting, cell < 8 ? 1 : 0);
+        previous = fitting;
+      }
+      this.#cells.push(choice);
     }
     return node + 1;
   }

@@ -103,9 +103,9 @@ export function parseOperand(text: string): OperandText {
     out.kind = "fixed";
     return out;
   }
-  if (/^[13]$/.test(text)) {
+  if (text === "1") {
     out.kind = "constant";
-    out.fixed = Number(text);
+    out.fixed = 1;
   } else if (/^(simm8|imm8|imm16|immZ|immV)$/.test(text)) {
     out.kind = "immediate";
     out.registerSize = text === "imm8" ? 8 : text === "imm16" ? 16 : "V";

@@ -89,6 +89,16 @@ describe("results", () => {
   });
 });
 
+test("values of immediates", () => {
+  expect(decode("d1 e0").decoded.immLo).toBe(1);
+  expect(decode("6a ff").decoded).toMatchObject({ immLo: -1, immHi: -1 });
+  expect(decode("b8 ff ff ff ff").decoded).toMatchObject({ immLo: -1, immHi: 0 });
+  expect(decode("48 c7 c0 fe ff ff ff").decoded).toMatchObject({ immLo: -2, immHi: -1 });
+  expect(decode("66 6b c0 80").decoded).toMatchObject({ immLo: 0xff80, immHi: 0 });
+  expect(decode("c1 e0 ff").decoded).toMatchObject({ immLo: 0xff, immHi: 0 });
+  expect(decode("e8 fb ff ff ff").decoded).toMatchObject({ immLo: -5, immHi: -1 });
+});
+
 test("form ids are dense", () => {
   decoder.forms.forEach((form, at) => {
     expect(form.id).toBe(at);
