@@ -3,6 +3,7 @@
 import { OperandKind } from "../../cpu/decode/decoded.js";
 import { Reg, TSC_AUX, XCR0 } from "../../cpu/state-layout.js";
 import { readCr0, setTaskSwitched, writeCr0, writeCr4 } from "./control-registers.js";
+import type { CpuidResult } from "./cpuid-policy.js";
 import { getDebugRegister, setDebugRegister } from "./debug-registers.js";
 import { EmulationResult, type Emulator, type EmulatorTable, kernelOnly } from "./emulation.js";
 import { ioplAllows } from "./io-ports.js";
@@ -50,12 +51,16 @@ function writeControlRegister(host: PvHost, vcpu: PvContext, index: number, valu
   }
 }
 
+/** CPUID as this vCPU sees it now, in guest kernel or user mode. The result is reused. */
+export function queryCpuid(host: PvHost, vcpu: PvContext, leaf: number, subleaf: number): CpuidResult {
+  const osxsave = vcpu.pv.kernelMode || (vcpu.pv.cr4 & Cr4.OSXSAVE) !== 0n;
+  return host.cpuid.query(leaf, subleaf, { vcpuId: vcpu.id, osxsave });
+}
+
 /** Answers CPUID from the vCPU's registers into them; shared with the forced form of it. */
 export function emulateCpuid(host: PvHost, vcpu: PvContext): void {
   const { state } = vcpu.cpu;
-  const osxsave = vcpu.pv.kernelMode || (vcpu.pv.cr4 & Cr4.OSXSAVE) !== 0n;
-  const caller = { vcpuId: vcpu.id, osxsave };
-  const result = host.cpuid.query(state.gprNumber(Reg.RAX), state.gprNumber(Reg.RCX), caller);
+  const result = queryCpuid(host, vcpu, state.gprNumber(Reg.RAX), state.gprNumber(Reg.RCX));
   state.setGpr(Reg.RAX, BigInt(result[0]!));
   state.setGpr(Reg.RBX, BigInt(result[1]!));
   state.setGpr(Reg.RCX, BigInt(result[2]!));
