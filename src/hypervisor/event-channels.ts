@@ -163,7 +163,7 @@ export class EventChannels {
 
   // --- bindings ---
 
-  allocateUnbound(remoteDomain: number): number {
+  allocUnbound(remoteDomain: number): number {
     const port = this.#allocate();
     if (typeof port === "number") return port;
     port.state = EVTCHNSTAT_unbound;

@@ -17,11 +17,12 @@ const EXIT_COST = 100;
 /** Timers are looked at after so many instructions. */
 const TIMER_INTERVAL = 50_000;
 
-/** @param budget about how many instructions may run. */
-export function runVcpu(vcpu: Vcpu, budget: number): void {
+/** @param budget about how many instructions may run. @returns how many did. */
+export function runVcpu(vcpu: Vcpu, budget: number): number {
   const { hypervisor } = vcpu.domain;
   hypervisor.runTimers();
-  if (!vcpu.isRunnable) return;
+  if (!vcpu.isRunnable) return 0;
+  const before = vcpu.cpu.instructions;
   vcpu.hasYielded = false;
   enter(vcpu);
   let left = budget;
@@ -35,6 +36,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): void {
     hypervisor.runTimers();
   }
   leave(vcpu);
+  return vcpu.cpu.instructions - before;
 }
 
 function enter(vcpu: Vcpu): void {

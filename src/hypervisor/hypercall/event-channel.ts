@@ -23,7 +23,7 @@ const operations: OperationTable = {
   [E.EVTCHNOP_alloc_unbound]: inOut(E.evtchn_alloc_unbound, (vcpu, argument) => {
     const domain = domainFor(vcpu, argument.dom);
     if (typeof domain === "number") return domain;
-    return portResult(argument, domain.events.allocateUnbound(remoteId(vcpu, argument.remote_dom)));
+    return portResult(argument, domain.events.allocUnbound(remoteId(vcpu, argument.remote_dom)));
   }),
   [E.EVTCHNOP_bind_interdomain]: inOut(E.evtchn_bind_interdomain, (vcpu, argument) => {
     const port = vcpu.domain.events.bindInterdomain(remoteId(vcpu, argument.remote_dom), argument.remote_port);
