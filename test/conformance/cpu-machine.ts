@@ -121,8 +121,7 @@ export class CpuMachine implements VectorMachine {
   }
 
   execute(input: Uint8Array, result: Uint8Array): void {
-    const { cpu, memory } = this;
-    const { state } = cpu;
+    const { memory } = this;
     const view = new DataView(input.buffer, input.byteOffset, CASE_SIZE);
     const start = view.getUint32(RIP_OFFSET, true);
     const length = input[LENGTH_OFFSET] as number;
@@ -131,15 +130,30 @@ export class CpuMachine implements VectorMachine {
     const inside = Math.min(length, CODE_BASE + CODE_SIZE - start);
     const codeAt = CODE_FRAMES + start - CODE_BASE;
     memory.write(codeAt, input.subarray(CODE_OFFSET, CODE_OFFSET + inside));
+    try {
+      this.step(start);
+      this.store(input, result);
+      this.describeExit(result, BigInt(start));
+      this.reportMemory(new DataView(result.buffer, result.byteOffset, RESULT_SIZE));
+    } finally {
+      this.patch(input, view, true);
+      memory.fill(codeAt, inside, 0xcc);
+    }
+  }
+
+  private step(start: number): void {
+    const { cpu } = this;
+    const { state } = cpu;
     let exit = cpu.run(1);
     // A repeated string instruction counts as one instruction per iteration.
-    for (
-      let i = 0;
-      i < REP_LIMIT && exit.kind === ExitKind.Budget && state.u32(S.RIP) === start && state.u32(S.RIP + 4) === 0;
-      i++
-    )
+    for (let i = 0; i < REP_LIMIT; i++) {
+      if (exit.kind !== ExitKind.Budget || state.u32(S.RIP) !== start || state.u32(S.RIP + 4) !== 0) return;
       exit = cpu.run(1);
-    this.store(input, result);
+    }
+  }
+
+  private describeExit(result: Uint8Array, start: bigint): void {
+    const { state, exit } = this.cpu;
     const out = new DataView(result.buffer, result.byteOffset, RESULT_SIZE);
     out.setUint32(ERROR_OFFSET, 0, true);
     out.setBigUint64(FAULT_ADDRESS_OFFSET, 0n, true);
@@ -155,10 +169,11 @@ export class CpuMachine implements VectorMachine {
     } else if (exit.kind === ExitKind.SoftwareInterrupt) {
       result[VECTOR_OFFSET] = exit.vector;
       out.setBigUint64(RIP_OFFSET, state.rip + BigInt(exit.length), true);
+    } else if (exit.kind === ExitKind.Io) {
+      // The host decides about ports; this one, like Linux, gives user programs none.
+      result[VECTOR_OFFSET] = 13;
+      out.setBigUint64(RIP_OFFSET, start, true);
     } else result[VECTOR_OFFSET] = UNEXPECTED_EXIT + exit.kind;
-    this.reportMemory(out);
-    this.patch(input, view, true);
-    memory.fill(codeAt, inside, 0xcc);
   }
 
   private load(input: Uint8Array, view: DataView): void {
@@ -244,7 +259,8 @@ export class CpuMachine implements VectorMachine {
       while (u8[DATA_FRAMES + begin] === shadow[begin]) begin++;
       let end = begin;
       while (end < BACKGROUND_SIZE && u8[DATA_FRAMES + end] !== shadow[end]) end++;
-      const length = Math.min(end - begin, RESULT_SIZE - at - 16);
+      let length = end - begin;
+      if (at + 12 + length > RESULT_SIZE) length = RESULT_SIZE - at > 16 ? RESULT_SIZE - at - 16 : 0;
       if (length > 0) {
         const address = begin < DATA_SIZE ? DATA_BASE + begin : STACK_BASE + begin - DATA_SIZE - READ_ONLY_SIZE;
         out.setUint32(at, address, true);

@@ -2,7 +2,7 @@
 // memory fields that differ between processors, and results that are approximations.
 import { type Instruction, MemorySizeExt, OpKind, RegisterExt, RflagsBits } from "iced-x86";
 import { mnemonicOf } from "./forms.js";
-import { CODE_OFFSET, FSW_OFFSET, GPR_OFFSET, LENGTH_OFFSET, RFLAGS_OFFSET, VECTOR_OFFSET } from "./layout.js";
+import { CODE_OFFSET, DATA_BASE, GPR_OFFSET, LENGTH_OFFSET, RFLAGS_OFFSET, VECTOR_OFFSET } from "./layout.js";
 
 /** How registers are compared. */
 export const Kind = {
@@ -91,7 +91,9 @@ export function definedPart(
   const mask: Mask = { flags: ALL_FLAGS >>> 0, fsw: 0xffff, kind: Kind.Exact, ignore: [] };
   if (FAULTS_BEFORE.has(result[VECTOR_OFFSET] as number)) {
     // A fault restores the state. Repeated comparisons alone may have run for a while.
-    if (/^(CMPS|SCAS)/.test(name)) mask.flags &= ~STATUS;
+    if (/^(CMPS|SCAS)/.test(name)) mask.flags = (mask.flags & ~STATUS) >>> 0;
+    // Instructions of several stores may have made some of them.
+    if (/^(PUSHA|ENTER|CALL|FN?SAVE|FN?STENV|FXSAVE)/.test(name)) mask.ignore.push(DATA_BASE, 0x7000);
     return mask;
   }
   const iced = instruction.rflagsUndefined;
@@ -119,7 +121,6 @@ export function definedPart(
     mask.fsw &= ~(0x220 | 0x8080 | 0x10);
   }
   if (/^(RCP|RSQRT)/.test(name)) mask.kind = Kind.Approximate;
-  if (mask.fsw !== 0xffff && (after.getUint16(FSW_OFFSET, true) & 0x40) !== 0) mask.fsw &= 0xffff;
   const at = Number(BigInt.asUintN(32, address));
   if (name === "FXSAVE" || name === "FXSAVE64") mask.ignore.push(at + 5, 19, at + 28, 4);
   if (/^FN?(STENV|SAVE)$/.test(name)) {

@@ -64,11 +64,14 @@ export class Report {
     return `${this.forms} instruction forms, ${this.vectors} vectors; ${this.failedForms.length} forms disagree in ${this.failedVectors} vectors`;
   }
 
-  /** Summary and, for each form that disagrees, its count and some examples. */
+  /** Summary, forms that threw, then for each form that disagrees its count and some examples. */
   text(): string {
     const lines = [this.summary()];
-    for (const [name, entry] of this.byForm) {
-      if (entry.failed === 0) continue;
+    const missing = (entry: FormReport): boolean => entry.examples[0]?.includes("| threw ") ?? false;
+    const failed = [...this.byForm].filter(([, entry]) => entry.failed > 0);
+    for (const [name, entry] of failed.filter(([, entry]) => missing(entry)))
+      lines.push(`${name}: ${entry.failed} of ${entry.total}: ${entry.examples[0]?.split(" | ")[1] ?? ""}`);
+    for (const [name, entry] of failed.filter(([, entry]) => !missing(entry))) {
       lines.push(`${name}: ${entry.failed} of ${entry.total}`);
       for (const example of entry.examples) lines.push(`    ${example}`);
     }

@@ -306,7 +306,9 @@ function steerFarFrame(s: Steering, stack: Uint8Array, name: string): void {
   const prefixes = code.subarray(0, at);
   const slot = prefixes.some((b) => b >= 0x48 && b <= 0x4f && s.mode === 64) ? 8 : prefixes.includes(0x66) ? 2 : 4;
   putLittle(stack, s.codeAddress(), slot);
-  putLittle(stack.subarray(slot), BigInt(random.below(4) ? random.pick([0x23, 0x33]) : random.pick(SELECTORS)), slot);
+  // With an immediate, AMD looks at the outer stack before it checks the selector: only good selectors there.
+  const good = random.below(4) !== 0 || code[at] === 0xca;
+  putLittle(stack.subarray(slot), BigInt(good ? random.pick([0x23, 0x33]) : random.pick(SELECTORS)), slot);
   if (opcode !== 0xcf) return;
   putLittle(stack.subarray(2 * slot), BigInt(random.u32() & ~0x100 & ~0x20000), slot);
   putLittle(stack.subarray(3 * slot), s.gpr(RSP), slot);
