@@ -1,0 +1,123 @@
+// Drives all domains of a host in one thread: picks a runnable vCPU, runs it for a slice, raises due timers, and gives the event
+// loop its turn at least every few milliseconds. When nothing is runnable it sleeps until the next timer or event.
+
+import type { Hypervisor, Vcpu } from "../hypervisor/hypervisor.js";
+import type { VirtualClock } from "./clocks.js";
+
+/** Longest stretch without yielding to the event loop, ms. */
+const SLICE_MS = 4;
+/** What one runVcpu should take, ms: the grain of timers. */
+const GRAIN_MS = 1;
+const FIRST_BUDGET = 20_000;
+const MAX_BUDGET = 2_000_000;
+/** Instructions a slice under virtual time, and what each is worth. */
+const VIRTUAL_BUDGET = 50_000;
+const NS_PER_INSTRUCTION = 1n;
+const MAX_SLEEP_MS = 1000;
+
+export interface RunLoopOptions {
+  readonly hypervisor: Hypervisor;
+  /** Runs a vCPU; returns the instructions executed. */
+  readonly run: (vcpu: Vcpu, budget: number) => number;
+  readonly virtualClock?: VirtualClock;
+  /** What escapes from the loop: always a defect of ours. */
+  readonly onError: (error: unknown) => void;
+}
+
+export class RunLoop {
+  readonly #options: RunLoopOptions;
+  #running = false;
+  #wake: (() => void) | undefined;
+  #next = 0;
+  #budget = FIRST_BUDGET;
+  /** Milliseconds spent in guests, and asleep. */
+  busyMs = 0;
+  idleMs = 0;
+
+  constructor(options: RunLoopOptions) {
+    this.#options = options;
+    options.hypervisor.onRunnable = () => this.#wake?.();
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#loop().catch((error: unknown) => {
+      this.#running = false;
+      this.#options.onError(error);
+    });
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#wake?.();
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#running) {
+      const start = performance.now();
+      let ran = true;
+      while (ran && this.#running && performance.now() - start < SLICE_MS) ran = this.#step();
+      this.busyMs += performance.now() - start;
+      if (!this.#running) return;
+      if (ran) await new Promise((resolve) => setImmediate(resolve));
+      else await this.#sleep();
+    }
+  }
+
+  /** One slice of one vCPU. False when nothing is runnable. */
+  #step(): boolean {
+    const { hypervisor, run, virtualClock } = this.#options;
+    hypervisor.runTimers();
+    const vcpu = this.#pick();
+    if (!vcpu) return this.#skipIdleTime();
+    if (virtualClock) {
+      virtualClock.advance(BigInt(run(vcpu, VIRTUAL_BUDGET)) * NS_PER_INSTRUCTION);
+      return true;
+    }
+    const before = performance.now();
+    const executed = run(vcpu, this.#budget);
+    const took = performance.now() - before;
+    if (executed >= this.#budget / 2) {
+      const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
+      this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
+    }
+    return true;
+  }
+
+  /** Round robin over the runnable vCPUs of all domains. */
+  #pick(): Vcpu | undefined {
+    const runnable: Vcpu[] = [];
+    for (const domain of this.#options.hypervisor.domains.values()) {
+      for (const vcpu of domain.vcpus) if (vcpu.isRunnable) runnable.push(vcpu);
+    }
+    return runnable.length === 0 ? undefined : runnable[this.#next++ % runnable.length];
+  }
+
+  /** Under virtual time an idle machine jumps to its next timer. */
+  #skipIdleTime(): boolean {
+    const { hypervisor, virtualClock } = this.#options;
+    const deadline = hypervisor.nextDeadline();
+    if (!virtualClock || deadline === undefined) return false;
+    virtualClock.advance(deadline - hypervisor.time.now());
+    return true;
+  }
+
+  async #sleep(): Promise<void> {
+    const { hypervisor } = this.#options;
+    const start = performance.now();
+    const deadline = hypervisor.nextDeadline();
+    const left = deadline === undefined ? MAX_SLEEP_MS : Number(deadline - hypervisor.time.now()) / 1e6;
+    if (left > 0.05) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(Math.max(1, Math.floor(left)), MAX_SLEEP_MS));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#wake = undefined;
+    }
+    this.idleMs += performance.now() - start;
+  }
+}

@@ -1,0 +1,207 @@
+// The composition root of a Xen host: machine memory, CPU engine, hypervisor and run loop, put together from a HostConfig; and
+// the domains that library users create on it.
+
+import { Cpu } from "./cpu/cpu.js";
+import { Engine } from "./cpu/engine.js";
+import { DEFAULT_FEATURES } from "./cpu/features.js";
+import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
+import { InternalError, XenError } from "./host/errors.js";
+import { type DomainConfig, type GuestDomain, startGuest } from "./host/guest-domain.js";
+import { RunLoop } from "./host/run-loop.js";
+import { parseSize } from "./host/size.js";
+import { createHypervisor } from "./hypervisor/create-hypervisor.js";
+import type { Domain, Hypervisor, Vcpu } from "./hypervisor/hypervisor.js";
+import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
+import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
+import { readDescriptor } from "./hypervisor/pv/descriptors.js";
+import { runVcpu } from "./hypervisor/run-vcpu.js";
+import { FileKernelCache } from "./kernel-cache.js";
+import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
+import { createPcPorts } from "./pc-ports.js";
+
+export interface HostConfig {
+  /** Memory of all domains together, bytes or "512M"; default 1 GiB. The hypervisor takes a little of it. */
+  readonly memory?: number | string;
+  /** Same inputs, same instruction stream: virtual time and a seeded random source. */
+  readonly deterministic?: boolean | { readonly seed?: number; readonly epoch?: bigint };
+  /** Gets the hypervisor's log, a line each, without "(XEN) ". */
+  readonly log?: (line: string) => void;
+  /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
+  readonly kernelCache?: string | false;
+}
+
+const DEFAULT_MEMORY = "1G";
+const ENGINE_BYTES = 256 * 1024 * 1024;
+const CODE_BYTES = 200 * 1024 * 1024;
+/** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
+const HYPERVISOR_BYTES = 8 * 1024 * 1024;
+const TSC_KHZ = 2_600_000;
+const MAX_MEMORY = 3 * 1024 ** 3;
+const MIN_MEMORY = 16 * 1024 ** 2;
+
+export interface HostStatistics {
+  readonly instructions: number;
+  /** Milliseconds inside guests and their emulation, and asleep. */
+  readonly busyMs: number;
+  readonly idleMs: number;
+  /** Exits of all vCPUs by kind. */
+  readonly exits: Readonly<Record<string, number>>;
+  readonly tlbMisses: number;
+  readonly tlbFlushes: number;
+  readonly decodedInstructions: number;
+  readonly codePages: number;
+  readonly codeBytes: number;
+  readonly codeInvalidations: number;
+  readonly handlers: number;
+}
+
+export class XenHost {
+  readonly domains = new Map<number, GuestDomain>();
+  readonly #hypervisor: Hypervisor;
+  readonly #engine: Engine;
+  readonly #loop: RunLoop;
+  readonly #config: HostConfig;
+  #closed = false;
+
+  /** Use createXenHost. */
+  constructor(config: HostConfig) {
+    this.#config = config;
+    const bytes = parseSize(config.memory ?? DEFAULT_MEMORY, "memory");
+    if (bytes < MIN_MEMORY || bytes > MAX_MEMORY)
+      throw new XenError(
+        "bad-argument",
+        `memory must be between 16 MiB and 3 GiB, not ${config.memory ?? DEFAULT_MEMORY}`,
+      );
+    const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
+    const memory = new MachineMemory({ frames, engineBytes: ENGINE_BYTES });
+    this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES });
+    const deterministic = config.deterministic || undefined;
+    const options = typeof deterministic === "object" ? deterministic : {};
+    const virtualClock = deterministic ? new VirtualClock(options.epoch) : undefined;
+    const clock = virtualClock ?? realClock;
+    const random = deterministic ? seededRandom(options.seed ?? 1) : Math.random;
+    const cpuid = new CpuidPolicy({
+      features: cpuFeatureWords(DEFAULT_FEATURES),
+      tscKhz: TSC_KHZ,
+      xenVersion: { major: 4, minor: 17 },
+      machineAddressWidth: 40,
+    });
+    this.#hypervisor = createHypervisor({
+      memory,
+      clock,
+      tscKhz: TSC_KHZ,
+      random,
+      decoder: this.#engine.decoder,
+      cpuid,
+      ioPorts: createPcPorts(clock),
+      createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, cpuid, random),
+      log: (line) => config.log?.(line),
+      consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
+      onShutdown: (domain, reason) => this.domains.get(domain.id)?.onShutdown(reason),
+    });
+    this.#loop = new RunLoop({
+      hypervisor: this.#hypervisor,
+      run: (vcpu, budget) => this.#run(vcpu, budget),
+      ...(virtualClock ? { virtualClock } : {}),
+      onError: (error) => this.#fail(error),
+    });
+  }
+
+  #createCpu(domid: number, vcpu: number, cpuid: CpuidPolicy, random: () => number): Cpu {
+    const find = () => this.#hypervisor.domains.get(domid)!.vcpus[vcpu]!;
+    return new Cpu(this.#engine, {
+      paravirtual: true,
+      hooks: {
+        cpuid: (leaf, subleaf, out) => {
+          const { pv } = find();
+          out.set(cpuid.query(leaf, subleaf, { vcpuId: vcpu, osxsave: pv.kernelMode || (pv.cr4 & 0x40000n) !== 0n }));
+        },
+        rdtsc: () => this.#hypervisor.readTsc(),
+        random64: () => (BigInt(Math.floor(random() * 2 ** 32)) << 32n) | BigInt(Math.floor(random() * 2 ** 32)),
+        readDescriptor: (selector) => readDescriptor(this.#hypervisor, find(), selector),
+      },
+    });
+  }
+
+  #run(vcpu: Vcpu, budget: number): number {
+    const before = vcpu.cpu.instructions;
+    runVcpu(vcpu, budget);
+    return vcpu.cpu.instructions - before;
+  }
+
+  #fail(error: unknown): void {
+    const internal = new InternalError(error instanceof Error ? error.message : String(error), { cause: error });
+    for (const domain of this.domains.values()) domain.onHostFailure(internal);
+  }
+
+  /** For diagnosis; its parts are not a stable API. */
+  get hypervisor(): Hypervisor {
+    return this.#hypervisor;
+  }
+
+  /**
+   * Builds and starts a domain.
+   * @throws XenError: bad-argument, bad-kernel, bad-ramdisk, out-of-memory; host-closed after close().
+   */
+  async createDomain(config: DomainConfig): Promise<GuestDomain> {
+    if (this.#closed) throw new XenError("host-closed", "the host is closed");
+    const directory = this.#config.kernelCache;
+    const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
+    const guest = await startGuest(
+      { hypervisor: this.#hypervisor, cache, onDestroy: (domain) => this.#forget(domain) },
+      config,
+      (created) => this.domains.set(created.id, created),
+    );
+    this.#loop.start();
+    return guest;
+  }
+
+  #forget(domain: Domain): void {
+    this.domains.delete(domain.id);
+    for (const vcpu of domain.vcpus) {
+      const at = this.#engine.cpus.indexOf(vcpu.cpu);
+      if (at >= 0) this.#engine.cpus.splice(at, 1);
+    }
+  }
+
+  get statistics(): HostStatistics {
+    const { cpus, predecoder, cache, handlers } = this.#engine;
+    const sum = (of: (cpu: Cpu) => number) => cpus.reduce((total, cpu) => total + of(cpu), 0);
+    const names = ["", "budget", "exception", "softwareInterrupt", "syscall", "sysenter", "halt", "io"];
+    const exits: Record<string, number> = {};
+    for (const [kind, name] of names.entries()) {
+      const count = this.#hypervisor.exitCounts[kind]!;
+      if (name && count > 0) exits[name] = count;
+    }
+    return {
+      instructions: sum((cpu) => cpu.instructions),
+      busyMs: this.#loop.busyMs,
+      idleMs: this.#loop.idleMs,
+      exits,
+      tlbMisses: sum((cpu) => cpu.access.misses),
+      tlbFlushes: sum((cpu) => cpu.spaces.flushes),
+      decodedInstructions: predecoder.instructions,
+      codePages: cache.pageCount,
+      codeBytes: cache.bytesUsed,
+      codeInvalidations: cache.invalidations,
+      handlers: handlers.count,
+    };
+  }
+
+  /** Stops everything at once: domains are destroyed without being asked. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#loop.stop();
+    for (const domain of [...this.domains.values()]) domain.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** @throws XenError "bad-argument". */
+export async function createXenHost(config: HostConfig = {}): Promise<XenHost> {
+  return new XenHost(config);
+}
