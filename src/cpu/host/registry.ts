@@ -5,8 +5,10 @@ import { decimalOperations } from "./decimal.js";
 import { farTransferOperations } from "./far-transfer.js";
 import { fastReturnOperations } from "./fast-return.js";
 import type { HostOperation, HostOperationTable } from "./host-operation.js";
+import { saveAreaOperations } from "./save-area.js";
 import { segmentOperations } from "./segments.js";
 import { systemOperations } from "./system.js";
+import { x87ControlOperations } from "./x87-control.js";
 
 function merge(...tables: HostOperationTable[]): Map<string, { id: number; run: HostOperation }> {
   const all = new Map<string, { id: number; run: HostOperation }>();
@@ -26,6 +28,8 @@ const operations = merge(
   controlRegisterOperations,
   fastReturnOperations,
   decimalOperations,
+  saveAreaOperations,
+  x87ControlOperations,
 );
 
 /** @throws Error for an unknown name: a mistake in a semantics body. */

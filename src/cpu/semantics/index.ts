@@ -9,6 +9,7 @@ import { shiftSemantics } from "./shift.js";
 import { stackSemantics } from "./stack.js";
 import { stringSemantics } from "./string.js";
 import { systemSemantics } from "./system.js";
+import { x87ControlSemantics } from "./x87-control.js";
 
 function join(...tables: SemanticsTable[]): SemanticsTable {
   const all: Record<string, Semantics> = {};
@@ -30,4 +31,5 @@ export const semantics: SemanticsTable = join(
   stackSemantics,
   flagSemantics,
   systemSemantics,
+  x87ControlSemantics,
 );

@@ -1,0 +1,172 @@
+// FXSAVE, FXRSTOR and the XSAVE family in standard form with the components x87 and SSE (SDM volume 1, 10.5 and
+// chapter 13). Areas are moved as bytes, so that the hypervisor can use the same layouts. Error pointers are always
+// saved and restored, as Intel's processors do; selectors of the 32-bit forms are those that the state holds.
+
+import type { CpuState } from "../cpu-state.js";
+import { Vector } from "../exit.js";
+import * as S from "../state-layout.js";
+import type { HostCpu, HostOperationTable } from "./host-operation.js";
+import { CONTROL_INITIAL, initialise, setControlAndStatus, statusWord } from "./x87-state.js";
+
+const LEGACY_SIZE = 512;
+const HEADER_SIZE = 64;
+/** Bits of MXCSR that exist: bit 17 (misaligned mode) is AMD's alone. */
+export const MXCSR_MASK = 0xffff;
+const MXCSR_INITIAL = 0x1f80;
+const MXCSR_AT = 24;
+const ST_AT = 32;
+const XMM_AT = 160;
+const X87 = 1;
+const SSE = 2;
+
+/** XMM registers that the current mode reaches: 8, or 16 in 64-bit mode. */
+function xmmBytes(state: CpuState): number {
+  return state.codeMode === 2 ? 256 : 128;
+}
+
+function storeX87(state: CpuState, area: Uint8Array, long: boolean): void {
+  const view = new DataView(area.buffer, area.byteOffset, area.length);
+  view.setUint16(0, state.u32(S.FCW), true);
+  view.setUint16(2, statusWord(state), true);
+  view.setUint16(4, state.u32(S.FTW), true);
+  view.setUint16(6, state.u32(S.FOP), true);
+  if (long) {
+    view.setBigUint64(8, state.u64(S.FIP), true);
+    view.setBigUint64(16, state.u64(S.FDP), true);
+  } else {
+    view.setUint32(8, state.u32(S.FIP), true);
+    view.setUint32(12, state.u32(S.FIP_SEL) & 0xffff, true);
+    view.setUint32(16, state.u32(S.FDP), true);
+    view.setUint32(20, state.u32(S.FDP_SEL) & 0xffff, true);
+  }
+  const top = state.u32(S.FTOP);
+  for (let i = 0; i < 8; i++) {
+    const at = ST_AT + 16 * i;
+    area.set(state.bytes(S.FPR + 16 * ((top + i) & 7), 10), at);
+    area.fill(0, at + 10, at + 16);
+  }
+}
+
+function loadX87(state: CpuState, area: Uint8Array, long: boolean): void {
+  const view = new DataView(area.buffer, area.byteOffset, area.length);
+  setControlAndStatus(state, view.getUint16(0, true), view.getUint16(2, true));
+  state.setU32(S.FTW, view.getUint8(4));
+  state.setU32(S.FOP, view.getUint16(6, true) & 0x7ff);
+  state.setU64(S.FIP, long ? view.getBigUint64(8, true) : BigInt(view.getUint32(8, true)));
+  state.setU64(S.FDP, long ? view.getBigUint64(16, true) : BigInt(view.getUint32(16, true)));
+  state.setU32(S.FIP_SEL, long ? 0 : view.getUint16(12, true));
+  state.setU32(S.FDP_SEL, long ? 0 : view.getUint16(20, true));
+  const top = state.u32(S.FTOP);
+  for (let i = 0; i < 8; i++) {
+    const to = S.FPR + 16 * ((top + i) & 7);
+    state.bytes(to, 10).set(area.subarray(ST_AT + 16 * i, ST_AT + 16 * i + 10));
+    state.bytes(to + 10, 6).fill(0);
+  }
+}
+
+function storeMxcsr(state: CpuState, area: Uint8Array): void {
+  const view = new DataView(area.buffer, area.byteOffset, area.length);
+  view.setUint32(MXCSR_AT, state.u32(S.MXCSR), true);
+  view.setUint32(MXCSR_AT + 4, MXCSR_MASK, true);
+}
+
+/** MXCSR of an area; #GP when it has reserved bits. */
+function checkedMxcsr(cpu: HostCpu, area: Uint8Array): number {
+  const mxcsr = new DataView(area.buffer, area.byteOffset, area.length).getUint32(MXCSR_AT, true);
+  if (mxcsr & ~MXCSR_MASK) cpu.raise(Vector.GP, 0);
+  return mxcsr;
+}
+
+function storeXmm(state: CpuState, area: Uint8Array): void {
+  area.set(state.bytes(S.XMM, xmmBytes(state)), XMM_AT);
+}
+
+function loadXmm(state: CpuState, area: Uint8Array): void {
+  const length = xmmBytes(state);
+  state.bytes(S.XMM, length).set(area.subarray(XMM_AT, XMM_AT + length));
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** XINUSE: the components that aren't in their initial configuration (SDM volume 1, 13.6). */
+function componentsInUse(state: CpuState): number {
+  const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(state.bytes(S.FSW, S.FPR + 128 - S.FSW)) ? 0 : X87;
+  // MXCSR counts, although XRSTOR loads it apart from the component.
+  const sseInitial = state.u32(S.MXCSR) === MXCSR_INITIAL && isZero(state.bytes(S.XMM, xmmBytes(state))) ? 0 : SSE;
+  return x87Initial | sseInitial;
+}
+
+function aligned(cpu: HostCpu, to: bigint): bigint {
+  const linear = cpu.arg(0);
+  if (linear & (to - 1n)) cpu.raise(Vector.GP, 0);
+  return linear;
+}
+
+/** The components that EDX:EAX asks for and XCR0 has enabled; #UD without CR4.OSXSAVE. */
+function requested(cpu: HostCpu): number {
+  return cpu.argNumber(2) & cpu.state.u32(S.XCR0);
+}
+
+function xsave(cpu: HostCpu, optimised: boolean): void {
+  const { state } = cpu;
+  const linear = aligned(cpu, 64n);
+  const long = cpu.argNumber(1) === 64;
+  const components = requested(cpu);
+  cpu.probeWrite(linear, LEGACY_SIZE + HEADER_SIZE);
+  const inUse = componentsInUse(state);
+  const saved = optimised ? components & inUse : components;
+  const header = Number(cpu.read(linear + 512n, 8) & 0xffffffffn);
+  const area = cpu.readBytes(linear, XMM_AT + 256);
+  if (saved & X87) storeX87(state, area, long);
+  if (components & SSE) storeMxcsr(state, area);
+  if (saved & SSE) storeXmm(state, area);
+  if (components) cpu.writeBytes(linear, area);
+  const low = ((header & ~components) | (inUse & components)) >>> 0;
+  cpu.write(linear + 512n, 4, BigInt(low));
+}
+
+/** Arguments of all: linear address, operand size; for the XSAVE family also EAX. */
+export const saveAreaOperations: HostOperationTable = {
+  fxsave: (cpu) => {
+    const { state } = cpu;
+    const linear = aligned(cpu, 16n);
+    const area = new Uint8Array(XMM_AT + xmmBytes(state));
+    storeX87(state, area, cpu.argNumber(1) === 64);
+    storeMxcsr(state, area);
+    storeXmm(state, area);
+    cpu.probeWrite(linear, LEGACY_SIZE);
+    cpu.writeBytes(linear, area);
+  },
+  fxrstor: (cpu) => {
+    const { state } = cpu;
+    const area = cpu.readBytes(aligned(cpu, 16n), LEGACY_SIZE);
+    state.setU32(S.MXCSR, checkedMxcsr(cpu, area));
+    loadX87(state, area, cpu.argNumber(1) === 64);
+    loadXmm(state, area);
+  },
+  xsave: (cpu) => xsave(cpu, false),
+  xsaveopt: (cpu) => xsave(cpu, true),
+  xrstor: (cpu) => {
+    const { state } = cpu;
+    const linear = aligned(cpu, 64n);
+    const long = cpu.argNumber(1) === 64;
+    const components = requested(cpu);
+    const area = cpu.readBytes(linear, LEGACY_SIZE + HEADER_SIZE);
+    const header = new DataView(area.buffer, area.byteOffset + LEGACY_SIZE, HEADER_SIZE);
+    const present = header.getBigUint64(0, true);
+    // The compacted form (XCOMP_BV) isn't offered: its word and the next one must be zero.
+    if (present & ~state.u64(S.XCR0) || header.getBigUint64(8, true) || header.getBigUint64(16, true))
+      cpu.raise(Vector.GP, 0);
+    const loaded = Number(present) & components;
+    if (components & SSE) state.setU32(S.MXCSR, checkedMxcsr(cpu, area));
+    if (loaded & X87) loadX87(state, area, long);
+    else if (components & X87) {
+      initialise(state);
+      state.bytes(S.FPR, 128).fill(0);
+    }
+    if (loaded & SSE) loadXmm(state, area);
+    else if (components & SSE) state.bytes(S.XMM, xmmBytes(state)).fill(0);
+  },
+};
