@@ -22,6 +22,7 @@ import { shared_info, VIRQ_CONSOLE, VIRQ_DOM_EXC, VIRQ_TIMER, vcpu_info } from "
 import { dropRoots, setKernelRoot } from "./pv/base-pointer.js";
 import type { CpuidPolicy } from "./pv/cpuid-policy.js";
 import { validateDescriptorPage } from "./pv/descriptor-check.js";
+import { invalidateLdt } from "./pv/descriptors.js";
 import type { IoPorts } from "./pv/io-ports.js";
 import type { PvContext, PvHost } from "./pv/pv-context.js";
 import { PvVcpu } from "./pv/pv-vcpu.js";
@@ -358,6 +359,9 @@ export class Hypervisor implements PvHost {
       ...(options.machineMap ? { machineMap: options.machineMap } : {}),
     });
     this.mm.types.segmentValidator = (mfn) => validateDescriptorPage(options.memory, mfn);
+    this.mm.types.segmentUnmapped = (owner) => {
+      for (const vcpu of this.domains.get(owner)?.vcpus ?? []) invalidateLdt(this, vcpu);
+    };
     this.time = new SystemTime(options.clock, options.tscKhz);
     this.decoder = options.decoder;
     this.cpuid = options.cpuid;
@@ -431,6 +435,7 @@ export class Hypervisor implements PvHost {
     for (let i = 0; i < options.vcpus; i++) {
       const vcpu = new Vcpu(domain, i, this.#options.createCpu(id, i));
       domain.memory.tlb.attach(vcpu.cpu);
+      vcpu.pv.onModeSwitch = () => domain.memory.tlb.sync();
       domain.vcpus.push(vcpu);
     }
     domain.initialiseSharedInfo();
