@@ -26,6 +26,9 @@ export function readDescriptor(host: PvHost, vcpu: PvContext, selector: number):
 function readLdt(host: PvHost, vcpu: PvContext, index: number): bigint | undefined {
   const { pv } = vcpu;
   if (index >= pv.ldtEntries) return undefined;
+  // Another root may map other frames there.
+  if (pv.ldtRoot !== pv.guestTable) invalidateLdt(host, vcpu);
+  pv.ldtRoot = pv.guestTable;
   const page = index >>> 9;
   let frame = pv.ldtFrames.get(page);
   if (frame === undefined) {
@@ -75,10 +78,7 @@ export function setLdt(host: PvHost, vcpu: PvContext, base: bigint, entries: num
   return true;
 }
 
-/**
- * Drops the looked-up LDT pages: their mapping may have changed. Called on a change of the kernel's base pointer, on guest
- * TLB flushes, and before a descriptor page would be retyped.
- */
+/** Drops the looked-up LDT pages: their mapping changed, or the LDT did. */
 export function invalidateLdt(host: PvHost, vcpu: PvContext): void {
   const { ldtFrames } = vcpu.pv;
   if (ldtFrames.size === 0) return;

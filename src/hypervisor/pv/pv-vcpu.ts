@@ -91,6 +91,8 @@ export class PvVcpu {
   ldtEntries = 0;
   /** LDT pages that were looked up and hold a segment-descriptor reference: index of page to machine frame. */
   readonly ldtFrames = new Map<number, number>();
+  /** The root that they were looked up in. */
+  ldtRoot = NO_TABLE;
 
   /** Called after each switch between guest kernel and guest user mode, in either direction, with the new root in place. */
   onModeSwitch: () => void = () => {};
