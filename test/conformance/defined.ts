@@ -92,6 +92,12 @@ export function definedPart(
   if (FAULTS_BEFORE.has(result[VECTOR_OFFSET] as number)) {
     // A fault restores the state. Repeated comparisons alone may have run for a while.
     if (/^(CMPS|SCAS)/.test(name)) mask.flags = (mask.flags & ~STATUS) >>> 0;
+    // Which of several accesses faults first is the processor's choice, and so is CR2.
+    if (
+      result[VECTOR_OFFSET] === 14 &&
+      /^(RETF|IRET|FXSAVE|FXRSTOR|FRSTOR|FN?SAVE|FLDENV|FN?STENV|ENTER|PUSHA|POPA|CALL|JMP)/.test(name)
+    )
+      return undefined;
     // Instructions of several stores may have made some of them.
     if (/^(PUSHA|ENTER|CALL|FN?SAVE|FN?STENV|FXSAVE)/.test(name)) mask.ignore.push(DATA_BASE, 0x7000);
     return mask;

@@ -37,6 +37,7 @@ const FEATURES = new Set(
 
 /**
  * Left out: the result is not a function of the state (time, random numbers, processor identity), the kernel takes part
+ * or a hypervisor under it (INT1)
  * (system calls; UMIP makes Linux emulate the descriptor-table stores), or the image depends on features that the host
  * has and we don't (XSAVE's).
  */
@@ -44,7 +45,7 @@ const EXCLUDED = new Set(
   (
     "CPUID RDTSC RDTSCP RDPMC RDRAND RDSEED SYSCALL SYSENTER SYSEXIT SYSEXITQ SYSRET SYSRETQ SGDT SIDT SLDT SMSW STR " +
     "XGETBV XSETBV XSAVE XSAVE64 XSAVEC XSAVEOPT XRSTOR XRSTOR64 RSM LOADALL MONITOR MWAIT INT UD0 UD1 RDPID " +
-    "FNDISI FNENI FNSETPM FRSTPM FNSTDW FNSTSG FSTPNCE FXCH4 MOVTR LMSW FEMMS CLZERO UNDOC"
+    "INT1 FNDISI FNENI FNSETPM FRSTPM FNSTDW FNSTSG FSTPNCE FXCH4 MOVTR LMSW FEMMS CLZERO UNDOC"
   ).split(" "),
 );
 
