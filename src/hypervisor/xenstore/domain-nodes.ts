@@ -1,0 +1,80 @@
+// The nodes that the toolstack makes for an unprivileged domain before it starts (xenstore-paths.txt; names and permissions as
+// xl 4.17 makes them): its home, what it may read there, and what it may write.
+
+import { homeOf } from "./path.js";
+import type { Permissions } from "./permissions.js";
+import type { XenStoreServer } from "./server.js";
+import { bytesOf } from "./wire.js";
+
+export interface DomainDescription {
+  readonly domid: number;
+  readonly name: string;
+  /** 16 bytes. */
+  readonly handle: Uint8Array;
+  readonly memoryKib: number;
+  readonly vcpus: number;
+  readonly storePort: number;
+  readonly storeMfn: number;
+  readonly consolePort: number;
+  readonly consoleMfn: number;
+}
+
+/** A UUID in its usual form. */
+export function formatUuid(handle: Uint8Array): string {
+  const hex = Array.from(handle, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+export function createDomainNodes(server: XenStoreServer, domain: DomainDescription): void {
+  const { domid } = domain;
+  const home = homeOf(domid);
+  const uuid = formatUuid(domain.handle);
+  const { store } = server;
+  server.update((view) => {
+    const readable: Permissions = [
+      { access: "n", domid: 0 },
+      { access: "r", domid },
+    ];
+    const own: Permissions = [{ access: "n", domid }];
+    const set = (path: string, value: string, permissions = readable) => {
+      store.write(view, 0, path, bytesOf(value));
+      store.setPermissions(view, 0, path, permissions);
+    };
+    set(home, "");
+    set(`/vm/${uuid}`, "");
+    set(`/vm/${uuid}/name`, domain.name);
+    set(`/vm/${uuid}/uuid`, uuid);
+    set(`${home}/vm`, `/vm/${uuid}`);
+    set(`${home}/name`, domain.name);
+    set(`${home}/domid`, String(domid));
+    for (let i = 0; i < domain.vcpus; i++) {
+      set(`${home}/cpu`, "");
+      set(`${home}/cpu/${i}`, "");
+      set(`${home}/cpu/${i}/availability`, "online");
+    }
+    set(`${home}/memory`, "");
+    set(`${home}/memory/static-max`, String(domain.memoryKib));
+    set(`${home}/memory/target`, String(domain.memoryKib));
+    set(`${home}/device`, "");
+    set(`${home}/control`, "");
+    set(`${home}/control/platform-feature-multiprocessor-suspend`, "1");
+    set(`${home}/control/platform-feature-xs_reset_watches`, "1");
+    for (const name of ["shutdown", "feature-poweroff", "feature-reboot", "feature-suspend", "sysrq"])
+      set(`${home}/control/${name}`, "", own);
+    for (const name of ["data", "drivers", "feature", "attr", "error"]) set(`${home}/${name}`, "", own);
+    set(`${home}/store`, "");
+    set(`${home}/store/port`, String(domain.storePort));
+    set(`${home}/store/ring-ref`, String(domain.storeMfn));
+    set(`${home}/console`, "");
+    set(`${home}/console/port`, String(domain.consolePort));
+    set(`${home}/console/ring-ref`, String(domain.consoleMfn));
+    set(`${home}/console/type`, "xenconsoled");
+    set(`${home}/console/limit`, "1048576");
+  });
+}
+
+/** Removes what `createDomainNodes` made, and all the domain added. */
+export function removeDomainNodes(server: XenStoreServer, domid: number, handle: Uint8Array): void {
+  server.remove(homeOf(domid));
+  server.remove(`/vm/${formatUuid(handle)}`);
+}

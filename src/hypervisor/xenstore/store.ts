@@ -1,0 +1,264 @@
+// The XenStore database: nodes, permissions, quota, and transactions. A plain engine without connections or rings. Paths are
+// absolute and checked (path.ts). Failures are StoreErrors.
+// Invariant: `counts` is the number of nodes each domain owns in the present tree.
+
+import { joinPath, splitPath } from "./path.js";
+import { inherit, isAllowed, ownerOf, type Permissions } from "./permissions.js";
+import { StoreError } from "./store-error.js";
+import { countOwned, findNode, newNode, pathsBelow, replaceNode, type StoreNode } from "./tree.js";
+
+export interface StoreQuota {
+  /** Nodes that an unprivileged domain may own. */
+  readonly nodes: number;
+  /** Bytes of name and value of one node. */
+  readonly nodeBytes: number;
+}
+
+export const DEFAULT_QUOTA: StoreQuota = { nodes: 1000, nodeBytes: 2048 };
+
+/** A change that watches are told of. */
+export interface Change {
+  readonly path: string;
+  /** Permissions of the node that changed (its former ones when it is gone): only who may read it is told. */
+  readonly permissions: Permissions;
+}
+
+/** Something that nodes can be read from and written to: the store itself, or a transaction. */
+export interface StoreView {
+  root: StoreNode;
+  /** Changes so far, in order. */
+  readonly changes: Change[];
+  /** Called with each path whose node, present or not, influenced a result, and how much of it did. */
+  touch(path: string, scope: Scope): void;
+}
+
+/** The node's value and permissions; its children's names too; or all that is below it. */
+export type Scope = "node" | "children" | "tree";
+const SCOPES: readonly Scope[] = ["node", "children", "tree"];
+
+const ROOT_PERMISSIONS: Permissions = [{ access: "r", domid: 0 }];
+
+export class XenStore {
+  readonly quota: StoreQuota;
+  #root = newNode(ROOT_PERMISSIONS);
+  readonly #counts = new Map<number, number>();
+  /** Called after changes were made for good. */
+  onChanges: (changes: readonly Change[]) => void = () => {};
+
+  constructor(quota: StoreQuota = DEFAULT_QUOTA) {
+    this.quota = quota;
+  }
+
+  get root(): StoreNode {
+    return this.#root;
+  }
+
+  /** Number of nodes a domain owns. */
+  owned(domid: number): number {
+    return this.#counts.get(domid) ?? 0;
+  }
+
+  /** Runs single operations directly on the store; watches hear of them when `run` returns. */
+  direct<T>(run: (view: StoreView) => T): T {
+    const view: StoreView = { root: this.#root, changes: [], touch: () => {} };
+    const result = run(view);
+    this.#install(view.root, view.changes);
+    return result;
+  }
+
+  #install(root: StoreNode, changes: readonly Change[]): void {
+    if (root === this.#root) return;
+    this.#recount(this.#root, root);
+    this.#root = root;
+    this.onChanges(changes);
+  }
+
+  /** Follows only the parts of the trees that differ. */
+  #recount(old: StoreNode | undefined, present: StoreNode | undefined): void {
+    if (old === present) return;
+    if (!old || !present) {
+      if (old) countOwned(old, this.#counts, -1);
+      if (present) countOwned(present, this.#counts, 1);
+      return;
+    }
+    this.#count(old, -1);
+    this.#count(present, 1);
+    for (const name of new Set([...old.children.keys(), ...present.children.keys()]))
+      this.#recount(old.children.get(name), present.children.get(name));
+  }
+
+  #count({ permissions }: StoreNode, by: number): void {
+    const owner = ownerOf(permissions);
+    this.#counts.set(owner, this.owned(owner) + by);
+  }
+
+  begin(): Transaction {
+    return new Transaction(this.#root);
+  }
+
+  /** Makes a transaction's changes for good. @throws StoreError EAGAIN when a node it depends on has changed since. */
+  commit(transaction: Transaction): void {
+    if (transaction.root === transaction.base) return;
+    if (this.#root === transaction.base) {
+      this.#install(transaction.root, transaction.changes);
+      return;
+    }
+    for (const [path, scope] of transaction.touched)
+      if (!isSame(findNode(this.#root, path), findNode(transaction.base, path), scope)) throw new StoreError("EAGAIN");
+    let root = this.#root;
+    // What changed in the transaction was touched, so it is as it was at the start: its outcome can be put in place.
+    for (const { path } of transaction.changes) root = graft(root, path, findNode(transaction.root, path));
+    this.#install(root, transaction.changes);
+  }
+
+  // --- operations ---
+
+  /** The node, which `domid` must be allowed to access so. */
+  node(view: StoreView, domid: number, path: string, access: "r" | "w", scope: Scope = "node"): StoreNode {
+    view.touch(path, scope);
+    const node = findNode(view.root, path);
+    if (node) {
+      if (!isAllowed(node.permissions, domid, access)) throw new StoreError("EACCES");
+      return node;
+    }
+    // Whether it exists is a secret of those who may read its parent.
+    const parent = this.#nearest(view, path);
+    throw new StoreError(isAllowed(parent.node.permissions, domid, "r") ? "ENOENT" : "EACCES");
+  }
+
+  /** The nearest ancestor that exists, and how many components it has. */
+  #nearest(view: StoreView, path: string): { node: StoreNode; depth: number } {
+    const parts = splitPath(path);
+    for (let depth = parts.length - 1; depth > 0; depth--) {
+      const node = findNode(view.root, joinPath(parts.slice(0, depth)));
+      if (node) return { node, depth };
+    }
+    return { node: view.root, depth: 0 };
+  }
+
+  read(view: StoreView, domid: number, path: string): Uint8Array {
+    return this.node(view, domid, path, "r").value;
+  }
+
+  directory(view: StoreView, domid: number, path: string): string[] {
+    return [...this.node(view, domid, path, "r", "children").children.keys()];
+  }
+
+  permissions(view: StoreView, domid: number, path: string): Permissions {
+    return this.node(view, domid, path, "r").permissions;
+  }
+
+  exists(view: StoreView, path: string): boolean {
+    view.touch(path, "node");
+    return findNode(view.root, path) !== undefined;
+  }
+
+  write(view: StoreView, domid: number, path: string, value: Uint8Array): void {
+    this.#checkSize(domid, path, value);
+    view.touch(path, "node");
+    const old = findNode(view.root, path);
+    if (!old) {
+      this.#create(view, domid, path, value);
+      return;
+    }
+    if (!isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
+    this.#put(view, path, { ...old, value: value.slice() });
+  }
+
+  mkdir(view: StoreView, domid: number, path: string): void {
+    view.touch(path, "node");
+    const old = findNode(view.root, path);
+    if (!old) this.#create(view, domid, path);
+    else if (!isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
+  }
+
+  /** Creates a node and the ancestors that are missing. */
+  #create(view: StoreView, domid: number, path: string, value = new Uint8Array(0)): void {
+    const parts = splitPath(path);
+    const { node: parent, depth } = this.#nearest(view, path);
+    view.touch(joinPath(parts.slice(0, depth)), "node");
+    if (!isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
+    const created = parts.length - depth;
+    if (domid !== 0 && this.owned(domid) + created > this.quota.nodes) throw new StoreError("ENOSPC");
+    const permissions = inherit(parent.permissions, domid);
+    for (let at = depth + 1; at < parts.length; at++) {
+      const missing = joinPath(parts.slice(0, at));
+      view.touch(missing, "node");
+      view.root = replaceNode(view.root, missing, newNode(permissions));
+      view.changes.push({ path: missing, permissions });
+    }
+    this.#put(view, path, newNode(permissions, value.slice()));
+  }
+
+  #put(view: StoreView, path: string, node: StoreNode): void {
+    view.root = path === "/" ? node : replaceNode(view.root, path, node);
+    view.changes.push({ path, permissions: node.permissions });
+  }
+
+  /** Removes a node and all below. A missing node with an existing parent is no error. */
+  remove(view: StoreView, domid: number, path: string): void {
+    if (path === "/") throw new StoreError("EINVAL");
+    view.touch(path, "tree");
+    const node = findNode(view.root, path);
+    if (!node) {
+      const parts = splitPath(path);
+      const { node: parent, depth } = this.#nearest(view, path);
+      if (!isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
+      if (depth < parts.length - 1) throw new StoreError("ENOENT");
+      return;
+    }
+    if (!isAllowed(node.permissions, domid, "w")) throw new StoreError("EACCES");
+    const gone = [...pathsBelow(node, path)];
+    const { permissions } = node;
+    view.root = replaceNode(view.root, path, undefined);
+    for (const each of gone) view.changes.push({ path: each, permissions });
+  }
+
+  /** Only the owner may; only dom0 may give a node away. */
+  setPermissions(view: StoreView, domid: number, path: string, permissions: Permissions): void {
+    const node = this.node(view, domid, path, "w");
+    if (domid !== 0 && ownerOf(node.permissions) !== domid) throw new StoreError("EACCES");
+    if (domid !== 0 && ownerOf(permissions) !== domid) throw new StoreError("EPERM");
+    this.#put(view, path, { ...node, permissions });
+  }
+
+  #checkSize(domid: number, path: string, value: Uint8Array): void {
+    if (domid !== 0 && path.length + value.length > this.quota.nodeBytes) throw new StoreError("ENOSPC");
+  }
+}
+
+function isSame(a: StoreNode | undefined, b: StoreNode | undefined, scope: Scope): boolean {
+  if (a === b) return true;
+  if (!a || !b || scope === "tree") return false;
+  // A change below a node makes a new node with the same value and permissions.
+  if (a.value !== b.value || a.permissions !== b.permissions) return false;
+  if (scope === "node") return true;
+  return a.children.size === b.children.size && [...a.children.keys()].every((name) => b.children.has(name));
+}
+
+/** Puts the outcome of a transaction's change into a newer tree. */
+function graft(root: StoreNode, path: string, node: StoreNode | undefined): StoreNode {
+  if (path === "/") return node ? { ...root, value: node.value, permissions: node.permissions } : root;
+  const present = findNode(root, path);
+  if (!node) return present ? replaceNode(root, path, undefined) : root;
+  // Children have changes of their own; those that others made in between stay.
+  return replaceNode(root, path, { ...node, children: present?.children ?? new Map() });
+}
+
+/** A view of the store as it was when the transaction began, with its own changes. */
+export class Transaction implements StoreView {
+  readonly base: StoreNode;
+  root: StoreNode;
+  readonly changes: Change[] = [];
+  readonly touched = new Map<string, Scope>();
+
+  constructor(base: StoreNode) {
+    this.base = base;
+    this.root = base;
+  }
+
+  touch(path: string, scope: Scope): void {
+    const known = this.touched.get(path);
+    if (!known || SCOPES.indexOf(scope) > SCOPES.indexOf(known)) this.touched.set(path, scope);
+  }
+}
