@@ -173,7 +173,7 @@ export class XenStore {
   }
 
   /** Creates a node and the ancestors that are missing. */
-  #create(view: StoreView, domid: number, path: string, value = new Uint8Array(0)): void {
+  #create(view: StoreView, domid: number, path: string, value: Uint8Array = new Uint8Array(0)): void {
     const parts = splitPath(path);
     const { node: parent, depth } = this.#nearest(view, path);
     view.touch(joinPath(parts.slice(0, depth)), "node");
