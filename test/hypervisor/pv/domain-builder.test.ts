@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { findL1Slot } from "../../../src/hypervisor/guest-tables.js";
+import { bootstrapLayout } from "../../../src/hypervisor/pv/bootstrap-layout.js";
+import { BootstrapTables } from "../../../src/hypervisor/pv/bootstrap-tables.js";
+import { hypercallPage64 } from "../../../src/hypervisor/pv/hypercall-page.js";
+import { smallMachine } from "../memory-fixture.js";
+
+const BASE = 0xffff_ffff_8000_0000n;
+
+describe("bootstrap layout", () => {
+  // The figures that real Xen 4.17 printed for this kernel (golden/boot-logs/xen-dom0.log).
+  it("is that of real Xen for Debian's 6.1 kernel as dom0", () => {
+    const layout = bootstrapLayout({
+      virtualBase: BASE,
+      kernelEnd: 0xffff_ffff_84a0_0000n,
+      ramdiskBytes: 0xfb22f,
+      ramdiskByFrame: true,
+      pages: 98304,
+      p2mBase: 0x80_0000_0000n,
+      startInfoBytes: 0x4b8,
+      ringPages: false,
+    });
+    expect(layout).toMatchObject({
+      startInfo: 0xffff_ffff_84a0_0000n,
+      tables: 0xffff_ffff_84a0_1000n,
+      tablePages: 0x29,
+      stack: 0xffff_ffff_84a2_a000n,
+      end: 0xffff_ffff_84c0_0000n,
+      mappedPages: 0x4c00,
+      ramdisk: undefined,
+      ramdiskPages: 252,
+      p2mFrames: { data: 192, l1: 1, l2: 1, l3: 1, total: 195 },
+    });
+  });
+
+  it("maps ramdisk and P2M where the kernel asks for no other place, and gives a domU its ring pages", () => {
+    const layout = bootstrapLayout({
+      virtualBase: BASE,
+      kernelEnd: BASE + 0x40_0123n,
+      ramdiskBytes: 5000,
+      ramdiskByFrame: false,
+      pages: 4096,
+      p2mBase: undefined,
+      startInfoBytes: 0x490,
+      ringPages: true,
+    });
+    const at = (address: bigint | undefined) => Number(address! - BASE);
+    expect(at(layout.ramdisk)).toBe(0x401000);
+    expect(at(layout.p2m)).toBe(0x403000);
+    expect(at(layout.startInfo)).toBe(0x40b000);
+    expect(at(layout.store)).toBe(0x40c000);
+    expect(at(layout.console)).toBe(0x40d000);
+    expect(at(layout.tables)).toBe(0x40e000);
+    expect(at(layout.end) % 0x40_0000).toBe(0);
+    expect(layout.end - layout.stackEnd).toBeGreaterThanOrEqual(0x8_0000n);
+    expect(layout.ramdiskPages).toBe(0);
+  });
+
+  it("adds 4 MiB when less than 512 KiB would be left", () => {
+    const request = {
+      virtualBase: BASE,
+      ramdiskBytes: 0,
+      ramdiskByFrame: true,
+      pages: 4096,
+      p2mBase: 0x80_0000_0000n,
+      startInfoBytes: 0x490,
+      ringPages: false,
+    };
+    const roomy = bootstrapLayout({ ...request, kernelEnd: BASE + 0x37_0000n });
+    const tight = bootstrapLayout({ ...request, kernelEnd: BASE + 0x37_a000n });
+    expect(roomy.end - BASE).toBe(0x40_0000n);
+    expect(tight.end - BASE).toBe(0x80_0000n);
+  });
+});
+
+describe("bootstrap tables", () => {
+  it("map pages, take table frames lowest level first, and mark table pages read-only", () => {
+    const { memory } = smallMachine();
+    const tables = new BootstrapTables(memory, 10);
+    let next = 11;
+    tables.map(BASE, 50, true, () => next++);
+    tables.map(BASE + 0x1000n, 51, false, () => next++);
+    tables.map(BASE + 0x20_0000n, 52, true, () => next++);
+    expect(next).toBe(15);
+    const l1 = (va: bigint) => findL1Slot(memory, 10, va);
+    expect(l1(BASE)).toBe(11 * 4096);
+    expect(l1(BASE + 0x20_0000n)).toBe(14 * 4096);
+    expect(memory.readU64(l1(BASE))).toBe(0x10_0000_0003_2067n);
+    expect(memory.readU64(l1(BASE + 0x1000n))).toBe(0x10_0000_0003_3025n);
+  });
+});
+
+describe("hypercall page", () => {
+  it("has a SYSCALL stub of 32 bytes for each number", () => {
+    const page = hypercallPage64();
+    const stub = (n: number) => Buffer.from(page.subarray(n * 32, n * 32 + 16)).toString("hex");
+    expect(stub(14)).toBe("5141" + "53b80e0000000f05415b59c3cccc");
+    expect(stub(23)).toBe("51415350b8170000000f05cccccccccc");
+  });
+});
