@@ -249,7 +249,7 @@ export async function startGuest(
 }
 
 function allocatePort(domain: Domain): number {
-  const port = domain.events.allocateUnbound(0);
+  const port = domain.events.allocUnbound(0);
   if (port <= 0) throw new XenError("internal", `${domain.name}: no event channel for the console (${port})`);
   return port;
 }

@@ -285,8 +285,9 @@ export class InterpreterEmitter extends Emitter {
         return this.#registerOperand("mmx", size, slot);
       case kinds.Memory:
         return this.#memoryOperand(size, 0);
-      case kinds.Immediate:
-      case kinds.Constant: {
+      case kinds.Constant:
+        return { ...unsupported("immediate", 8), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE)) };
+      case kinds.Immediate: {
         const read = () => this.let(this.load(size === 64 ? "i64" : "i32", this.record, R.IMMEDIATE));
         return { ...unsupported("immediate", size), read: size < 32 ? () => this.zeroExtend(read(), size) : read };
       }
