@@ -339,6 +339,10 @@ export class Hypervisor implements PvHost {
   onRunnable: () => void = () => {};
   /** Called before each hypercall, those of a multicall included. */
   traceHypercall: ((vcpu: Vcpu, number: number, args: TracedArgs) => void) | undefined;
+  /** Called after each hypercall with its result; undefined when the call left RAX alone (iret) or goes on later. */
+  traceHypercallResult: ((vcpu: Vcpu, number: number, result: bigint | number | undefined) => void) | undefined;
+  /** Called before each instruction; while it is set, vCPUs run one instruction at a time, which is slow. */
+  traceInstruction: ((vcpu: Vcpu) => void) | undefined;
   /** Called for each exception exit of a guest. */
   traceException: ((vcpu: Vcpu, vector: number, errorCode: number) => void) | undefined;
   /** Exits of all vCPUs, by ExitKind. */
@@ -479,6 +483,7 @@ export class Hypervisor implements PvHost {
     if (domain.isShutDown) return;
     domain.isShutDown = true;
     domain.shutdownReason ??= reason;
+    if (reason === SHUTDOWN_crash) domain.needsDump = true;
     if (domain.privileged) this.#logHardwareDomainShutdown(domain.id, reason);
     else this.domains.get(0)?.events.raiseVirq(VIRQ_DOM_EXC);
     this.#options.onShutdown?.(domain, domain.shutdownReason);
@@ -512,7 +517,6 @@ export class Hypervisor implements PvHost {
   domainCrash(domain: Domain, reason: string): void {
     if (domain.isShutDown || domain.isDying) return;
     this.log(`d${domain.id} ${reason}`);
-    domain.needsDump = true;
     this.shutdownDomain(domain, SHUTDOWN_crash);
   }
 

@@ -65,7 +65,8 @@ function step(vcpu: Vcpu, budget: number): number {
   injectPendingUpcalls(hypervisor, vcpu);
   if (!vcpu.isRunnable) return 0;
   const before = cpu.instructions;
-  const exit = cpu.run(budget);
+  hypervisor.traceInstruction?.(vcpu);
+  const exit = cpu.run(hypervisor.traceInstruction ? 1 : budget);
   hypervisor.countExit(exit.kind);
   switch (exit.kind) {
     case ExitKind.Budget:

@@ -34,8 +34,15 @@ function kindOf(vcpu: Vcpu): GuestKind {
 
 function invoke(vcpu: Vcpu, number: number, args: HypercallArgs): bigint | number | undefined {
   const { domain } = vcpu;
+  const { hypervisor } = domain;
   if (number < 64) domain.hypercallCounts[number] = domain.hypercallCounts[number]! + 1;
-  domain.hypervisor.traceHypercall?.(vcpu, number, args);
+  hypervisor.traceHypercall?.(vcpu, number, args);
+  const result = call(vcpu, number, args);
+  hypervisor.traceHypercallResult?.(vcpu, number, result);
+  return result;
+}
+
+function call(vcpu: Vcpu, number: number, args: HypercallArgs): bigint | number | undefined {
   const handler: Hypercall | undefined = hypercallTable[kindOf(vcpu)][number];
   if (handler) return handler(vcpu, args) as bigint | number | undefined;
   if (number === __HYPERVISOR_multicall) return multicall(vcpu, args);
