@@ -106,6 +106,11 @@ export abstract class Emitter extends FunctionBuilder {
   abstract writeLinear(address: Value, size: number, value: Value, segment?: number): void;
   /** Read-modify-write of one location: `change` gets the old value and gives the new one. */
   abstract updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void;
+  /**
+   * Checks an access and gives where its bytes lie in the Wasm memory. Only while `slow` (i32) is 0 do the neighbouring bytes of
+   * the page lie beside it, and may it be written directly.
+   */
+  abstract translate(address: Value, size: number, write: boolean, segment?: number): { address: Value; slow: Value };
   /** The linear address of `offset` (i64) in a segment, checked against its limit outside 64-bit mode. */
   abstract segmentLinear(segment: number | "operand", offset: Value, size: number, write: boolean): Value;
 

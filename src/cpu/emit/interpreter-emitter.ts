@@ -104,8 +104,8 @@ export class InterpreterEmitter extends Emitter {
 
   // --- memory ---
 
-  /** Leaves the linear address of a checked access; `slow` (optional) becomes 1 when the slow path gave it. */
-  #translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
+  // An access on the slow path may have been sent to SCRATCH, so it needs #storeAt's commit.
+  translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
     const bytes = size / 8;
     const address = this.local("i32");
     const slow = this.local("i32");
@@ -136,12 +136,12 @@ export class InterpreterEmitter extends Emitter {
   }
 
   readLinear(address: Value, size: number, segment?: number): Value {
-    return this.let(this.load(loadKind[size]!, this.#translate(this.let(address), size, false, segment).address));
+    return this.let(this.load(loadKind[size]!, this.translate(this.let(address), size, false, segment).address));
   }
 
   writeLinear(address: Value, size: number, value: Value, segment?: number): void {
     const v = this.let(value);
-    const place = this.#translate(this.let(address), size, true, segment);
+    const place = this.translate(this.let(address), size, true, segment);
     this.#storeAt(place, size, v);
   }
 
@@ -151,7 +151,7 @@ export class InterpreterEmitter extends Emitter {
   }
 
   updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void {
-    const place = this.#translate(this.let(address), size, true, segment);
+    const place = this.translate(this.let(address), size, true, segment);
     const old = this.let(this.load(loadKind[size]!, place.address));
     this.#storeAt(place, size, this.let(change(old)));
   }
@@ -340,7 +340,7 @@ export class InterpreterEmitter extends Emitter {
       ...unsupported("memory", size),
       read: () => this.readLinear(this.#operandLinear(offset, size, false), size),
       readForWrite: () => {
-        place = this.#translate(this.#operandLinear(offset, size, true), size, true);
+        place = this.translate(this.#operandLinear(offset, size, true), size, true);
         return this.let(this.load(loadKind[size]!, place.address));
       },
       write: (value) => {

@@ -29,19 +29,86 @@ function advance(e: Emitter, register: number, from: Value, step: Value): void {
 }
 
 /** Runs `body` under REP: nothing for a count of zero, then counts down; `until` ends the repetition early. */
-function repeat(e: Emitter, body: () => Value | undefined): void {
+function repeat(
+  e: Emitter,
+  body: () => Value | undefined,
+  many?: (count: Value, finish: (done: Value) => void) => void,
+): void {
   if (e.rep === 0) {
     body();
     return;
   }
   const count = pointer(e, Reg.RCX);
   e.if(e.eqz(count), () => e.next());
+  const finish = (elements: Value) => {
+    const left = e.let(e.sub(count, elements));
+    setPointer(e, Reg.RCX, left);
+    e.if(e.eqz(left), () => e.next());
+    e.again();
+  };
+  // Segment limits would have to be checked for the whole stretch: 64-bit code has none.
+  if (many && e.mode === 64 && e.addressSize === 64) {
+    const forward = e.eqz(e.and(e.stateLoad("i32", S.EFLAGS), e.i32(S.DF)));
+    e.if(forward, () => many(count, finish));
+  }
   const done = body();
   const left = e.let(e.sub(count, e.i64(1)));
   setPointer(e, Reg.RCX, left);
   if (done) e.if(done, () => e.next());
   e.if(e.eqz(left), () => e.next());
   e.again();
+}
+
+/** How many of `count` elements from `linear` on lie in its page (0 when the first one crosses). */
+function inPage(e: Emitter, linear: Value, count: Value): Value {
+  const room = e.shrU(e.sub(e.i64(4096), e.and(linear, e.i64(4095))), e.i64(Math.log2(e.size / 8)));
+  const r = e.let(room);
+  return e.let(e.select(e.ltU(count, r), count, r));
+}
+
+const bytesOf = (e: Emitter, elements: Value) => e.let(e.shl(elements, e.i64(Math.log2(e.size / 8))));
+
+/** REP STOS of all elements in the destination's page. */
+function storeMany(e: Emitter, count: Value, finish: (done: Value) => void): void {
+  const to = pointer(e, Reg.RDI);
+  const place = e.translate(to, e.size, true);
+  e.if(e.eqz(place.slow), () => {
+    const elements = inPage(e, to, count);
+    const bytes = bytesOf(e, elements);
+    const value = e.gpr(Reg.RAX, e.size);
+    const end = e.let(e.add(place.address, e.wrap(bytes)));
+    const fill = () => e.memoryFill(place.address, e.and(e.wrap(value), e.i32(0xff)), e.wrap(bytes));
+    if (e.size === 8) fill();
+    else
+      e.if(e.eqz(value), fill, () => {
+        const at = e.mutable(place.address);
+        e.loop((again) => {
+          e.store(e.size === 64 ? "i64" : e.size === 32 ? "i32" : "i32_16", e.get(at), value);
+          e.set(at, e.add(e.get(at), e.i32(e.size / 8)));
+          e.brIf(again, e.ltU(e.get(at), end));
+        });
+      });
+    setPointer(e, Reg.RDI, e.add(to, bytes));
+    finish(elements);
+  });
+}
+
+/** REP MOVS of all elements in one page of both sides, unless the destination overlaps what is still to be read. */
+function moveMany(e: Emitter, count: Value, finish: (done: Value) => void): void {
+  const from = source(e, pointer(e, Reg.RSI));
+  const to = pointer(e, Reg.RDI);
+  const read = e.translate(from, e.size, false);
+  const write = e.translate(to, e.size, true);
+  e.if(e.eqz(e.or(read.slow, write.slow)), () => {
+    const elements = inPage(e, to, inPage(e, from, count));
+    const bytes = bytesOf(e, elements);
+    e.if(e.geU(e.sub(write.address, read.address), e.wrap(bytes)), () => {
+      e.memoryCopy(write.address, read.address, e.wrap(bytes));
+      setPointer(e, Reg.RSI, e.add(pointer(e, Reg.RSI), bytes));
+      setPointer(e, Reg.RDI, e.add(to, bytes));
+      finish(elements);
+    });
+  });
 }
 
 const source = (e: Emitter, at: Value, write = false) => e.segmentLinear("operand", at, e.size, write);
@@ -55,22 +122,30 @@ function compareEnds(e: Emitter): Value | undefined {
 
 export const stringSemantics: SemanticsTable = {
   MOVS: (e) =>
-    repeat(e, () => {
-      const [from, to] = [pointer(e, Reg.RSI), pointer(e, Reg.RDI)];
-      const value = e.readLinear(source(e, from), e.size);
-      e.writeLinear(destination(e, to, true), e.size, value);
-      const step = stepOf(e);
-      advance(e, Reg.RSI, from, step);
-      advance(e, Reg.RDI, to, step);
-      return undefined;
-    }),
+    repeat(
+      e,
+      () => {
+        const [from, to] = [pointer(e, Reg.RSI), pointer(e, Reg.RDI)];
+        const value = e.readLinear(source(e, from), e.size);
+        e.writeLinear(destination(e, to, true), e.size, value);
+        const step = stepOf(e);
+        advance(e, Reg.RSI, from, step);
+        advance(e, Reg.RDI, to, step);
+        return undefined;
+      },
+      (count, finish) => moveMany(e, count, finish),
+    ),
   STOS: (e) =>
-    repeat(e, () => {
-      const to = pointer(e, Reg.RDI);
-      e.writeLinear(destination(e, to, true), e.size, e.gpr(Reg.RAX, e.size));
-      advance(e, Reg.RDI, to, stepOf(e));
-      return undefined;
-    }),
+    repeat(
+      e,
+      () => {
+        const to = pointer(e, Reg.RDI);
+        e.writeLinear(destination(e, to, true), e.size, e.gpr(Reg.RAX, e.size));
+        advance(e, Reg.RDI, to, stepOf(e));
+        return undefined;
+      },
+      (count, finish) => storeMany(e, count, finish),
+    ),
   LODS: (e) =>
     repeat(e, () => {
       const from = pointer(e, Reg.RSI);
