@@ -113,6 +113,9 @@ export function definedPart(
   }
   // BSF and BSR of zero leave an undefined destination.
   if (/^BS[FR]$/.test(name) && after.getUint32(RFLAGS_OFFSET, true) & ZF) return undefined;
+  // When CMPXCHG on a 32-bit register finds a difference, AMD keeps the upper half of the destination, Intel clears it.
+  if (name === "CMPXCHG" && instruction.opKind(0) === OpKind.Register && operandBits(instruction) === 32)
+    if ((after.getUint32(RFLAGS_OFFSET, true) & ZF) === 0) return undefined;
   // Swapping 16 bits is undefined.
   if (
     name === "BSWAP" &&
