@@ -6,10 +6,13 @@ import { Engine } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
-import { type DomainConfig, type GuestDomain, startGuest } from "./host/guest-domain.js";
+import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
 import { RunLoop } from "./host/run-loop.js";
 import { parseSize } from "./host/size.js";
+import { startGuest } from "./host/start-guest.js";
+import { attachTrace, type TraceOptions } from "./host/trace.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
+import { hypercallName } from "./hypervisor/hypercall/table.js";
 import type { Domain, Hypervisor, Vcpu } from "./hypervisor/hypervisor.js";
 import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
@@ -20,7 +23,7 @@ import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
 import { createPcPorts } from "./pc-ports.js";
 
 export interface HostConfig {
-  /** Memory of all domains together, bytes or "512M"; default 1 GiB. The hypervisor takes a little of it. */
+  /** Memory of all domains together, bytes or "512M"; default 1 GiB. What the hypervisor and the CPU engine need comes on top. */
   readonly memory?: number | string;
   /** Same inputs, same instruction stream: virtual time and a seeded random source. */
   readonly deterministic?: boolean | { readonly seed?: number; readonly epoch?: bigint };
@@ -28,6 +31,8 @@ export interface HostConfig {
   readonly log?: (line: string) => void;
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
+  /** Lines about what the guests do, from the first instruction on. */
+  readonly trace?: TraceOptions;
 }
 
 const DEFAULT_MEMORY = "1G";
@@ -41,6 +46,8 @@ const MIN_MEMORY = 16 * 1024 ** 2;
 
 export interface HostStatistics {
   readonly instructions: number;
+  /** Hypercalls of the domains that exist, by Xen's name, those of multicalls included. */
+  readonly hypercalls: Readonly<Record<string, number>>;
   /** Milliseconds inside guests and their emulation, and asleep. */
   readonly busyMs: number;
   readonly idleMs: number;
@@ -73,7 +80,7 @@ export class XenHost {
         `memory must be between 16 MiB and 3 GiB, not ${config.memory ?? DEFAULT_MEMORY}`,
       );
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
-    const memory = new MachineMemory({ frames, engineBytes: ENGINE_BYTES });
+    const memory = allocateMemory(frames);
     this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES });
     const deterministic = config.deterministic || undefined;
     const options = typeof deterministic === "object" ? deterministic : {};
@@ -99,6 +106,7 @@ export class XenHost {
       consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
       onShutdown: (domain, reason) => this.domains.get(domain.id)?.onShutdown(reason),
     });
+    if (config.trace) attachTrace(this.#hypervisor, config.trace);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,
       run: (vcpu, budget) => this.#run(vcpu, budget),
@@ -173,7 +181,12 @@ export class XenHost {
       const count = this.#hypervisor.exitCounts[kind]!;
       if (name && count > 0) exits[name] = count;
     }
+    const hypercalls: Record<string, number> = {};
+    for (const domain of this.#hypervisor.domains.values())
+      for (const [number, count] of domain.hypercallCounts.entries())
+        if (count > 0) hypercalls[hypercallName(number)] = (hypercalls[hypercallName(number)] ?? 0) + count;
     return {
+      hypercalls,
       instructions: sum((cpu) => cpu.instructions),
       busyMs: this.#loop.busyMs,
       idleMs: this.#loop.idleMs,
@@ -201,7 +214,17 @@ export class XenHost {
   }
 }
 
-/** @throws XenError "bad-argument". */
+function allocateMemory(frames: number): MachineMemory {
+  try {
+    return new MachineMemory({ frames, engineBytes: ENGINE_BYTES });
+  } catch (cause) {
+    // V8 reports that the process has no room for it as a RangeError too.
+    const megabytes = Math.ceil((frames * PAGE_SIZE + ENGINE_BYTES) / 2 ** 20);
+    throw new XenError("out-of-memory", `this process can't allocate ${megabytes} MiB for a machine`, { cause });
+  }
+}
+
+/** Makes an empty host. @throws XenError "bad-argument", or "out-of-memory" when this process can't have that much. */
 export async function createXenHost(config: HostConfig = {}): Promise<XenHost> {
   return new XenHost(config);
 }

@@ -4,6 +4,8 @@ import { XenError } from "./errors.js";
 
 /** Output kept for waitFor and read; older text is dropped. */
 const KEPT = 4 << 20;
+/** How often a full input queue of the guest is tried again. */
+const RETRY_MS = 5;
 
 export interface WaitOptions {
   /** Milliseconds of host time; default 60,000. */
@@ -21,6 +23,7 @@ export class GuestConsole {
   readonly #send: (bytes: Uint8Array) => number;
   readonly #decoder = new TextDecoder("utf-8");
   readonly #listeners = new Set<(bytes: Uint8Array) => void>();
+  readonly #endListeners = new Set<(reason: Error) => void>();
   readonly #waiters = new Set<Waiter>();
   /** Text that waitFor and read haven't consumed. */
   #text = "";
@@ -38,9 +41,16 @@ export class GuestConsole {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Called once when nothing more will come, at once if that is so already. Returns a function that unsubscribes. */
+  onEnd(listener: (reason: Error) => void): () => void {
+    if (this.#ended) listener(this.#ended);
+    else this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
   /**
    * Types into the console. Resolves when the guest's queue took all of it.
-   * @throws XenError "domain-gone" when the domain ends first.
+   * @throws XenError "domain-gone" or "domain-crashed" when the domain ends first.
    */
   async write(input: string | Uint8Array): Promise<void> {
     let bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
@@ -48,7 +58,7 @@ export class GuestConsole {
       if (this.#ended) throw this.#ended;
       bytes = bytes.subarray(this.#send(bytes));
       if (bytes.length === 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
@@ -66,6 +76,8 @@ export class GuestConsole {
    */
   waitFor(pattern: RegExp, options: WaitOptions = {}): Promise<RegExpMatchArray> {
     const { timeout = 60_000, signal } = options;
+    // A global or sticky pattern would search from where its last use ended, and match() would return no positions.
+    const search = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const done = () => {
@@ -73,14 +85,10 @@ export class GuestConsole {
         clearTimeout(timer);
         signal?.removeEventListener("abort", onAbort);
       };
-      const onAbort = () => {
-        done();
-        reject(signal!.reason);
-      };
+      const onAbort = () => waiter.fail(signal?.reason);
       const waiter: Waiter = {
         check: () => {
-          pattern.lastIndex = 0;
-          const match = this.#text.match(pattern);
+          const match = this.#text.match(search);
           if (!match) return false;
           this.#text = this.#text.slice((match.index ?? 0) + match[0].length);
           done();
@@ -99,36 +107,34 @@ export class GuestConsole {
       this.#waiters.add(waiter);
       timer = setTimeout(() => {
         const tail = this.#text.slice(-400).trimEnd();
-        waiter.fail(
-          new XenError(
-            "timeout",
-            `${this.#name}: console did not show ${pattern} within ${timeout} ms; it ends with: ${tail}`,
-          ),
-        );
+        const text = `${this.#name}: the console did not show ${pattern} within ${timeout} ms; it ends with: ${tail}`;
+        waiter.fail(new XenError("timeout", text));
       }, timeout);
     });
   }
 
-  /** Output in pieces, as it comes, until the domain ends. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+  /** Output in pieces, as it comes from now on, until the domain ends. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
     const queue: Uint8Array[] = [];
     let wake = () => {};
-    const stop = this.onData((bytes) => {
+    const stopData = this.onData((bytes) => {
       queue.push(bytes);
       wake();
     });
-    this.#onEnd.add(() => wake());
+    const stopEnd = this.onEnd(() => wake());
     try {
       for (;;) {
-        while (queue.length > 0) yield queue.shift()!;
+        for (let bytes = queue.shift(); bytes; bytes = queue.shift()) yield bytes;
         if (this.#ended) return;
-        await new Promise<void>((resolve) => (wake = resolve));
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       }
     } finally {
-      stop();
+      stopData();
+      stopEnd();
     }
   }
-  readonly #onEnd = new Set<() => void>();
 
   /** For the host: output of the guest. */
   deliver(bytes: Uint8Array): void {
@@ -139,9 +145,11 @@ export class GuestConsole {
   }
 
   /** For the host: the domain is gone, nothing more will come. */
-  end(error: Error): void {
-    this.#ended = error;
-    for (const waiter of [...this.#waiters]) waiter.fail(error);
-    for (const wake of this.#onEnd) wake();
+  end(reason: Error): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    for (const waiter of [...this.#waiters]) waiter.fail(reason);
+    for (const listener of this.#endListeners) listener(reason);
+    this.#endListeners.clear();
   }
 }

@@ -1,10 +1,8 @@
 // A domain as library users hold it: its console, its end, and the ways to end it.
 
 import { EventEmitter } from "node:events";
-import { readFile } from "node:fs/promises";
 import type { Domain, Hypervisor } from "../hypervisor/hypervisor.js";
-import { type KernelCache, requirePv64Kernel, unpackKernel } from "../hypervisor/loader/kernel-image.js";
-import { KernelImageError } from "../hypervisor/loader/kernel-image-error.js";
+import type { KernelCache } from "../hypervisor/loader/kernel-image.js";
 import {
   SHUTDOWN_crash,
   SHUTDOWN_poweroff,
@@ -12,12 +10,9 @@ import {
   SHUTDOWN_suspend,
   SHUTDOWN_watchdog,
 } from "../hypervisor/public/sched.js";
-import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
-import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
 import { XenError } from "./errors.js";
 import { GuestConsole, type WaitOptions } from "./guest-console.js";
-import { type ExecOptions, type ExecResult, execInShell } from "./guest-exec.js";
-import { parseSize } from "./size.js";
+import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
 
 export interface DomainConfig {
   readonly name?: string;
@@ -62,6 +57,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   readonly id: number;
   readonly name: string;
   readonly console: GuestConsole;
+  readonly #shell: GuestShell;
   readonly #domain: Domain;
   readonly #services: GuestServices;
   #reason: ShutdownReason | undefined;
@@ -76,6 +72,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     this.#domain = domain;
     this.#services = services;
     this.console = new GuestConsole(domain.name, (bytes) => domain.console.write(bytes));
+    this.#shell = new GuestShell(this.console);
   }
 
   /** Why the domain ended, or undefined while it lives. */
@@ -116,24 +113,35 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     });
   }
 
-  /** Runs a command in the shell on the console and returns what it printed. Waits for the shell first. */
+  /** Runs a command in the shell on the console and returns what it printed and its status. Waits for the shell first. */
   exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    return execInShell(this.console, command, options);
+    return this.#shell.exec(command, options);
   }
 
-  /** Asks the guest's init to power off, through its shell, and waits until it has. */
+  /** Resolves when the shell on the console waits for commands; exec does this by itself. */
+  waitForShell(options: Omit<ExecOptions, "onOutput"> = {}): Promise<void> {
+    return this.#shell.ready(options);
+  }
+
+  /** Asks the guest's init to power off, through its shell, and waits until it has. Default timeout: 60,000 ms. */
   async shutdown(options: WaitOptions = {}): Promise<ShutdownReason> {
     if (this.#reason) return this.#reason;
+    await this.#shell.ready(options);
     await this.console.write("poweroff\n");
     return this.waitForShutdown({ timeout: 60_000, ...options });
   }
 
+  /** Stops the domain's vCPUs until as many unpause calls. */
   pause(): void {
     this.#domain.pause();
   }
 
   unpause(): void {
     this.#domain.unpause();
+  }
+
+  get isPaused(): boolean {
+    return this.#domain.pauseCount > 0;
   }
 
   /** Ends the domain at once and frees its memory. */
@@ -171,85 +179,4 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
       this.emit("shutdown", reason);
     });
   }
-}
-
-async function fileOrBytes(source: string | Uint8Array, what: "kernel" | "ramdisk"): Promise<Uint8Array> {
-  if (typeof source !== "string") return source;
-  try {
-    return await readFile(source);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason =
-      code === "ENOENT"
-        ? "no such file"
-        : code === "EACCES"
-          ? "permission denied"
-          : code === "EISDIR"
-            ? "is a directory"
-            : message;
-    throw new XenError(what === "kernel" ? "bad-kernel" : "bad-ramdisk", `${what} ${source}: ${reason}`, {
-      cause: error,
-    });
-  }
-}
-
-/** Builds a domain from its configuration and starts it. `register` is called before the guest's first instruction. */
-export async function startGuest(
-  services: GuestServices,
-  config: DomainConfig,
-  register: (guest: GuestDomain) => void,
-): Promise<GuestDomain> {
-  const { hypervisor, cache } = services;
-  const privileged = config.privileged ?? false;
-  const bytes = parseSize(config.memory ?? "256M", "memory");
-  const pages = Math.floor(bytes / 4096);
-  if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
-  const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
-  const [kernelBytes, ramdisk] = await Promise.all([
-    fileOrBytes(config.kernel, "kernel"),
-    config.ramdisk === undefined ? undefined : fileOrBytes(config.ramdisk, "ramdisk"),
-  ]);
-  let domain: Domain | undefined;
-  try {
-    const image = unpackKernel(kernelBytes, { name: kernelName, ...(cache ? { cache } : {}) });
-    const kernel = requirePv64Kernel(image, { dom0: privileged });
-    domain = hypervisor.createDomain({
-      name: config.name ?? (privileged ? "Domain-0" : "guest"),
-      privileged,
-      maxPages: pages,
-      vcpus: config.vcpus ?? 1,
-    });
-    const guest = new GuestDomain(services, domain);
-    register(guest);
-    const storePort = privileged ? undefined : allocatePort(domain);
-    const consolePort = privileged ? undefined : allocatePort(domain);
-    const built = buildPvDomain(domain, {
-      kernel,
-      commandLine: config.cmdline ?? "",
-      pages,
-      ...(ramdisk ? { ramdisk } : {}),
-      ...(storePort === undefined ? {} : { storePort }),
-      ...(consolePort === undefined ? {} : { consolePort }),
-    });
-    if (built.consoleMfn !== undefined && consolePort !== undefined) {
-      const { events, console } = domain;
-      console.attachRing(built.consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
-    }
-    if (config.paused) domain.pause();
-    return guest;
-  } catch (error) {
-    if (domain) {
-      hypervisor.destroyDomain(domain);
-      services.onDestroy(domain);
-    }
-    if (error instanceof KernelImageError) throw new XenError("bad-kernel", error.message, { cause: error });
-    if (error instanceof DomainBuildError) throw new XenError("out-of-memory", error.message, { cause: error });
-    throw error;
-  }
-}
-
-function allocatePort(domain: Domain): number {
-  const port = domain.events.allocUnbound(0);
-  if (port <= 0) throw new XenError("internal", `${domain.name}: no event channel for the console (${port})`);
-  return port;
 }

@@ -1,0 +1,96 @@
+// From a domain's configuration to a running domain: reads the files, unpacks the kernel, has the hypervisor build the domain, and
+// connects its console.
+
+import { readFile } from "node:fs/promises";
+import type { Domain } from "../hypervisor/hypervisor.js";
+import { requirePv64Kernel, unpackKernel } from "../hypervisor/loader/kernel-image.js";
+import { KernelImageError } from "../hypervisor/loader/kernel-image-error.js";
+import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
+import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
+import { XenError } from "./errors.js";
+import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
+import { parseSize } from "./size.js";
+
+async function fileOrBytes(source: string | Uint8Array, what: "kernel" | "ramdisk"): Promise<Uint8Array> {
+  if (typeof source !== "string") return source;
+  try {
+    return await readFile(source);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason =
+      code === "ENOENT"
+        ? "no such file"
+        : code === "EACCES"
+          ? "permission denied"
+          : code === "EISDIR"
+            ? "is a directory"
+            : message;
+    throw new XenError(what === "kernel" ? "bad-kernel" : "bad-ramdisk", `${what} ${source}: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Builds a domain from its configuration and starts it. `register` is called before the guest's first instruction. */
+export async function startGuest(
+  services: GuestServices,
+  config: DomainConfig,
+  register: (guest: GuestDomain) => void,
+): Promise<GuestDomain> {
+  const { hypervisor, cache } = services;
+  const privileged = config.privileged ?? false;
+  const bytes = parseSize(config.memory ?? "256M", "memory");
+  const pages = Math.floor(bytes / 4096);
+  if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
+  const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
+  const [kernelBytes, ramdisk] = await Promise.all([
+    fileOrBytes(config.kernel, "kernel"),
+    config.ramdisk === undefined ? undefined : fileOrBytes(config.ramdisk, "ramdisk"),
+  ]);
+  let domain: Domain | undefined;
+  try {
+    const image = unpackKernel(kernelBytes, { name: kernelName, ...(cache ? { cache } : {}) });
+    const kernel = requirePv64Kernel(image, { dom0: privileged });
+    domain = hypervisor.createDomain({
+      name: config.name ?? (privileged ? "Domain-0" : "guest"),
+      privileged,
+      maxPages: pages,
+      vcpus: config.vcpus ?? 1,
+    });
+    const guest = new GuestDomain(services, domain);
+    register(guest);
+    const storePort = privileged ? undefined : allocatePort(domain);
+    const consolePort = privileged ? undefined : allocatePort(domain);
+    const built = buildPvDomain(domain, {
+      kernel,
+      commandLine: config.cmdline ?? "",
+      pages,
+      ...(ramdisk ? { ramdisk } : {}),
+      ...(storePort === undefined ? {} : { storePort }),
+      ...(consolePort === undefined ? {} : { consolePort }),
+    });
+    if (built.consoleMfn !== undefined && consolePort !== undefined) {
+      const { events, console } = domain;
+      console.attachRing(built.consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
+    }
+    if (config.paused) domain.pause();
+    return guest;
+  } catch (error) {
+    if (domain) {
+      hypervisor.destroyDomain(domain);
+      services.onDestroy(domain);
+    }
+    if (error instanceof KernelImageError) throw new XenError("bad-kernel", error.message, { cause: error });
+    if (error instanceof DomainBuildError) {
+      const code = error.code === "command-line-too-long" ? "bad-argument" : "out-of-memory";
+      throw new XenError(code, error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function allocatePort(domain: Domain): number {
+  const port = domain.events.allocUnbound(0);
+  if (port <= 0) throw new XenError("internal", `${domain.name}: no event channel for the console (${port})`);
+  return port;
+}

@@ -1,0 +1,37 @@
+// The public API of xen-ts: hosts and domains, and the images that they boot. Everything that the command line does is done with
+// what is named here.
+
+export {
+  type BuildImageOptions,
+  type BuiltImage,
+  buildImage,
+  type CpioEntry,
+  DEFAULT_RECIPE,
+  DEFAULT_SUITE,
+  defaultCacheDirectory,
+  findImage,
+  ImageError,
+  type ImageErrorCode,
+  type ImageLocation,
+  type ImageManifest,
+  listImages,
+  type OnProgress,
+  type ProgressEvent,
+  type ProgressPhase,
+  RECIPES,
+  type Recipe,
+  removeImage,
+  resolveImageName,
+  SUITE_NAMES,
+  type SuiteName,
+  terminalProgress,
+  writeCpio,
+} from "../images/index.js";
+export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";
+export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";
+export type { GuestConsole, WaitOptions } from "./host/guest-console.js";
+export type { DomainConfig, GuestDomain, GuestEvents, ShutdownReason } from "./host/guest-domain.js";
+export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
+export { parseSize } from "./host/size.js";
+export { TRACE_KINDS, type TraceKind, type TraceOptions } from "./host/trace.js";
+export { createXenHost, type HostConfig, type HostStatistics, type XenHost } from "./xen-host.js";
