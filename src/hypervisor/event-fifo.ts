@@ -95,11 +95,10 @@ export class FifoEvents implements EventAbi {
     if (!control) return;
     const memory = this.#memory;
     memory.writeU32(at, ((memory.readU32(at) & ~EVTCHN_FIFO_LINK_MASK) | LINKED) >>> 0);
-    // Bound to another vCPU or priority since: the old queue must not append behind a port that has left it.
+    // A tail that gets linked again has been consumed: its queue, the same or another, is empty, and nothing may be appended
+    // behind it there.
     const old = this.#controls[port.lastVcpu];
-    if (old && (port.lastVcpu !== vcpu.id || port.lastPriority !== port.priority)) {
-      if (old.tails[port.lastPriority] === port.port) old.tails[port.lastPriority] = 0;
-    }
+    if (old?.tails[port.lastPriority] === port.port) old.tails[port.lastPriority] = 0;
     port.lastVcpu = vcpu.id;
     port.lastPriority = port.priority;
     const tail = control.tails[port.priority]!;
