@@ -9,12 +9,14 @@ import { INVALID_M2P_ENTRY } from "../m2p.js";
 import { errno } from "../public/errno.js";
 import {
   XENMEM_decrease_reservation,
+  XENMEM_exchange,
   XENMEM_increase_reservation,
   XENMEM_populate_physmap,
   XENMEMF_get_address_bits,
   xen_memory_exchange,
   xen_memory_reservation,
 } from "../public/memory.js";
+import { __HYPERVISOR_memory_op } from "../public/xen.js";
 
 /** Largest extents (in frames, as a power of two) that a domain without devices and one with may ask for. */
 const MAX_ORDER_DOMU = 9;
@@ -100,9 +102,9 @@ function takeBack(vcpu: Vcpu, subject: DomainMemory, request: Reservation, index
 
 /**
  * XENMEM_exchange: the frames of the input extents are given back, new ones of the output extents' size come instead. All or
- * nothing by the larger extent ("chunk"), as the header asks.
+ * nothing by the larger extent ("chunk"), as the header asks. `nr_exchanged` says where a long call goes on.
  */
-export function exchange(vcpu: Vcpu, arg: bigint): number {
+export function exchange(vcpu: Vcpu, arg: bigint): number | undefined {
   const bytes = copyFromGuest(vcpu, arg, xen_memory_exchange.size(64));
   if (bytes === undefined) return -errno.EFAULT;
   const request = xen_memory_exchange.decode(bytes, 64);
@@ -132,6 +134,10 @@ export function exchange(vcpu: Vcpu, arg: bigint): number {
   const exchanged = chunk * inputs;
   const nrExchanged = xen_memory_exchange.offset(64, "nr_exchanged");
   if (!writeU64(vcpu, arg + BigInt(nrExchanged), BigInt(exchanged))) return -errno.EFAULT;
+  if (result === 0 && chunk < chunks) {
+    vcpu.continueHypercall(__HYPERVISOR_memory_op, XENMEM_exchange, arg);
+    return undefined;
+  }
   return result;
 }
 

@@ -2,7 +2,7 @@
 // tables (bootstrap-layout.ts), pins the root and sets the first vCPU's registers, as the ABI and Xen's own dom0 builder have it.
 // The pseudo-physical frames come in this order: the mapped region, a ramdisk that isn't mapped, the P2M's own frames, the rest.
 
-import { CR0, CR4, EFER, IF, Reg, Seg } from "../../cpu/state-layout.js";
+import { Reg, Seg } from "../../cpu/state-layout.js";
 import { FrameType } from "../frame-table.js";
 import type { Domain } from "../hypervisor.js";
 import type { PvKernel } from "../loader/kernel-image.js";
@@ -19,10 +19,9 @@ import {
 import { setKernelRoot } from "./base-pointer.js";
 import { type BootstrapLayout, bootstrapLayout } from "./bootstrap-layout.js";
 import { BootstrapTables } from "./bootstrap-tables.js";
-import { loadKernelSegments } from "./bounce.js";
-import { readCr0, realCr4 } from "./control-registers.js";
 import { DomainBuildError, mebibytes } from "./domain-build-error.js";
 import { hypercallPage64 } from "./hypercall-page.js";
+import { resetPvCpu } from "./initial-state.js";
 
 export interface BuildPvDomainOptions {
   readonly kernel: PvKernel;
@@ -45,8 +44,6 @@ export interface BuiltPvDomain {
   readonly p2m: Uint32Array;
 }
 
-/** EFER.NXE LMA LME SCE: what a 64-bit hypervisor runs with. */
-const LONG_MODE = 0xd01n;
 const START_INFO_SIZE = start_info.size(64);
 const VGA_INFO_SIZE = dom0_vga_console_info.size(64);
 /** Largest block asked for at once: 128 MiB. */
@@ -232,18 +229,10 @@ function writeTables(
 function startVcpu(domain: Domain, root: number, entry: bigint, layout: BootstrapLayout): void {
   const vcpu = domain.vcpus[0]!;
   const { state } = vcpu.cpu;
-  for (let i = 0; i < 16; i++) state.setGpr(i, 0n);
+  resetPvCpu(vcpu);
   state.setGpr(Reg.RSP, layout.stackEnd);
   state.setGpr(Reg.RSI, layout.startInfo);
   state.rip = entry;
-  state.rflags = BigInt(IF | 2);
-  loadKernelSegments(vcpu);
-  for (const segment of [Seg.ES, Seg.DS, Seg.FS, Seg.GS])
-    state.setSegment(segment, { selector: 0, base: 0n, limit: 0xffff_ffff, attributes: 0xc0f3 });
-  state.setU64(CR0, readCr0(vcpu));
-  state.setU64(CR4, realCr4(vcpu));
-  state.setU64(EFER, LONG_MODE);
-  vcpu.cpu.accessRightsChanged();
   vcpu.pv.kernelSs = state.segmentSelector(Seg.SS);
   vcpu.pv.kernelSp = layout.stackEnd;
   vcpu.pv.kernelMode = true;
