@@ -3,7 +3,7 @@
 // Slot 0 is never filled: accesses that need checking one by one (alignment, data breakpoints) run on it.
 
 import type { MachineMemory } from "../mmu/machine-memory.js";
-import { PAGE_SIZE } from "../mmu/machine-memory.js";
+import { FRAME_WRITE_CACHED, PAGE_SIZE } from "../mmu/machine-memory.js";
 import {
   ADDRESS_SPACE_BYTES,
   CODE_TLB_ENTRIES,
@@ -106,6 +106,7 @@ export class AddressSpaces {
   /** Enters a translation of the current slot: page address halves, machine page, and whether writes hit. */
   fill(vaLow: number, vaHigh: number, machinePage: number, writable: boolean): void {
     const { view, ramBase } = this.#memory;
+    if (writable) this.#memory.frameFlags[machinePage / PAGE_SIZE]! |= FRAME_WRITE_CACHED;
     const entry = this.dataTlb + (((vaLow >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
     const page = vaLow & ~0xfff;
     view.setInt32(entry + TLB_READ, page, true);
@@ -123,7 +124,7 @@ export class AddressSpaces {
     view.setUint32(entry + CODE_TLB_PAGE, table, true);
   }
 
-  /** Takes away write hits on a frame that now holds code. */
+  /** Takes away write hits on a frame that now holds code; the caller clears FRAME_WRITE_CACHED. */
   protectFrame(frame: number): void {
     const { view, ramBase } = this.#memory;
     const linear = (ramBase + frame * PAGE_SIZE) | 0;

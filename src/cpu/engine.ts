@@ -1,7 +1,7 @@
 // What all vCPUs of a host share: the interpreter's core and handlers, decoded code, and the calls that Wasm code makes into
 // TypeScript. One engine per machine memory.
 
-import type { MachineMemory } from "../mmu/machine-memory.js";
+import { FRAME_WRITE_CACHED, type MachineMemory } from "../mmu/machine-memory.js";
 import type { Cpu } from "./cpu.js";
 import { Decoder } from "./decode/decoder.js";
 import { hostOperationList } from "./host/registry.js";
@@ -61,7 +61,9 @@ export class Engine {
     });
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.cache.onNewCodeFrame = (frame) => {
+      if (!(memory.frameFlags[frame]! & FRAME_WRITE_CACHED)) return;
       for (const cpu of this.cpus) cpu.spaces.protectFrame(frame);
+      memory.frameFlags[frame]! &= ~FRAME_WRITE_CACHED;
     };
     this.decoder = new Decoder({ features: options.features });
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);

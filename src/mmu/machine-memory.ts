@@ -8,6 +8,8 @@ export const PAGE_SHIFT = 12;
 
 /** Bit of `frameFlags`: the CPU holds decoded instructions of this frame, so writes must be reported. */
 export const FRAME_HAS_CODE = 1;
+/** Bit of `frameFlags`: some TLB may let writes to this frame through without a check. */
+export const FRAME_WRITE_CACHED = 2;
 
 const WASM_PAGE = 65536;
 const MAX_BYTES = 65536 * WASM_PAGE;
@@ -31,7 +33,7 @@ export class MachineMemory {
   /** The whole linear memory, engine area included. */
   readonly linear: Uint8Array;
   readonly view: DataView;
-  /** One byte a frame (FRAME_HAS_CODE), itself in linear memory at `frameFlagsBase` so that Wasm code can test it. */
+  /** One byte a frame (FRAME_HAS_CODE, FRAME_WRITE_CACHED), itself in linear memory at `frameFlagsBase` so that Wasm code can test it. */
   readonly frameFlags: Uint8Array;
   readonly frameFlagsBase: number;
   /** Called before RAM that holds decoded code changes. Set by the CPU engine. */
@@ -91,7 +93,8 @@ export class MachineMemory {
 
   /** A view, not a copy: valid for the life of this object. */
   bytes(maddr: number, length: number): Uint8Array {
-    if (!this.contains(maddr, length)) throw new RangeError(`machine address ${maddr.toString(16)}+${length} is not RAM`);
+    if (!this.contains(maddr, length))
+      throw new RangeError(`machine address ${maddr.toString(16)}+${length} is not RAM`);
     return this.u8.subarray(maddr, maddr + length);
   }
 
