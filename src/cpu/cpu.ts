@@ -240,6 +240,7 @@ export class Cpu implements HostCpu {
     access.checked = (flags & S.AC) !== 0 && (cr0 & 0x40000) !== 0 && state.cpl === 3;
     state.setU32(S.STEP_MODE, flags & S.TF ? 1 : 0);
     state.setU32(S.FPU_TRAP, cr0 & 0xc ? 1 : 0);
+    state.setU32(S.SSE_TRAP, cr0 & 0xc || !(cr4 & 0x200) ? 1 : 0);
     this.#selectSpace();
   }
 

@@ -18,6 +18,8 @@ import * as S from "./state-layout.js";
 
 const WRITE = 0x100;
 const STACK = 0x200;
+/** DR7's LEN field: bytes. */
+const breakpointLength = [1, 2, 8, 4] as const;
 
 export class MemoryAccess {
   readonly paging: PagingContext;
@@ -27,6 +29,8 @@ export class MemoryAccess {
   readonly #walk = newWalkResult();
   /** Set while every access must be looked at (EFLAGS.AC with CR0.AM at CPL 3, or data breakpoints). */
   checked = false;
+  /** Data breakpoints that the current instruction's accesses met: bits B0-B3 of DR6. */
+  breakpointHits = 0;
   misses = 0;
   /** Machine addresses of a crossing write that waits in SCRATCH: first byte, and first byte on the second page. */
   #pendingFirst = 0;
@@ -71,14 +75,22 @@ export class MemoryAccess {
     return top === 0 || top === 0x1ffff;
   }
 
-  /** Machine address of a byte for an access, or -1 after describing the fault. */
-  translate(record: number, low: number, high: number, access: number, stack: boolean): number {
+  /**
+   * Machine address of a byte for an access, or -1 after describing the fault. `system`: an implicit supervisor access (to a
+   * descriptor table), whatever the CPL (SDM volume 3A, 4.6.1).
+   */
+  translate(record: number, low: number, high: number, access: number, stack: boolean, system = false): number {
     if (!this.#canonical(high)) {
       this.fault(record, stack ? Vector.SS : Vector.GP, 0);
       return -1;
     }
-    const user = this.#state.u32(S.CPL) === 3;
-    const walk = walkPage(this.#memory, this.paging, low >>> 0, high >>> 0, access, user, this.#walk);
+    const { paging } = this;
+    const user = !system && this.#state.u32(S.CPL) === 3;
+    const { smap } = paging;
+    // EFLAGS.AC suspends SMAP for explicit accesses only.
+    if (system) paging.smap = !paging.ignoreUser && (this.#state.u32(S.CR4) & 0x200000) !== 0;
+    const walk = walkPage(this.#memory, paging, low >>> 0, high >>> 0, access, user, this.#walk);
+    paging.smap = smap;
     if (walk.fault >= 0) {
       this.#pageFault(record, low, high, walk.fault);
       return -1;
@@ -97,7 +109,7 @@ export class MemoryAccess {
     const bytes = access & 0xff;
     const write = (access & WRITE) !== 0;
     const stack = (access & STACK) !== 0 || (record !== 0 && this.#memory.linear[record + 7] === S.Seg.SS);
-    if (this.checked && low & (bytes - 1) && bytes <= 8 && this.#alignmentChecked()) {
+    if (this.checked && low & (bytes - 1) && bytes <= 16 && this.#alignmentChecked()) {
       if (!this.#canonical(high)) return this.fault(record, stack ? Vector.SS : Vector.GP, 0);
       return this.fault(record, Vector.AC, 0);
     }
@@ -107,6 +119,7 @@ export class MemoryAccess {
     if (first < 0) return 0;
     const { writableNow } = this.#walk;
     const { frameFlags, ramBase } = this.#memory;
+    if (this.checked) this.noteBreakpoints(low, high, bytes, write);
     if (inPage + bytes <= PAGE_SIZE) {
       if (write && frameFlags[first >>> 12]! & FRAME_HAS_CODE) this.#memory.onCodeWrite(first, bytes);
       if (!this.checked) {
@@ -116,7 +129,7 @@ export class MemoryAccess {
       return ramBase + first;
     }
     const nextLow = (low - inPage + PAGE_SIZE) >>> 0;
-    const nextHigh = nextLow === 0 ? (high + 1) >>> 0 : high;
+    const nextHigh = nextLow === 0 ? this.nextHigh(high) : high;
     const second = this.translate(record, nextLow, nextHigh, kind, stack);
     if (second < 0) return 0;
     const split = PAGE_SIZE - inPage;
@@ -139,6 +152,31 @@ export class MemoryAccess {
     const scratch = this.#state.bytes(S.SCRATCH, bytes);
     this.#memory.write(this.#pendingFirst, scratch.subarray(0, this.#pendingSplit));
     this.#memory.write(this.#pendingSecond, scratch.subarray(this.#pendingSplit));
+  }
+
+  /** The upper half of an address after its lower half wrapped to 0: outside 64-bit mode addresses wrap at 4 GB. */
+  nextHigh(high: number): number {
+    return this.#state.u32(S.CODE_MODE) === 2 ? (high + 1) >>> 0 : 0;
+  }
+
+  /** #AC rule for an access of 2, 4 or 8 bytes: true when it is misaligned and that is checked (SDM volume 3A, 6.15, #AC). */
+  misaligned(low: number, bytes: number): boolean {
+    return this.checked && (low & (bytes - 1)) !== 0 && this.#alignmentChecked();
+  }
+
+  /** Notes data breakpoints on [address, address + bytes) (SDM volume 3B, 18.2.5). */
+  noteBreakpoints(low: number, high: number, bytes: number, write: boolean): void {
+    const s = this.#state;
+    const control = s.u32(S.DR + 56);
+    if (!(control & 0xff)) return;
+    const first = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+    for (let i = 0; i < 4; i++) {
+      const kind = (control >>> (16 + 4 * i)) & 3;
+      if (!((control >>> (2 * i)) & 3) || !(kind === 3 || (kind === 1 && write))) continue;
+      const length = breakpointLength[(control >>> (18 + 4 * i)) & 3]!;
+      const at = s.u64(S.DR + 8 * i) & ~BigInt(length - 1);
+      if (first < at + BigInt(length) && first + BigInt(bytes) > at) this.breakpointHits |= 1 << i;
+    }
   }
 
   #alignmentChecked(): boolean {

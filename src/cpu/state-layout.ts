@@ -95,8 +95,12 @@ export const SCRATCH = 1040; // 64 bytes, 16-aligned
 /** Arguments of a host operation: 4 x u64. */
 export const ARGS = 1104;
 
-/** u32: nonzero while x87, MMX and SSE instructions raise #NM (CR0.TS or CR0.EM). */
+/** u32: nonzero while x87 instructions raise #NM and MMX ones #NM or #UD (CR0.TS or CR0.EM). */
 export const FPU_TRAP = 1136;
+/** u32: nonzero while SSE instructions raise #UD or #NM (CR0.TS, CR0.EM or no CR4.OSFXSR). */
+export const SSE_TRAP = 1140;
+/** u32: a fifth argument of host operations whose four are two vectors. */
+export const ARG_IMMEDIATE = 1144;
 
 export const STATE_SIZE = 1152;
 

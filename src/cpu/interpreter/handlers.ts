@@ -9,6 +9,7 @@ import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
 import { Slot, TABLE_SIZE } from "./core-module.js";
+import { checkUnit, unitOf } from "./unit.js";
 
 export interface HandlerKind {
   readonly form: Form;
@@ -18,8 +19,6 @@ export interface HandlerKind {
   readonly rep: 0 | 2 | 3;
 }
 
-/** Instruction sets that CR0.TS and CR0.EM disable. */
-const FPU_FEATURES = /^(FPU|CMOV_FPU|X87|MMX|SSE|SSSE|AES|PCLMUL|FISTTP)/;
 
 interface Pending {
   readonly slot: number;
@@ -58,9 +57,9 @@ export class HandlerSet {
   slotFor(kind: HandlerKind): number {
     const { form, mode, rep } = kind;
     const operands = form.operands.map((o) => `${o.kind}.${o.size}`).join();
-    const { cpl, feature = "" } = form.row.options;
-    const fpu = FPU_FEATURES.test(feature);
-    const key = `${form.semantics}/${form.operandSize}/${operands}/${kind.addressForm}${kind.addressSize}/${mode}/${rep}/${cpl ?? 3}${fpu}`;
+    const { cpl } = form.row.options;
+    const unit = unitOf(form);
+    const key = `${form.semantics}/${form.operandSize}/${operands}/${kind.addressForm}${kind.addressSize}/${mode}/${rep}/${cpl ?? 3}${unit}`;
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
     const body = this.#semantics[form.semantics];
@@ -70,7 +69,7 @@ export class HandlerSet {
       runtimeIndices,
     );
     if (cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
-    if (fpu) emitter.raiseIf(emitter.stateLoad("i32", S.FPU_TRAP), Vector.NM);
+    checkUnit(emitter, unit);
     body(emitter, ...emitter.operands);
     return this.#add(key, emitter);
   }

@@ -6,6 +6,7 @@ import { bitSemantics } from "./bit.js";
 import { flagSemantics } from "./flags.js";
 import { moveSemantics } from "./move.js";
 import { shiftSemantics } from "./shift.js";
+import { sseSemantics } from "./sse/index.js";
 import { stackSemantics } from "./stack.js";
 import { stringSemantics } from "./string.js";
 import { systemSemantics } from "./system.js";
@@ -31,5 +32,6 @@ export const semantics: SemanticsTable = join(
   stackSemantics,
   flagSemantics,
   systemSemantics,
+  ...sseSemantics,
   x87ControlSemantics,
 );
