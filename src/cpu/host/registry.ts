@@ -8,7 +8,10 @@ import type { HostOperation, HostOperationTable } from "./host-operation.js";
 import { saveAreaOperations } from "./save-area.js";
 import { segmentOperations } from "./segments.js";
 import { systemOperations } from "./system.js";
+import { x87ArithmeticOperations } from "./x87-arithmetic.js";
+import { x87CompareOperations } from "./x87-compare.js";
 import { x87ControlOperations } from "./x87-control.js";
+import { x87TransferOperations } from "./x87-transfer.js";
 
 function merge(...tables: HostOperationTable[]): Map<string, { id: number; run: HostOperation }> {
   const all = new Map<string, { id: number; run: HostOperation }>();
@@ -30,6 +33,9 @@ const operations = merge(
   decimalOperations,
   saveAreaOperations,
   x87ControlOperations,
+  x87TransferOperations,
+  x87ArithmeticOperations,
+  x87CompareOperations,
 );
 
 /** @throws Error for an unknown name: a mistake in a semantics body. */

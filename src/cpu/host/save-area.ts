@@ -7,6 +7,7 @@ import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import type { HostCpu, HostOperationTable } from "./host-operation.js";
 import { CONTROL_INITIAL, initialise, setControlAndStatus, statusWord } from "./x87-state.js";
+import { checkAlignment } from "./x87-unit.js";
 
 const LEGACY_SIZE = 512;
 const HEADER_SIZE = 64;
@@ -100,6 +101,7 @@ function componentsInUse(state: CpuState): number {
 
 function aligned(cpu: HostCpu, to: bigint): bigint {
   const linear = cpu.arg(0);
+  checkAlignment(cpu, linear, 4);
   if (linear & (to - 1n)) cpu.raise(Vector.GP, 0);
   return linear;
 }

@@ -17,11 +17,86 @@ export function waits(e: Emitter): void {
   e.raiseIf(e.and(e.stateLoad("i32", S.FSW), e.i32(0x80)), Vector.MF);
 }
 
-/** Linear address (i64) of a memory operand of `bytes` bytes, its first and last byte checked against the segment. */
+/** The longest access that one segment check takes. */
+const CHECK_BYTES = 248;
+
+/** Linear address (i64) of a memory operand of `bytes` bytes, all of it checked against the segment. */
 export function areaLinear(e: Emitter, area: Operand, bytes: number, write: boolean): Value {
   if (e.mode === 64) return area.linear();
   const offset = area.address();
-  const linear = e.segmentLinear("operand", offset, 8, write);
-  e.segmentLinear("operand", e.let(e.add(offset, e.i64(bytes - 1))), 8, write);
-  return linear;
+  for (let at = CHECK_BYTES; at < bytes; at += CHECK_BYTES) {
+    const piece = Math.min(bytes - at, CHECK_BYTES);
+    e.segmentLinear("operand", e.let(e.add(offset, e.i64(at))), 8 * piece, write);
+  }
+  return e.segmentLinear("operand", offset, 8 * Math.min(bytes, CHECK_BYTES), write);
 }
+
+/**
+ * Error pointers of a non-control instruction: FIP and its selector, and the operand's address when it has one. Call it
+ * when nothing can fault any more. The data selector isn't kept.
+ */
+export function pointers(e: Emitter, memory?: Operand): void {
+  e.stateStore("i64", S.FIP, e.currentRip());
+  e.stateStore("i32", S.FIP_SEL, e.stateLoad("i32", S.SEG_SELECTOR + 4 * S.Seg.CS));
+  if (!memory) return;
+  e.stateStore("i64", S.FDP, memory.address());
+  e.stateStore("i32", S.FDP_SEL, e.i32(0));
+}
+
+/** A physical register in generated code; it is ST(index) at the time this was made. */
+export interface Slot {
+  /** 1 when it isn't empty (i32). */
+  readonly occupied: Value;
+  readonly significand: Value;
+  /** Sign and exponent (i32). */
+  readonly exponent: Value;
+  /** Writes the register and marks it occupied. `exponent` is an i32 of 16 bits. */
+  write(significand: Value, exponent: Value): void;
+  free(): void;
+  /** Makes it ST(0). */
+  top(): void;
+}
+
+/** ST(index), index -1 to 7 (-1 is where the next push goes). The vCPU struct is every generated function's first parameter. */
+export function stack(e: Emitter, index: number | Value): Slot {
+  const offset = typeof index === "number" ? e.i32(index) : index;
+  const number = e.let(e.and(e.add(e.stateLoad("i32", S.FTOP), offset), e.i32(7)));
+  const address = () => e.add(e.param(0), e.shl(number, e.i32(4)));
+  const bit = () => e.shl(e.i32(1), number);
+  return {
+    occupied: e.let(e.and(e.shrU(e.stateLoad("i32", S.FTW), number), e.i32(1))),
+    get significand() {
+      return e.let(e.load("i64", address(), S.FPR));
+    },
+    get exponent() {
+      return e.let(e.load("i32", address(), S.FPR + 8));
+    },
+    write(significand, exponent) {
+      e.store("i64", address(), significand, S.FPR);
+      e.store("i64", address(), e.extendU(exponent), S.FPR + 8);
+      e.stateStore("i32", S.FTW, e.or(e.stateLoad("i32", S.FTW), bit()));
+    },
+    free() {
+      e.stateStore("i32", S.FTW, e.and(e.stateLoad("i32", S.FTW), e.not(bit())));
+    },
+    top() {
+      e.stateStore("i32", S.FTOP, number);
+    },
+  };
+}
+
+/** Pops once. */
+export function popStack(e: Emitter): void {
+  stack(e, 0).free();
+  stack(e, 1).top();
+}
+
+export function clearC1(e: Emitter): void {
+  e.stateStore("i32", S.FSW, e.and(e.stateLoad("i32", S.FSW), e.i32(~C1)));
+}
+
+/** Kinds of memory operand as the host operations take them. */
+export const SINGLE = 0;
+export const DOUBLE = 1;
+export const INTEGER = 2;
+const C1 = 0x200;

@@ -26,6 +26,13 @@ const extendedArea = (operation: string, write: boolean) => (e: Emitter, area: O
 /** FNENI, FNDISI, FNSETPM did something on the 8087 and 287 only. */
 const nothing = (e: Emitter) => needsUnit(e);
 
+/** FLDENV and FRSTOR wait, FNSTENV and FNSAVE don't. Sizes: of the 16-bit layout. */
+const image = (operation: string, bytes: number, write: boolean) => (e: Emitter, area: Operand) => {
+  if (write) needsUnit(e);
+  else waits(e);
+  e.host(operation, areaLinear(e, area, e.size === 16 ? bytes : bytes + 14, write), e.i32(e.size));
+};
+
 export const x87ControlSemantics: SemanticsTable = {
   FNINIT: (e) => {
     needsUnit(e);
@@ -54,6 +61,10 @@ export const x87ControlSemantics: SemanticsTable = {
   FNENI: nothing,
   FNDISI: nothing,
   FNSETPM: nothing,
+  FNSTENV: image("fnstenv", 14, true),
+  FNSAVE: image("fnsave", 94, true),
+  FLDENV: image("fldenv", 14, false),
+  FRSTOR: image("frstor", 94, false),
   FXSAVE: legacyArea("fxsave", true),
   FXRSTOR: legacyArea("fxrstor", false),
   XSAVE: extendedArea("xsave", true),
