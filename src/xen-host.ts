@@ -20,7 +20,7 @@ import { readDescriptor } from "./hypervisor/pv/descriptors.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
-import { createPcPorts } from "./pc-ports.js";
+import { createPc } from "./pc-ports.js";
 
 export interface HostConfig {
   /** Memory of all domains together, bytes or "512M"; default 1 GiB. What the hypervisor and the CPU engine need comes on top. */
@@ -93,14 +93,19 @@ export class XenHost {
       xenVersion: { major: 4, minor: 17 },
       machineAddressWidth: 40,
     });
+    const pc = createPc(memory, clock, () => {
+      const dom0 = this.#hypervisor.findDomain(0);
+      if (dom0) this.#hypervisor.powerOff(dom0);
+    });
     this.#hypervisor = createHypervisor({
       memory,
+      machineMap: pc.machineMap,
       clock,
       tscKhz: TSC_KHZ,
       random,
       decoder: this.#engine.decoder,
       cpuid,
-      ioPorts: createPcPorts(clock),
+      ioPorts: pc.ports,
       createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, cpuid, random),
       log: (line) => config.log?.(line),
       consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
