@@ -10,7 +10,9 @@ import { sseSemantics } from "./sse/index.js";
 import { stackSemantics } from "./stack.js";
 import { stringSemantics } from "./string.js";
 import { systemSemantics } from "./system.js";
+import { x87ArithmeticSemantics } from "./x87-arithmetic.js";
 import { x87ControlSemantics } from "./x87-control.js";
+import { x87TransferSemantics } from "./x87-transfer.js";
 
 function join(...tables: SemanticsTable[]): SemanticsTable {
   const all: Record<string, Semantics> = {};
@@ -34,4 +36,6 @@ export const semantics: SemanticsTable = join(
   systemSemantics,
   ...sseSemantics,
   x87ControlSemantics,
+  x87TransferSemantics,
+  x87ArithmeticSemantics,
 );
