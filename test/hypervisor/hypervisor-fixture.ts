@@ -55,15 +55,17 @@ export function makeHost(frames = 8192): Host {
   const memory = new MachineMemory({ frames, engineBytes: 24 * 2 ** 20 });
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20 });
   const log: string[] = [];
+  const cpus: Cpu[] = [];
   let time = 0n;
   const hypervisor = createHypervisor({
     memory,
     clock: { monotonic: () => (time += 1000n), wall: () => 0n },
     tscKhz: 1_000_000,
     random: () => 0.5,
-    createCpu: () => {
+    createCpu: (domid) => {
+      // Domains that follow one another share a CPU: engine memory is never given back.
       const hooks = { cpuid: () => {}, rdtsc: () => 0n, random64: () => 0n };
-      return new Cpu(engine, { hooks, paravirtual: true });
+      return (cpus[domid === 0 ? 0 : 1] ??= new Cpu(engine, { hooks, paravirtual: true }));
     },
     decoder: engine.decoder,
     cpuid: new CpuidPolicy({
