@@ -1,0 +1,64 @@
+// The errors that end a command with one line on stderr, and what becomes of those that the library throws.
+
+import { readFileSync } from "node:fs";
+import { ImageError, XenError, type XenErrorCode } from "../index.js";
+import { ExitCode } from "./exit-codes.js";
+
+export class CliError extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "CliError";
+    this.exitCode = exitCode;
+  }
+}
+
+const CODES: Readonly<Record<XenErrorCode, number>> = {
+  "bad-argument": ExitCode.Usage,
+  "bad-kernel": ExitCode.BadInput,
+  "bad-ramdisk": ExitCode.BadInput,
+  "out-of-memory": ExitCode.BadInput,
+  timeout: ExitCode.Timeout,
+  "domain-gone": ExitCode.GuestCrash,
+  "domain-crashed": ExitCode.GuestCrash,
+  "host-closed": ExitCode.Internal,
+  internal: ExitCode.Internal,
+};
+
+/** The exit code of an error, and what stderr gets. */
+export function describeError(error: unknown): { exitCode: number; text: string } {
+  if (error instanceof CliError) return { exitCode: error.exitCode, text: line(error.message) };
+  if (error instanceof XenError && CODES[error.code] !== ExitCode.Internal)
+    return { exitCode: CODES[error.code], text: line(error.message) };
+  if (error instanceof ImageError) {
+    const exitCode = error.code === "bad-option" ? ExitCode.Usage : ExitCode.BadInput;
+    return { exitCode, text: line(error.message) };
+  }
+  return { exitCode: ExitCode.Internal, text: bugReport(error) };
+}
+
+function line(message: string): string {
+  return `xen-ts: ${message.replaceAll(/\s*\n\s*/g, " ")}\n`;
+}
+
+/** Everything that we need to know of a defect, on a few lines. */
+function bugReport(error: unknown): string {
+  const { name, version } = packageInfo();
+  const stacks: string[] = [];
+  for (let at = error, depth = 0; at !== undefined && depth < 4; depth++) {
+    stacks.push(at instanceof Error ? (at.stack ?? `${at.name}: ${at.message}`) : String(at));
+    at = at instanceof Error ? at.cause : undefined;
+  }
+  return [
+    line("this is a defect of xen-ts, not of your guest. Please report it with these lines:").trimEnd(),
+    `${name} ${version}, Node ${process.version}, ${process.platform} ${process.arch}`,
+    `command: ${["xen-ts", ...process.argv.slice(2)].join(" ")}`,
+    stacks.join("\nCaused by: "),
+    "",
+  ].join("\n");
+}
+
+export function packageInfo(): { name: string; version: string } {
+  return JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+}

@@ -1,0 +1,15 @@
+// All commands. To add one: a file in commands/ that exports a row, and its line here.
+
+import type { Command } from "./command.js";
+import { boot } from "./commands/boot.js";
+import { imageBuild } from "./commands/image-build.js";
+import { imageList } from "./commands/image-list.js";
+import { imageRm } from "./commands/image-rm.js";
+import { run } from "./commands/run.js";
+
+export const commands: readonly Command<object>[] = [boot, run, imageList, imageBuild, imageRm];
+
+/** Words that only group commands. */
+export const groups: Readonly<Record<string, string>> = {
+  image: "guest images made from Debian packages",
+};

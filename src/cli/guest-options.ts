@@ -1,0 +1,91 @@
+// The options that `boot` and `run` share: their rows for the command table, and the checks of what was typed.
+
+import { parseSize, TRACE_KINDS, type TraceKind, XenError } from "../index.js";
+import { CliError } from "./cli-error.js";
+import type { OptionRows } from "./command.js";
+import { ExitCode } from "./exit-codes.js";
+
+export interface GuestOptions {
+  readonly kernel?: string;
+  readonly ramdisk?: string;
+  readonly cmdline?: string;
+  /** Bytes. */
+  readonly memory?: number;
+  readonly headless?: boolean;
+  readonly until?: RegExp;
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly exec?: string;
+  readonly log?: string;
+  readonly trace?: readonly TraceKind[];
+  readonly stats?: boolean;
+}
+
+export const DEFAULT_MEMORY = "512M";
+/** setTimeout takes no more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+export const guestOptionRows: OptionRows<GuestOptions> = {
+  kernel: { flags: "--kernel <file>", description: "boot this kernel: bzImage or ELF, packed or not" },
+  ramdisk: { flags: "--ramdisk <file>", description: "initial ramdisk; with --kernel alone there is none" },
+  cmdline: { flags: "--cmdline <text>", description: "the kernel's command line instead of the default one" },
+  memory: {
+    flags: "--memory <size>",
+    description: `memory of the guest, like 256M or 1G (default: ${DEFAULT_MEMORY})`,
+    parse: parseMemory,
+  },
+  headless: { flags: "--headless", description: "print the console to stdout and read nothing" },
+  until: {
+    flags: "--until <regex>",
+    description: "end with exit code 0 when the console shows this",
+    parse: parseRegex,
+  },
+  timeout: { flags: "--timeout <seconds>", description: "end with exit code 124 after so long", parse: parseTimeout },
+  exec: {
+    flags: "--exec <command>",
+    description: "run a shell command, print its output alone, power off, exit with its status",
+  },
+  log: { flags: "--log <file>", description: "write the console (and the trace) to a file too" },
+  trace: {
+    flags: "--trace <kinds>",
+    description: `print what the guest does: ${TRACE_KINDS.join(", ")} (several with commas), to stderr or the log`,
+    parse: parseTrace,
+  },
+  stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
+};
+
+function usage(message: string): never {
+  throw new CliError(ExitCode.Usage, message);
+}
+
+function parseMemory(text: string): number {
+  try {
+    return parseSize(text, "--memory");
+  } catch (error) {
+    if (error instanceof XenError) return usage(error.message);
+    throw error;
+  }
+}
+
+function parseRegex(text: string): RegExp {
+  try {
+    return new RegExp(text, "m");
+  } catch (error) {
+    return usage(
+      `--until: ${(error as SyntaxError).message.replace(/^Invalid regular expression/, "invalid regular expression")}`,
+    );
+  }
+}
+
+function parseTimeout(text: string): number {
+  const milliseconds = Number(text) * 1000;
+  if (!(milliseconds > 0) || !/^[\d.]+$/.test(text)) return usage(`--timeout: "${text}" is not a number of seconds`);
+  return Math.min(milliseconds, MAX_TIMEOUT_MS);
+}
+
+function parseTrace(text: string): readonly TraceKind[] {
+  const kinds = text.split(",");
+  for (const kind of kinds)
+    if (!TRACE_KINDS.some((known) => known === kind)) usage(`--trace: "${kind}" is none of ${TRACE_KINDS.join(", ")}`);
+  return kinds as TraceKind[];
+}

@@ -1,0 +1,211 @@
+// One guest in the foreground, from its first instruction to the exit code: `boot` and `run` both end here. What can end it
+// (shutdown, crash, --until, --timeout, --exec, Ctrl-], signals, our own failure) races; the first decides.
+
+import { createXenHost, FramedOutput, type GuestDomain, type ShutdownReason, type XenHost } from "../index.js";
+import { type BootInput, bootInput, type TerminalSize } from "./boot-input.js";
+import { BufferedOutput, openLog } from "./buffered-output.js";
+import { CliError } from "./cli-error.js";
+import { ConsoleOutput } from "./console-output.js";
+import { ExitCode, type HandledSignal, SIGNAL_CODES } from "./exit-codes.js";
+import { DEFAULT_MEMORY, type GuestOptions } from "./guest-options.js";
+import { formatStatistics } from "./statistics.js";
+import { Terminal } from "./terminal.js";
+
+export type GuestKind = "dom0" | "domU";
+
+interface End {
+  readonly exitCode: number;
+  /** Said on stderr after the terminal is back. */
+  readonly message?: string;
+}
+
+/** How long a guest may take to power off after its command. */
+const POWEROFF_MS = 30_000;
+
+/** Runs the guest that the options describe. @returns the exit code. @throws CliError, XenError, ImageError. */
+export async function runGuest(kind: GuestKind, word: string | undefined, options: GuestOptions): Promise<number> {
+  const log = options.log === undefined ? undefined : openLog(options.log);
+  try {
+    const isInteractive = !options.headless && options.exec === undefined;
+    const input = await bootInput(word, options, isInteractive ? terminalSize() : undefined);
+    return await new GuestSession(kind, options, input, log).run(isInteractive);
+  } finally {
+    log?.close();
+  }
+}
+
+function terminalSize(): TerminalSize | undefined {
+  const { isTTY, rows, columns } = process.stdout;
+  return isTTY && rows > 0 && columns > 0 ? { rows, columns } : undefined;
+}
+
+class GuestSession {
+  readonly #kind: GuestKind;
+  readonly #options: GuestOptions;
+  readonly #input: BootInput;
+  readonly #log: BufferedOutput | undefined;
+  readonly #terminal = new Terminal();
+  readonly #output: ConsoleOutput;
+  readonly #execOutput: FramedOutput | undefined;
+  readonly #ended: Promise<End>;
+  #end: (end: End) => void = () => {};
+  #fail: (error: unknown) => void = () => {};
+  #domain: GuestDomain | undefined;
+
+  constructor(kind: GuestKind, options: GuestOptions, input: BootInput, log: BufferedOutput | undefined) {
+    this.#kind = kind;
+    this.#options = options;
+    this.#input = input;
+    this.#log = log;
+    this.#ended = new Promise<End>((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    // It may be rejected before anybody waits for it.
+    this.#ended.catch(() => {});
+    this.#output = new ConsoleOutput({
+      show: options.exec === undefined ? (bytes) => this.#show(bytes) : undefined,
+      log,
+      until: options.until,
+      onMatch: () => this.#end({ exitCode: ExitCode.Done }),
+    });
+    if (input.execToken !== undefined) {
+      const token = input.execToken;
+      const markers = { begin: `XENTS-EXEC-BEGIN ${token}`, end: `\nXENTS-EXEC-END ${token}` };
+      this.#execOutput = new FramedOutput(markers, (bytes) => process.stdout.write(Buffer.from(bytes)));
+    }
+  }
+
+  #show(bytes: Uint8Array): void {
+    this.#terminal.watch(bytes);
+    process.stdout.write(Buffer.from(bytes));
+  }
+
+  async run(isInteractive: boolean): Promise<number> {
+    const options = this.#options;
+    const traceOutput = this.#log ?? new BufferedOutput((bytes) => process.stderr.write(bytes));
+    const host = await createXenHost({
+      memory: options.memory ?? DEFAULT_MEMORY,
+      log: (line) => this.#output.hypervisor(line),
+      ...(options.trace ? { trace: { kinds: options.trace, write: (line) => traceOutput.write(`${line}\n`) } } : {}),
+    });
+    const started = performance.now();
+    const release = this.#catchSignals();
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await this.#start(host);
+      if (isInteractive) this.#takeTerminal();
+      const { timeout } = options;
+      if (timeout !== undefined) {
+        const message = `timeout: the guest still ran after ${timeout / 1000} s`;
+        timer = setTimeout(() => this.#end({ exitCode: ExitCode.Timeout, message }), timeout);
+      }
+      const { exitCode, message } = await this.#ended;
+      if (message !== undefined || options.stats) this.#output.endLine();
+      this.#terminal.restore();
+      traceOutput.flush();
+      if (options.stats) {
+        const seconds = (performance.now() - started) / 1000;
+        process.stderr.write(formatStatistics(host.statistics, seconds, process.resourceUsage().maxRSS));
+      }
+      if (message !== undefined) process.stderr.write(`xen-ts: ${message}\n`);
+      return exitCode;
+    } finally {
+      clearTimeout(timer);
+      this.#terminal.restore();
+      traceOutput.flush();
+      release();
+      await host.close();
+    }
+  }
+
+  /** Builds the domain; again after a reboot, as Xen does with dom0 by restarting the machine. */
+  async #start(host: XenHost): Promise<void> {
+    const { kernel, ramdisk, cmdline } = this.#input;
+    const domain = await host.createDomain({
+      kernel,
+      cmdline,
+      memory: this.#options.memory ?? DEFAULT_MEMORY,
+      privileged: this.#kind === "dom0",
+      paused: true,
+      ...(ramdisk === undefined ? {} : { ramdisk }),
+    });
+    this.#domain = domain;
+    domain.console.onData((bytes) => {
+      this.#execOutput?.feed(bytes);
+      this.#output.guest(bytes);
+    });
+    domain.on("error", (error) => this.#fail(error));
+    domain.on("shutdown", (reason) => this.#onShutdown(host, domain, reason));
+    domain.unpause();
+    if (this.#options.exec !== undefined && !this.#execOutput) this.#execInShell(domain, this.#options.exec);
+  }
+
+  #onShutdown(host: XenHost, domain: GuestDomain, reason: ShutdownReason): void {
+    if (reason === "reboot" && this.#options.exec === undefined) {
+      domain.destroy();
+      this.#start(host).catch((error: unknown) => this.#fail(error));
+    } else this.#end(this.#endOf(reason));
+  }
+
+  #endOf(reason: ShutdownReason): End {
+    const status = this.#execOutput?.status;
+    if (status !== undefined) return { exitCode: status };
+    if (reason === "crash") return { exitCode: ExitCode.GuestCrash, message: "the guest crashed" };
+    if (reason === "watchdog") return { exitCode: ExitCode.GuestCrash, message: "the guest's watchdog fired" };
+    if (this.#options.exec !== undefined)
+      return { exitCode: ExitCode.GuestCrash, message: `the guest ended (${reason}) before the command did` };
+    if (reason === "suspend")
+      return { exitCode: ExitCode.Done, message: "the guest suspended itself; it can't be resumed yet" };
+    return { exitCode: ExitCode.Done };
+  }
+
+  /** --exec in a guest that isn't one of our images: through whatever shell appears on the console. */
+  #execInShell(domain: GuestDomain, command: string): void {
+    const run = async () => {
+      const { stdout, exitCode } = await domain.exec(command, { timeout: 2 ** 31 - 1 });
+      process.stdout.write(stdout);
+      domain.removeAllListeners("shutdown");
+      await domain.shutdown({ timeout: POWEROFF_MS }).catch(() => domain.destroy());
+      this.#end({ exitCode });
+    };
+    // The domain's end is reported by its own event.
+    run().catch((error: unknown) => {
+      if (domain.shutdownReason === undefined) this.#fail(error);
+    });
+  }
+
+  #takeTerminal(): void {
+    const how = this.#kind === "dom0" ? "switched off without shutting down" : "destroyed";
+    let writing =
+      this.#input.isImage && !process.stdin.isTTY
+        ? this.#domain!.waitForShell({ timeout: 2 ** 31 - 1 })
+        : Promise.resolve();
+    writing.catch(() => {});
+    this.#terminal.start({
+      onInput: (bytes) => {
+        const copy = bytes.slice();
+        // A domain that has gone takes no input, and its end is known by then.
+        writing = writing.then(() => this.#domain!.console.write(copy)).catch(() => {});
+      },
+      onDetach: () => this.#end({ exitCode: ExitCode.Done, message: `left with Ctrl-]; the guest was ${how}` }),
+    });
+  }
+
+  #catchSignals(): () => void {
+    const handlers = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((signal: HandledSignal) => {
+      const handler = () => this.#end({ exitCode: SIGNAL_CODES[signal], message: `ended by ${signal}` });
+      process.on(signal, handler);
+      return () => process.off(signal, handler);
+    });
+    const onOutputError = (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") this.#end({ exitCode: SIGNAL_CODES.SIGPIPE });
+      else this.#fail(new CliError(ExitCode.BadInput, `can't write to stdout: ${error.message}`, { cause: error }));
+    };
+    process.stdout.on("error", onOutputError);
+    // The listener for stdout stays: more of its errors may come after the end.
+    return () => {
+      for (const release of handlers) release();
+    };
+  }
+}
