@@ -79,6 +79,7 @@ export const xenpf_firmware_info = struct("xenpf_firmware_info", {
     }),
     disk_mbr_signature: struct("disk_mbr_signature", { device: u8, mbr_signature: u32 }),
     vbeddc_info: struct("vbeddc_info", { capabilities: u8, edid_transfer_time: u8, edid: handle }),
+    efi_mem_info: struct("efi_mem_info", { addr: u64, size: u64, attr: u64, type: u32 }),
     kbd_shift_flags: u8,
   }),
 });
