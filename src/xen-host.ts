@@ -18,6 +18,7 @@ import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
 import { readDescriptor } from "./hypervisor/pv/descriptors.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
+import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
 import { createPc } from "./pc-ports.js";
@@ -66,6 +67,7 @@ export class XenHost {
   readonly domains = new Map<number, GuestDomain>();
   readonly #hypervisor: Hypervisor;
   readonly #engine: Engine;
+  readonly #store: XenStoreServer;
   readonly #loop: RunLoop;
   readonly #config: HostConfig;
   #closed = false;
@@ -112,6 +114,7 @@ export class XenHost {
       onShutdown: (domain, reason) => this.domains.get(domain.id)?.onShutdown(reason),
     });
     if (config.trace) attachTrace(this.#hypervisor, config.trace);
+    this.#store = new XenStoreServer(memory);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,
       run: (vcpu, budget) => this.#run(vcpu, budget),
@@ -161,7 +164,7 @@ export class XenHost {
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
     const guest = await startGuest(
-      { hypervisor: this.#hypervisor, cache, onDestroy: (domain) => this.#forget(domain) },
+      { hypervisor: this.#hypervisor, store: this.#store, cache, onDestroy: (domain) => this.#forget(domain) },
       config,
       (created) => this.domains.set(created.id, created),
     );

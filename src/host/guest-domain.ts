@@ -10,6 +10,8 @@ import {
   SHUTDOWN_suspend,
   SHUTDOWN_watchdog,
 } from "../hypervisor/public/sched.js";
+import { detachXenStore } from "../hypervisor/xenstore/attach-domain.js";
+import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { XenError } from "./errors.js";
 import { GuestConsole, type WaitOptions } from "./guest-console.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
@@ -42,6 +44,7 @@ const reasons: Readonly<Record<number, ShutdownReason>> = {
 
 export interface GuestServices {
   readonly hypervisor: Hypervisor;
+  readonly store: XenStoreServer;
   readonly cache: KernelCache | undefined;
   readonly onDestroy: (domain: Domain) => void;
 }
@@ -148,6 +151,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
+    if (!this.#domain.privileged) detachXenStore(this.#services.store, this.#domain);
     this.#services.hypervisor.destroyDomain(this.#domain);
     this.#services.onDestroy(this.#domain);
     this.#end("destroyed");

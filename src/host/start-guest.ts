@@ -7,6 +7,7 @@ import { requirePv64Kernel, unpackKernel } from "../hypervisor/loader/kernel-ima
 import { KernelImageError } from "../hypervisor/loader/kernel-image-error.js";
 import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
 import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
+import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { XenError } from "./errors.js";
 import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
 import { parseSize } from "./size.js";
@@ -69,9 +70,11 @@ export async function startGuest(
       ...(storePort === undefined ? {} : { storePort }),
       ...(consolePort === undefined ? {} : { consolePort }),
     });
-    if (built.consoleMfn !== undefined && consolePort !== undefined) {
+    const { storeMfn, consoleMfn } = built;
+    if (storeMfn !== undefined && storePort !== undefined && consoleMfn !== undefined && consolePort !== undefined) {
       const { events, console } = domain;
-      console.attachRing(built.consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
+      console.attachRing(consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
+      attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort });
     }
     if (config.paused) domain.pause();
     return guest;
