@@ -8,8 +8,8 @@ import { PTE_A, PTE_D, PTE_HIGH_GUEST_KERNEL, PTE_P, PTE_RW, PTE_US, pteFrame } 
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 const LEAF_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 
-/** Pages below one entry of L4, L3, L2. */
-const LEVEL_PAGES = [2 ** 27, 2 ** 18, 2 ** 9];
+/** Steps from the root to a level-1 table. */
+const LEAF_DEPTH = 3;
 
 export class BootstrapTables {
   readonly #memory: MachineMemory;
@@ -23,27 +23,23 @@ export class BootstrapTables {
   /** Maps the page at `va`; `newTable` supplies zeroed frames for missing tables. */
   map(va: bigint, mfn: number, writable: boolean, newTable: () => number): void {
     const page = Number((va >> 12n) & 0xf_ffff_ffffn);
+    const slotAddress = (frame: number, depth: number) =>
+      frame * 4096 + (Math.floor(page / 512 ** (LEAF_DEPTH - depth)) % 512) * 8;
     let table = this.#root;
-    let at = 0;
-    let missing = 0;
-    for (const size of LEVEL_PAGES) {
-      at = table * 4096 + (Math.floor(page / size) % 512) * 8;
+    let depth = 0;
+    for (; depth < LEAF_DEPTH; depth++) {
+      const at = slotAddress(table, depth);
       const low = this.#memory.readU32(at);
-      if (!(low & PTE_P)) {
-        missing = LEVEL_PAGES.indexOf(size);
-        break;
-      }
+      if (!(low & PTE_P)) break;
       table = pteFrame(low, this.#memory.readU32(at + 4));
-      missing = LEVEL_PAGES.length;
     }
-    const fresh = Array.from({ length: LEVEL_PAGES.length - missing }, newTable).reverse();
-    for (const [i, frame] of fresh.entries()) {
-      this.#write(at, frame, TABLE_FLAGS, 0);
+    const missing = Array.from({ length: LEAF_DEPTH - depth }, newTable).reverse();
+    for (const frame of missing) {
+      this.#write(slotAddress(table, depth++), frame, TABLE_FLAGS, 0);
       table = frame;
-      at = table * 4096 + (Math.floor(page / (LEVEL_PAGES[missing + i + 1] ?? 1)) % 512) * 8;
     }
     const flags = writable ? LEAF_FLAGS : LEAF_FLAGS & ~(PTE_RW | PTE_D);
-    this.#write(table * 4096 + (page % 512) * 8, mfn, flags, PTE_HIGH_GUEST_KERNEL);
+    this.#write(slotAddress(table, LEAF_DEPTH), mfn, flags, PTE_HIGH_GUEST_KERNEL);
   }
 
   #write(at: number, mfn: number, low: number, high: number): void {
