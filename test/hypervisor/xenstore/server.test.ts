@@ -1,0 +1,227 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import * as W from "../../../src/hypervisor/public/io/xs_wire.js";
+import { createDomainNodes, removeDomainNodes } from "../../../src/hypervisor/xenstore/domain-nodes.js";
+import { XenStoreServer } from "../../../src/hypervisor/xenstore/server.js";
+import {
+  encodeMessage,
+  joinStrings,
+  type Message,
+  MessageReader,
+  textOf,
+} from "../../../src/hypervisor/xenstore/wire.js";
+import { MachineMemory } from "../../../src/mmu/machine-memory.js";
+
+const PAGE = 4096;
+const { size, req, rsp, req_cons, req_prod, rsp_cons, rsp_prod } = W.XENSTORE_RING;
+
+/** A guest's xenbus driver: talks through the ring page only. */
+class Guest {
+  readonly memory: MachineMemory;
+  readonly server: XenStoreServer;
+  readonly domid: number;
+  readonly #reader = new MessageReader();
+  #nextId = 1;
+  readonly messages: Message[] = [];
+
+  constructor(memory: MachineMemory, server: XenStoreServer, domid: number) {
+    this.memory = memory;
+    this.server = server;
+    this.domid = domid;
+    server.connect(domid, PAGE * domid, { notify: () => this.#receive() });
+  }
+  #index(at: number): number {
+    return this.memory.readU32(PAGE * this.domid + at);
+  }
+  #receive(): void {
+    const base = PAGE * this.domid;
+    const from = this.#index(rsp_cons);
+    const count = (this.#index(rsp_prod) - from) >>> 0;
+    const bytes = Uint8Array.from({ length: count }, (_, i) => this.memory.readU8(base + rsp + ((from + i) % size)));
+    this.memory.writeU32(base + rsp_cons, from + count);
+    this.messages.push(...this.#reader.push(bytes));
+    if (count > 0) this.server.service(this.domid);
+  }
+  /** Sends bytes in pieces that fit the ring. */
+  send(bytes: Uint8Array): void {
+    const base = PAGE * this.domid;
+    for (let done = 0; done < bytes.length; ) {
+      const at = this.#index(req_prod);
+      const room = size - ((at - this.#index(req_cons)) >>> 0);
+      if (room === 0) throw new Error("the server doesn't take requests");
+      const part = bytes.subarray(done, done + room);
+      for (const [i, byte] of part.entries()) this.memory.writeU8(base + req + ((at + i) % size), byte);
+      this.memory.writeU32(base + req_prod, at + part.length);
+      this.server.service(this.domid);
+      done += part.length;
+    }
+  }
+  /** Payload of the reply; "!ENOENT" for errors. */
+  request(type: number, payload: string, transactionId = 0): string {
+    const requestId = this.#nextId++;
+    const bytes = Uint8Array.from(payload, (c) => c.charCodeAt(0));
+    this.send(encodeMessage({ type, requestId, transactionId, payload: bytes }));
+    const at = this.messages.findIndex((m) => m.requestId === requestId && m.type !== W.XS_WATCH_EVENT);
+    if (at < 0) throw new Error("no reply");
+    const [reply] = this.messages.splice(at, 1);
+    const text = textOf(reply!.payload);
+    return reply!.type === W.XS_ERROR ? `!${text.replace("\0", "")}` : text;
+  }
+  events(): string[] {
+    return this.messages.splice(0).map((m) => textOf(m.payload).split("\0").slice(0, 2).join(" "));
+  }
+}
+
+const description = {
+  domid: 1,
+  name: "guest",
+  handle: Uint8Array.from({ length: 16 }, (_, i) => i),
+  memoryKib: 262144,
+  vcpus: 1,
+  storePort: 1,
+  storeMfn: 1,
+  consolePort: 2,
+  consoleMfn: 2,
+};
+
+function setup() {
+  const memory = new MachineMemory({ frames: 8, engineBytes: 65536 });
+  const server = new XenStoreServer(memory);
+  createDomainNodes(server, description);
+  return { memory, server, guest: new Guest(memory, server, 1) };
+}
+
+describe("a domain over its ring", () => {
+  test("reads what the toolstack wrote, relative to its home", () => {
+    const { guest } = setup();
+    expect(guest.request(W.XS_READ, "name\0")).toBe("guest");
+    expect(guest.request(W.XS_READ, "memory/target\0")).toBe("262144");
+    expect(guest.request(W.XS_DIRECTORY, "device\0")).toBe("");
+    expect(guest.request(W.XS_DIRECTORY, "cpu\0")).toBe("0\0");
+    expect(guest.request(W.XS_READ, "device/vif\0")).toBe("!ENOENT");
+    expect(guest.request(W.XS_READ, "vm\0")).toBe("/vm/00010203-0405-0607-0809-0a0b0c0d0e0f");
+  });
+
+  test("writes only where it may", () => {
+    const { guest, server } = setup();
+    expect(guest.request(W.XS_WRITE, "control/feature-poweroff\x001")).toBe("OK\0");
+    expect(server.read("/local/domain/1/control/feature-poweroff")).toBe("1");
+    expect(guest.request(W.XS_WRITE, "name\0other")).toBe("!EACCES");
+    expect(guest.request(W.XS_MKDIR, "data/x\0")).toBe("OK\0");
+    expect(guest.request(W.XS_GET_PERMS, "data/x\0")).toBe("n1\0");
+    expect(guest.request(W.XS_READ, "/local/domain/0/x\0")).not.toMatch(/^[^!]/);
+  });
+
+  test("watches: an event at once, then on each change, relative as they were set", () => {
+    const { guest, server } = setup();
+    expect(guest.request(W.XS_WATCH, joinedText("control/shutdown", "token"))).toBe("OK\0");
+    expect(guest.events()).toEqual(["control/shutdown token"]);
+    server.write("/local/domain/1/control/shutdown", "poweroff");
+    expect(guest.events()).toEqual(["control/shutdown token"]);
+    expect(guest.request(W.XS_READ, "control/shutdown\0")).toBe("poweroff");
+    expect(guest.request(W.XS_WATCH, joinedText("control/shutdown", "token"))).toBe("!EEXIST");
+    expect(guest.request(W.XS_UNWATCH, joinedText("control/shutdown", "token"))).toBe("OK\0");
+    server.write("/local/domain/1/control/shutdown", "reboot");
+    expect(guest.events()).toEqual([]);
+  });
+
+  test("the reply to a write comes before the watch event it causes", () => {
+    const { guest } = setup();
+    guest.request(W.XS_WATCH, joinedText("data", "t"));
+    guest.events();
+    guest.send(encodeMessage({ type: W.XS_WRITE, requestId: 9, transactionId: 0, payload: joinStrings(["data/a"]) }));
+    expect(guest.messages.map(({ type }) => type)).toEqual([W.XS_WRITE, W.XS_WATCH_EVENT]);
+  });
+
+  test("transactions over the wire", () => {
+    const { guest, server } = setup();
+    const id = Number.parseInt(guest.request(W.XS_TRANSACTION_START, "\0"), 10);
+    expect(guest.request(W.XS_WRITE, "data/a\x001", id)).toBe("OK\0");
+    expect(server.read("/local/domain/1/data/a")).toBeUndefined();
+    expect(guest.request(W.XS_TRANSACTION_END, "T\0", id)).toBe("OK\0");
+    expect(server.read("/local/domain/1/data/a")).toBe("1");
+    expect(guest.request(W.XS_READ, "data/a\0", id)).toBe("!ENOENT");
+    expect(guest.request(W.XS_TRANSACTION_END, "X\0", 77)).toBe("!ENOENT");
+  });
+
+  test("toolstack requests are refused", () => {
+    const { guest } = setup();
+    expect(guest.request(W.XS_INTRODUCE, "5\x001\x001\0")).toBe("!EACCES");
+    expect(guest.request(W.XS_IS_DOMAIN_INTRODUCED, "1\0")).toBe("T\0");
+    expect(guest.request(W.XS_IS_DOMAIN_INTRODUCED, "2\0")).toBe("F\0");
+    expect(guest.request(W.XS_GET_DOMAIN_PATH, "4\0")).toBe("/local/domain/4\0");
+    expect(guest.request(99, "\0")).toBe("!ENOSYS");
+  });
+
+  test("a message larger than the ring, and a long directory in parts", () => {
+    const { guest, server } = setup();
+    const value = "v".repeat(1900);
+    expect(guest.request(W.XS_WRITE, `data/big\0${value}`)).toBe("OK\0");
+    expect(guest.request(W.XS_READ, "data/big\0")).toBe(value);
+    for (let i = 0; i < 600; i++) server.write(`/list/entry-${i}`, "");
+    expect(guest.request(W.XS_DIRECTORY, "/list\0")).toBe("!E2BIG");
+    const names: string[] = [];
+    for (let offset = 0; ; ) {
+      const [, ...part] = guest.request(W.XS_DIRECTORY_PART, joinedText("/list", String(offset))).split("\0");
+      const isLast = part.at(-2) === "" && part.at(-1) === "";
+      const found = part.filter((name) => name !== "");
+      names.push(...found);
+      offset += found.reduce((sum, name) => sum + name.length + 1, 0);
+      if (isLast) break;
+    }
+    expect(names.length).toBe(600);
+  });
+
+  test("a broken ring or message ends the connection, not the server", () => {
+    const { guest, memory, server } = setup();
+    const header = encodeMessage({ type: W.XS_READ, requestId: 1, transactionId: 0, payload: new Uint8Array(0) });
+    new DataView(header.buffer).setUint32(12, 5000, true);
+    guest.send(header);
+    expect(memory.readU32(PAGE + W.XENSTORE_RING.error)).toBe(W.XENSTORE_ERROR_PROTO);
+    server.write("/local/domain/1/control/shutdown", "poweroff");
+    memory.writeU32(PAGE + req_prod, 12345678);
+    server.service(1);
+  });
+
+  test("after its release nothing of the domain is left", () => {
+    const { server } = setup();
+    server.release(1);
+    removeDomainNodes(server, 1, description.handle);
+    expect([server.isIntroduced(1), server.directory("/local/domain"), server.directory("/vm")]).toEqual([
+      false,
+      [],
+      [],
+    ]);
+    expect(server.store.owned(1)).toBe(0);
+  });
+
+  test("random bytes in the ring never throw", () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }), fc.nat(30), (pieces, type) => {
+        const { guest, server } = setup();
+        for (const payload of pieces) {
+          if (server.isIntroduced(1))
+            try {
+              guest.send(encodeMessage({ type, requestId: 1, transactionId: payload[0] ?? 0, payload }));
+            } catch (error) {
+              expect(String(error)).toMatch("doesn't take requests");
+            }
+        }
+      }),
+    );
+  });
+});
+
+test("the host watches like a backend", () => {
+  const { server, guest } = setup();
+  const seen: string[] = [];
+  const stop = server.watch("/local/domain/1/data", (path) => seen.push(path));
+  guest.request(W.XS_WRITE, "data/x\x001");
+  stop();
+  guest.request(W.XS_WRITE, "data/y\x001");
+  expect(seen).toEqual(["/local/domain/1/data", "/local/domain/1/data/x"]);
+});
+
+function joinedText(...strings: string[]): string {
+  return strings.map((text) => `${text}\0`).join("");
+}
