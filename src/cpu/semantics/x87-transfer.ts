@@ -263,17 +263,14 @@ export const x87TransferSemantics: SemanticsTable = {
     popStack(e);
   },
   FNOP: waits,
-  // Undocumented alias of FSTP ST(i); an empty ST(0) is copied and popped without a fault.
+  // Undocumented alias of FSTP ST(i); an empty ST(0) is popped without a fault, and nothing is copied.
   FSTPNCE: (e, dst) => {
     waits(e);
     pointers(e);
     const top = stack(e, 0);
     const to = stack(e, dst!.number());
-    e.if(
-      top.occupied,
-      () => to.write(top.significand, top.exponent),
-      () => to.write(e.i64(3n << 62n), e.i32(0xffff)),
-    );
+    e.if(top.occupied, () => to.write(top.significand, top.exponent));
+    clearC1(e);
     popStack(e);
   },
 };
