@@ -7,6 +7,7 @@ import { fastReturnOperations } from "./fast-return.js";
 import type { HostOperation, HostOperationTable } from "./host-operation.js";
 import { saveAreaOperations } from "./save-area.js";
 import { segmentOperations } from "./segments.js";
+import { sseFloatOperations } from "./sse-float.js";
 import { systemOperations } from "./system.js";
 import { x87ArithmeticOperations } from "./x87-arithmetic.js";
 import { x87CompareOperations } from "./x87-compare.js";
@@ -31,6 +32,7 @@ const operations = merge(
   controlRegisterOperations,
   fastReturnOperations,
   decimalOperations,
+  sseFloatOperations,
   saveAreaOperations,
   x87ControlOperations,
   x87TransferOperations,

@@ -1,6 +1,8 @@
 // All MMX and SSE bodies, by semantics key.
 
 import type { SemanticsTable } from "../../emit/emitter.js";
+import { sseConvertSemantics } from "./convert.js";
+import { sseFloatSemantics } from "./float.js";
 import { packedIntegerSemantics } from "./integer.js";
 import { sseMoveSemantics } from "./move.js";
 import { packedShiftSemantics } from "./shift.js";
@@ -12,4 +14,6 @@ export const sseSemantics: readonly SemanticsTable[] = [
   packedIntegerSemantics,
   packedShiftSemantics,
   shuffleSemantics,
+  sseFloatSemantics,
+  sseConvertSemantics,
 ];
