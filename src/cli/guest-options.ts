@@ -9,8 +9,8 @@ export interface GuestOptions {
   readonly kernel?: string;
   readonly ramdisk?: string;
   readonly cmdline?: string;
-  /** Bytes. */
-  readonly memory?: number;
+  /** As written, and known to be a size. */
+  readonly memory?: string;
   readonly headless?: boolean;
   readonly until?: RegExp;
   /** Milliseconds. */
@@ -58,9 +58,10 @@ function usage(message: string): never {
   throw new CliError(ExitCode.Usage, message);
 }
 
-function parseMemory(text: string): number {
+function parseMemory(text: string): string {
   try {
-    return parseSize(text, "--memory");
+    parseSize(text, "--memory");
+    return text;
   } catch (error) {
     if (error instanceof XenError) return usage(error.message);
     throw error;

@@ -2,13 +2,15 @@
 // TypeScript. One engine per machine memory.
 
 import { FRAME_WRITE_CACHED, type MachineMemory } from "../mmu/machine-memory.js";
-import type { Cpu } from "./cpu.js";
+import type { AddressSpaces } from "./address-spaces.js";
 import { Decoder } from "./decode/decoder.js";
+import type { HostOperation } from "./host/host-operation.js";
 import { hostOperationList } from "./host/registry.js";
 import { CodeCache } from "./interpreter/code-cache.js";
 import { type CoreExports, instantiateCore } from "./interpreter/core-module.js";
 import { HandlerSet } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
+import type { MemoryAccess } from "./memory-access.js";
 import { semantics } from "./semantics/index.js";
 
 export interface EngineOptions {
@@ -20,6 +22,14 @@ export interface EngineOptions {
 
 const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 
+/** What the engine needs of a vCPU (cpu.ts). */
+export interface EngineCpu {
+  readonly access: MemoryAccess;
+  readonly spaces: AddressSpaces;
+  readonly instructions: number;
+  hostCall(record: number, operation: HostOperation): number;
+}
+
 export class Engine {
   readonly memory: MachineMemory;
   readonly core: CoreExports;
@@ -27,9 +37,9 @@ export class Engine {
   readonly handlers: HandlerSet;
   readonly predecoder: Predecoder;
   readonly decoder: Decoder;
-  readonly cpus: Cpu[] = [];
+  readonly cpus: EngineCpu[] = [];
   /** The vCPU that is inside `run`. */
-  current: Cpu | undefined;
+  current: EngineCpu | undefined;
 
   constructor(memory: MachineMemory, options: EngineOptions) {
     this.memory = memory;
