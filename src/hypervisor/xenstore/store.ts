@@ -130,9 +130,12 @@ export class XenStore {
   #nearest(view: StoreView, path: string): { node: StoreNode; depth: number } {
     const parts = splitPath(path);
     for (let depth = parts.length - 1; depth > 0; depth--) {
-      const node = findNode(view.root, joinPath(parts.slice(0, depth)));
+      const ancestor = joinPath(parts.slice(0, depth));
+      view.touch(ancestor, "node");
+      const node = findNode(view.root, ancestor);
       if (node) return { node, depth };
     }
+    view.touch("/", "node");
     return { node: view.root, depth: 0 };
   }
 
@@ -176,14 +179,12 @@ export class XenStore {
   #create(view: StoreView, domid: number, path: string, value: Uint8Array = new Uint8Array(0)): void {
     const parts = splitPath(path);
     const { node: parent, depth } = this.#nearest(view, path);
-    view.touch(joinPath(parts.slice(0, depth)), "node");
     if (!isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
     const created = parts.length - depth;
     if (domid !== 0 && this.owned(domid) + created > this.quota.nodes) throw new StoreError("ENOSPC");
     const permissions = inherit(parent.permissions, domid);
     for (let at = depth + 1; at < parts.length; at++) {
       const missing = joinPath(parts.slice(0, at));
-      view.touch(missing, "node");
       view.root = replaceNode(view.root, missing, newNode(permissions));
       view.changes.push({ path: missing, permissions });
     }

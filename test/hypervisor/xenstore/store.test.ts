@@ -190,8 +190,8 @@ describe("transactions", () => {
             return;
           }
           // Without changes it counts as having come first.
-        if (t.changes.length === 0) return;
-        // It went through, so it must be as if all of it had come after the other client.
+          if (t.changes.length === 0) return;
+          // It went through, so it must be as if all of it had come after the other client.
           const serial = make();
           for (const o of meanwhile) serial.direct((v) => apply(serial, v, o));
           const serialAnswers = inside.map((o) => serial.direct((v) => apply(serial, v, o)));
