@@ -15,8 +15,8 @@ const SCI = 9;
 
 /** MADT flag: the machine also has two 8259s. */
 const PCAT_COMPAT = 1;
-/** FADT flags: WBINVD works; sleep button is no fixed one; RTC wake isn't fixed; the PM timer has 24 bits. */
-const FADT_FLAGS = (1 << 0) | (1 << 5) | (1 << 6);
+/** FADT flags: WBINVD works; no fixed sleep button or RTC wake status; RTC wakes from S4; the PM timer has 24 bits. */
+const FADT_FLAGS = (1 << 0) | (1 << 5) | (1 << 6) | (1 << 7);
 /** IAPC_BOOT_ARCH: legacy ISA devices, no i8042. */
 const LEGACY_DEVICES = 1;
 

@@ -57,7 +57,7 @@ function bits(...numbers: number[]): number {
 const FPU_TO_CX8 = [0, 2, 4, 5, 6, 8];
 
 export const PV_FEATURES: CpuFeatureWords = {
-  leaf1Edx: bits(...FPU_TO_CX8, 9, 11, 15, 16, 19, 23, 24, 25, 26, 27),
+  leaf1Edx: bits(...FPU_TO_CX8, 7, 9, 11, 14, 15, 16, 19, 23, 24, 25, 26, 27),
   leaf1Ecx: bits(0, 1, 9, 12, 13, 19, 20, 22, 23, 25, 26, 28, 29, 30, 31),
   leaf7Ebx: bits(0, 3, 5, 6, 8, 9, 13, 18, 19, 23, 24, 29),
   leaf7Ecx: bits(8, 22),
