@@ -2,7 +2,7 @@
 // the domains that library users create on it.
 
 import { Cpu } from "./cpu/cpu.js";
-import { Engine } from "./cpu/engine.js";
+import { Engine, type EngineCpu } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
@@ -14,9 +14,9 @@ import { attachTrace, type TraceOptions } from "./host/trace.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
 import { hypercallName } from "./hypervisor/hypercall/table.js";
 import type { Domain, Hypervisor, Vcpu } from "./hypervisor/hypervisor.js";
+import { pvCpuHooks } from "./hypervisor/pv/cpu-hooks.js";
 import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
-import { readDescriptor } from "./hypervisor/pv/descriptors.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
@@ -108,7 +108,7 @@ export class XenHost {
       decoder: this.#engine.decoder,
       cpuid,
       ioPorts: pc.ports,
-      createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, cpuid, random),
+      createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, random),
       log: (line) => config.log?.(line),
       consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
       onShutdown: (domain, reason) => this.domains.get(domain.id)?.onShutdown(reason),
@@ -123,19 +123,15 @@ export class XenHost {
     });
   }
 
-  #createCpu(domid: number, vcpu: number, cpuid: CpuidPolicy, random: () => number): Cpu {
+  #createCpu(domid: number, vcpu: number, random: () => number): Cpu {
     const find = () => this.#hypervisor.domains.get(domid)!.vcpus[vcpu]!;
     return new Cpu(this.#engine, {
       paravirtual: true,
-      hooks: {
-        cpuid: (leaf, subleaf, out) => {
-          const { pv } = find();
-          out.set(cpuid.query(leaf, subleaf, { vcpuId: vcpu, osxsave: pv.kernelMode || (pv.cr4 & 0x40000n) !== 0n }));
-        },
-        rdtsc: () => this.#hypervisor.readTsc(),
-        random64: () => (BigInt(Math.floor(random() * 2 ** 32)) << 32n) | BigInt(Math.floor(random() * 2 ** 32)),
-        readDescriptor: (selector) => readDescriptor(this.#hypervisor, find(), selector),
-      },
+      hooks: pvCpuHooks(
+        () => this.#hypervisor,
+        find,
+        () => (BigInt(Math.floor(random() * 2 ** 32)) << 32n) | BigInt(Math.floor(random() * 2 ** 32)),
+      ),
     });
   }
 
@@ -182,7 +178,7 @@ export class XenHost {
 
   get statistics(): HostStatistics {
     const { cpus, predecoder, cache, handlers } = this.#engine;
-    const sum = (of: (cpu: Cpu) => number) => cpus.reduce((total, cpu) => total + of(cpu), 0);
+    const sum = (of: (cpu: EngineCpu) => number) => cpus.reduce((total, cpu) => total + of(cpu), 0);
     const names = ["", "budget", "exception", "softwareInterrupt", "syscall", "sysenter", "halt", "io"];
     const exits: Record<string, number> = {};
     for (const [kind, name] of names.entries()) {
