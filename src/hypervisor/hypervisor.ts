@@ -23,7 +23,7 @@ import { dropRoots, setKernelRoot } from "./pv/base-pointer.js";
 import type { CpuidPolicy } from "./pv/cpuid-policy.js";
 import { validateDescriptorPage } from "./pv/descriptor-check.js";
 import { invalidateLdt } from "./pv/descriptors.js";
-import type { IoPorts } from "./pv/io-ports.js";
+import type { IoPorts } from "./pv/port-space.js";
 import type { PvContext, PvHost } from "./pv/pv-context.js";
 import { PvVcpu } from "./pv/pv-vcpu.js";
 import { Runstate, type RunstateName } from "./runstate.js";

@@ -12,7 +12,7 @@ import { requirePv64Kernel, unpackKernel } from "../../src/hypervisor/loader/ker
 import { cpuFeatureWords } from "../../src/hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "../../src/hypervisor/pv/cpuid-policy.js";
 import { type BuildPvDomainOptions, buildPvDomain } from "../../src/hypervisor/pv/domain-builder.js";
-import { noIoPorts } from "../../src/hypervisor/pv/io-ports.js";
+import { noIoPorts } from "../../src/hypervisor/pv/port-space.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
 import { buildElf, note, number, text } from "./loader/build-image.js";
 

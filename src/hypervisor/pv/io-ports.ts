@@ -4,24 +4,9 @@
 // that the hypervisor keeps to itself: interrupt controllers, timer channels 0 and 1, A20, IGNNE, ACPI PM timer, reset, console.
 
 import { VMASST_TYPE_architectural_iopl } from "../public/xen.js";
+import { allOnes } from "./port-space.js";
 import { hasAssist, type PvContext, type PvHost } from "./pv-context.js";
 import { translateIn } from "./translate.js";
-
-/** The machine's ports; devices/port-bus.ts is one. Sizes are 1, 2 or 4 bytes; values unsigned. */
-export interface IoPorts {
-  read(port: number, size: number): number;
-  write(port: number, size: number, value: number): void;
-}
-
-/** A machine without any device. */
-export const noIoPorts: IoPorts = {
-  read: (_port, size) => allOnes(size),
-  write: () => {},
-};
-
-export function allOnes(size: number): number {
-  return size === 4 ? 0xffff_ffff : (1 << (size * 8)) - 1;
-}
 
 const PM_TIMER = 0x608;
 /** As a whole doubleword it is the PCI address register; its second byte alone is the reset control. */

@@ -6,7 +6,7 @@ import type { Decoder } from "../../cpu/decode/decoder.js";
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import { vcpu_info } from "../public/xen.js";
 import type { CpuidPolicy } from "./cpuid-policy.js";
-import type { IoPorts } from "./io-ports.js";
+import type { IoPorts } from "./port-space.js";
 import type { PvVcpu } from "./pv-vcpu.js";
 
 export interface PvDomainContext {

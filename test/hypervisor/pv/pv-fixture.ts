@@ -9,7 +9,7 @@ import { STATE_SIZE } from "../../../src/cpu/state-layout.js";
 import { cpuFeatureWords } from "../../../src/hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "../../../src/hypervisor/pv/cpuid-policy.js";
 import { resetPvCpu } from "../../../src/hypervisor/pv/initial-state.js";
-import type { IoPorts } from "../../../src/hypervisor/pv/io-ports.js";
+import type { IoPorts } from "../../../src/hypervisor/pv/port-space.js";
 import type { PvContext, PvHost } from "../../../src/hypervisor/pv/pv-context.js";
 import { PvVcpu } from "../../../src/hypervisor/pv/pv-vcpu.js";
 import { MachineMemory } from "../../../src/mmu/machine-memory.js";
