@@ -6,9 +6,10 @@ import { PAGE_SIZE } from "../mmu/machine-memory.js";
 import { ACCESS_READ, ACCESS_WRITE, PagingMode } from "../mmu/page-walk.js";
 import { AddressSpaces } from "./address-spaces.js";
 import { CpuState } from "./cpu-state.js";
+import { DR6_BS, instructionBreakpoints, Shadow } from "./debug.js";
 import type { Engine } from "./engine.js";
 import { type Exit, ExitKind, Vector } from "./exit.js";
-import type { CpuHooks, HostCpu, HostOperation } from "./host/host-operation.js";
+import type { AccessKind, CpuHooks, HostCpu, HostOperation } from "./host/host-operation.js";
 import type { CodePage } from "./interpreter/code-cache.js";
 import { EXIT_JUMP, EXIT_NEED_CODE, EXIT_NEED_CODE_UNCOUNTED, Slot } from "./interpreter/core-module.js";
 import * as R from "./interpreter/record.js";
@@ -37,6 +38,8 @@ export class Cpu implements HostCpu {
   readonly #paravirtual: boolean;
   #hostRecord = 0;
   #jumped = false;
+  /** RIP of the instruction that INTERRUPT_SHADOW protects. */
+  #shadowRip = 0n;
 
   constructor(engine: Engine, options: CpuOptions) {
     this.engine = engine;
@@ -61,18 +64,54 @@ export class Cpu implements HostCpu {
       const slice = stepping ? 1 : left;
       state.setU32(S.BUDGET, slice);
       const rflags = stepping ? state.u32(S.EFLAGS) : 0;
+      if (stepping && !this.#beforeStep(rflags)) break;
       this.#runSlice();
       const done = slice - (state.u32(S.BUDGET) | 0);
       left -= done;
       this.instructions += done;
       if (this.exit.kind !== ExitKind.Budget) break;
-      if (stepping && rflags & S.TF) {
-        state.setU64(S.DR + 48, state.dr(6) | 0x4000n);
-        this.#describe(ExitKind.Exception, Vector.DB, -1);
-        break;
-      }
+      if (stepping && !this.#afterStep(rflags)) break;
     }
     return this.exit;
+  }
+
+  /** Instruction breakpoints: false after describing #DB, a fault before the instruction (SDM volume 3B, 18.3.1.1). */
+  #beforeStep(rflags: number): boolean {
+    this.access.breakpointHits = 0;
+    if (rflags & S.RF) return true;
+    const hits = instructionBreakpoints(this.state, this.#linearRip());
+    if (hits === 0) return true;
+    this.#debugException(hits);
+    return false;
+  }
+
+  /** After one instruction: clears RF; false after describing #DB, a trap, for TF or a data breakpoint. */
+  #afterStep(rflags: number): boolean {
+    const { state, access } = this;
+    if (rflags & S.RF) {
+      state.setU32(S.EFLAGS, state.u32(S.EFLAGS) & ~S.RF);
+      this.accessRightsChanged();
+    }
+    // The instruction after MOV SS or POP SS comes first; its data breakpoints are lost here as they are on some processors.
+    if (state.u32(S.INTERRUPT_SHADOW) === Shadow.MovSs && this.#shadowRip === state.rip) return true;
+    const causes = (rflags & S.TF ? DR6_BS : 0) | access.breakpointHits;
+    if (causes === 0) return true;
+    this.#debugException(causes);
+    return false;
+  }
+
+  #debugException(causes: number): void {
+    this.state.setU64(S.DR + 48, this.state.dr(6) | BigInt(causes));
+    this.#describe(ExitKind.Exception, Vector.DB, -1);
+  }
+
+  /** True while STI or a load of SS holds off interrupts for the instruction at RIP (SDM volume 3A, 6.8.3). */
+  get interruptShadow(): boolean {
+    return this.state.u32(S.INTERRUPT_SHADOW) !== 0 && this.#shadowRip === this.state.rip;
+  }
+  setInterruptShadow(shadow: number): void {
+    this.state.setU32(S.INTERRUPT_SHADOW, shadow);
+    this.#shadowRip = this.nextRip;
   }
 
   #describe(kind: ExitKind, vector: number, errorCode: number): void {
@@ -170,7 +209,7 @@ export class Cpu implements HostCpu {
 
   #nextCodePage(low: number, high: number): CodePage | undefined {
     const nextLow = ((low & ~0xfff) + PAGE_SIZE) >>> 0;
-    return this.#codePage(nextLow, nextLow === 0 ? high + 1 : high);
+    return this.#codePage(nextLow, nextLow === 0 ? this.access.nextHigh(high) : high);
   }
 
   #codePage(low: number, high: number): CodePage | undefined {
@@ -237,8 +276,9 @@ export class Cpu implements HostCpu {
       paging.smep = (cr4 & 0x100000) !== 0;
       paging.smap = (cr4 & 0x200000) !== 0 && !(flags & S.AC);
     }
-    access.checked = (flags & S.AC) !== 0 && (cr0 & 0x40000) !== 0 && state.cpl === 3;
-    state.setU32(S.STEP_MODE, flags & S.TF ? 1 : 0);
+    const breakpoints = (state.u32(S.DR + 56) & 0xff) !== 0;
+    access.checked = ((flags & S.AC) !== 0 && (cr0 & 0x40000) !== 0 && state.cpl === 3) || breakpoints;
+    state.setU32(S.STEP_MODE, flags & (S.TF | S.RF) || breakpoints ? 1 : 0);
     state.setU32(S.FPU_TRAP, cr0 & 0xc ? 1 : 0);
     state.setU32(S.SSE_TRAP, cr0 & 0xc || !(cr4 & 0x200) ? 1 : 0);
     this.#selectSpace();
@@ -285,54 +325,66 @@ export class Cpu implements HostCpu {
     this.#jumped = true;
   }
 
-  #linear(address: bigint, access: number): number {
-    const masked = BigInt.asUintN(64, address);
-    const maddr = this.access.translate(
-      this.#hostRecord,
-      Number(masked & 0xffffffffn),
-      Number(masked >> 32n),
-      access,
-      false,
-    );
+  /** Machine address of a linear one; `note` is how many bytes from it count for data breakpoints. */
+  #linear(address: bigint, access: number, kind: AccessKind, note: number): number {
+    const wrapped = BigInt.asUintN(this.state.codeMode === 2 || kind === "system" ? 64 : 32, address);
+    const low = Number(wrapped & 0xffffffffn);
+    const high = Number(wrapped >> 32n);
+    const maddr = this.access.translate(this.#hostRecord, low, high, access, kind === "stack", kind === "system");
     if (maddr < 0) throw GUEST_FAULT;
+    if (note && kind !== "system") this.access.noteBreakpoints(low, high, note, access === ACCESS_WRITE);
     return maddr;
   }
-  readBytes(linear: bigint, length: number): Uint8Array {
+  #checkAlignment(linear: bigint, bytes: number, kind: AccessKind): void {
+    const low = Number(linear & 0xffffffffn);
+    if (kind === "system" || !this.access.misaligned(low, bytes)) return;
+    const top = this.state.codeMode === 2 ? BigInt.asUintN(64, linear) >> 47n : 0n;
+    if (top === 0n || top === 0x1ffffn) this.raise(Vector.AC, 0);
+  }
+  checkSegment(segment: number, offset: bigint, bytes: number, write: boolean): void {
+    if (this.state.codeMode === 2) return;
+    const at = Number(offset & 0xffffffffn);
+    if (this.access.checkSegment(this.#hostRecord, segment, at, bytes | (write ? 0x100 : 0)) === 0) throw GUEST_FAULT;
+  }
+  readBytes(linear: bigint, length: number, kind: AccessKind = "data"): Uint8Array {
     const out = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const at = linear + BigInt(done);
       const chunk = Math.min(length - done, PAGE_SIZE - Number(at & 0xfffn));
-      const maddr = this.#linear(at, ACCESS_READ);
+      const maddr = this.#linear(at, ACCESS_READ, kind, chunk);
       out.set(this.memory.u8.subarray(maddr, maddr + chunk), done);
       done += chunk;
     }
     return out;
   }
-  probeWrite(linear: bigint, length: number): void {
+  probeWrite(linear: bigint, length: number, kind: AccessKind = "data"): void {
+    if (length <= 8) this.#checkAlignment(linear, length, kind);
     for (let done = 0; done < length; ) {
       const at = linear + BigInt(done);
-      this.#linear(at, ACCESS_WRITE);
+      this.#linear(at, ACCESS_WRITE, kind, 0);
       done += PAGE_SIZE - Number(at & 0xfffn);
     }
   }
-  writeBytes(linear: bigint, bytes: Uint8Array): void {
-    this.probeWrite(linear, bytes.length);
+  writeBytes(linear: bigint, bytes: Uint8Array, kind: AccessKind = "data"): void {
+    this.probeWrite(linear, bytes.length, kind);
     for (let done = 0; done < bytes.length; ) {
       const at = linear + BigInt(done);
       const chunk = Math.min(bytes.length - done, PAGE_SIZE - Number(at & 0xfffn));
-      this.memory.write(this.#linear(at, ACCESS_WRITE), bytes.subarray(done, done + chunk));
+      this.memory.write(this.#linear(at, ACCESS_WRITE, kind, chunk), bytes.subarray(done, done + chunk));
       done += chunk;
     }
   }
-  read(linear: bigint, bytes: 1 | 2 | 4 | 8): bigint {
-    const data = this.readBytes(linear, bytes);
+  read(linear: bigint, bytes: 1 | 2 | 4 | 8, kind: AccessKind = "data"): bigint {
+    this.#checkAlignment(linear, bytes, kind);
+    const data = this.readBytes(linear, bytes, kind);
     let value = 0n;
     for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(data[i]!);
     return value;
   }
-  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint): void {
+  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, kind: AccessKind = "data"): void {
+    this.#checkAlignment(linear, bytes, kind);
     const data = new Uint8Array(bytes);
     for (let i = 0; i < bytes; i++) data[i] = Number((value >> BigInt(8 * i)) & 0xffn);
-    this.writeBytes(linear, data);
+    this.writeBytes(linear, data, kind);
   }
 }

@@ -26,6 +26,8 @@ import {
 
 /** In the vector field: the instruction completed. */
 export const COMPLETED = 255;
+/** Linux reports faults from here on as protection violations, mapped or not (TASK_SIZE_MAX). */
+export const USER_END = 0x7ffffffff000n;
 /** Units in the last place that two implementations of an x87 transcendental may lie apart. */
 export const TRANSCENDENTAL_ULPS = 2n;
 
@@ -55,7 +57,7 @@ export function normaliseNative(input: Uint8Array, result: Uint8Array): boolean 
   if (!WITH_ERROR_CODE.has(result[VECTOR_OFFSET] as number)) view.setUint32(ERROR_OFFSET, 0, true);
   // Linux hides whether a kernel address is mapped.
   const faultAddress = view.getBigUint64(FAULT_ADDRESS_OFFSET, true);
-  if (faultAddress >> 47n) view.setUint32(ERROR_OFFSET, view.getUint32(ERROR_OFFSET, true) & ~1, true);
+  if (faultAddress >= USER_END) view.setUint32(ERROR_OFFSET, view.getUint32(ERROR_OFFSET, true) & ~1, true);
   return true;
 }
 

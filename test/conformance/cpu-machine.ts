@@ -5,7 +5,7 @@ import { ExitKind } from "../../src/cpu/exit.js";
 import { DEFAULT_FEATURES } from "../../src/cpu/features.js";
 import * as S from "../../src/cpu/state-layout.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
-import { COMPLETED } from "./compare.js";
+import { COMPLETED, USER_END } from "./compare.js";
 import {
   BACKGROUND_SIZE,
   backgroundOffset,
@@ -164,7 +164,7 @@ export class CpuMachine implements VectorMachine {
       if (exit.vector === 14) {
         const address = state.cr2;
         out.setBigUint64(FAULT_ADDRESS_OFFSET, address, true);
-        if (address >> 47n) out.setUint32(ERROR_OFFSET, exit.errorCode & ~1, true);
+        if (address >= USER_END) out.setUint32(ERROR_OFFSET, exit.errorCode & ~1, true);
       }
     } else if (exit.kind === ExitKind.SoftwareInterrupt) {
       result[VECTOR_OFFSET] = exit.vector;

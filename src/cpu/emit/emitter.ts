@@ -31,8 +31,8 @@ export interface Operand {
   write(value: Value): void;
   /** Memory operands: the effective address (i64) without segment base, as LEA gives it. */
   address(): Value;
-  /** Memory operands: the linear address (i64). */
-  linear(): Value;
+  /** Memory operands: the linear address (i64), after the segment's checks for reading, or for writing too. */
+  linear(write?: boolean): Value;
   /** Register number as an i32 value (segment, control, debug, ST and far operands: selector). */
   number(): Value;
   /** Memory operands: another piece of the operand, `offset` bytes further, of `size` bits (m16:64, XMM halves). */
@@ -119,10 +119,14 @@ export abstract class Emitter extends FunctionBuilder {
   /** Architectural address (i64) of this instruction and of the next one. */
   abstract currentRip(): Value;
   abstract nextRip(): Value;
+  /** #GP(0) when a branch target (i64) is beyond CS's limit, outside 64-bit mode. Before anything changed. */
+  abstract checkTarget(target: Value): void;
   /** Continues at `target` (i64; the RIP, truncated by the caller to its width). Ends the path. */
   abstract jump(target: Value): void;
-  /** Continues at a relative operand's target. Ends the path. */
+  /** Continues at a relative operand's target, which is checked first. Ends the path. */
   abstract jumpRelative(target: Operand): void;
+  /** A relative operand's target as i64, cut to the operand size. */
+  abstract relativeTarget(target: Operand): Value;
   /** Continues with the next instruction. Ends the path. */
   abstract next(): void;
   /** Runs this instruction again (string repeats): a point where interrupts may be taken. Ends the path. */

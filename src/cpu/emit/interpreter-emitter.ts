@@ -3,6 +3,7 @@
 
 import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
+import { Vector } from "../exit.js";
 import { hostOperationId } from "../host/registry.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
@@ -220,6 +221,11 @@ export class InterpreterEmitter extends Emitter {
   #ends(): void {
     if (this.atTopLevel && !this.terminated) this.endsBlock = true;
   }
+  checkTarget(target: Value): void {
+    if (this.mode === 64) return;
+    const limit = this.load("i32", this.state, S.SEG_LIMIT + 4 * S.Seg.CS);
+    this.raiseIf(this.gtU(this.wrap(target), limit), Vector.GP, 0);
+  }
   jump(target: Value): void {
     this.#ends();
     const linear =
@@ -236,8 +242,14 @@ export class InterpreterEmitter extends Emitter {
       this.return(this.call(this.#runtime.gotoDirect, "i32", [this.state, this.record, target.read()]));
       return;
     }
+    const to = this.relativeTarget(target);
+    this.checkTarget(to);
+    this.jump(to);
+  }
+  relativeTarget(target: Operand): Value {
     // A branch with 16-bit operand size clears the upper half of EIP.
-    this.jump(this.size === 16 ? this.and(target.read(), this.i64(0xffff)) : target.read());
+    const narrow = this.mode !== 64 && this.size === 16;
+    return narrow ? this.let(this.and(target.read(), this.i64(0xffff))) : target.read();
   }
   next(): void {
     this.return(this.add(this.record, this.i32(R.RECORD_SIZE)));
@@ -349,7 +361,7 @@ export class InterpreterEmitter extends Emitter {
       },
       address: () =>
         offset === 0 ? this.effectiveAddress() : this.let(this.add(this.effectiveAddress(), this.i64(offset))),
-      linear: () => this.#operandLinear(offset, Math.max(size, 8), false),
+      linear: (write = false) => this.#operandLinear(offset, Math.max(size, 8), write),
       part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
     };
   }

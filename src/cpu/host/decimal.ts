@@ -2,8 +2,9 @@
 
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
-import { Reg, Seg } from "../state-layout.js";
+import { Reg } from "../state-layout.js";
 import type { HostCpu, HostOperationTable } from "./host-operation.js";
+import { probeStack, pushAll, readStack, setStackPointer } from "./stack.js";
 
 function setAx(cpu: HostCpu, ax: number): void {
   cpu.state.setGpr(Reg.RAX, (cpu.state.gpr(Reg.RAX) & ~0xffffn) | BigInt(ax & 0xffff));
@@ -47,18 +48,6 @@ function adjustAscii(cpu: HostCpu, sign: 1 | -1): void {
   setFlags(cpu, ax & 0xff, adjust ? S.AF | S.CF : 0);
 }
 
-function stackLinear(cpu: HostCpu, offset: bigint): bigint {
-  const { state } = cpu;
-  if (state.codeMode === 2) return BigInt.asUintN(64, offset);
-  return ((offset & BigInt(state.u32(S.STACK_MASK))) + state.segmentBase(Seg.SS)) & 0xffffffffn;
-}
-
-function setRsp(cpu: HostCpu, value: bigint): void {
-  const { state } = cpu;
-  const mask = state.codeMode === 2 ? 0xffffffffffffffffn : BigInt(state.u32(S.STACK_MASK));
-  state.setGpr(Reg.RSP, (state.gpr(Reg.RSP) & ~mask) | (value & mask));
-}
-
 /** Writes a register's low `bits`; 32 bits clear the rest. */
 function setSized(cpu: HostCpu, register: number, bits: number, value: bigint): void {
   const old = cpu.state.gpr(register);
@@ -88,17 +77,15 @@ export const decimalOperations: HostOperationTable = {
     const bytes = (cpu.argNumber(0) / 8) as 2 | 4;
     const rsp = cpu.state.gpr(Reg.RSP);
     const values = Array.from({ length: 8 }, (_, i) => cpu.state.gpr(i));
-    for (let i = 0; i < 8; i++) cpu.probeWrite(stackLinear(cpu, rsp - BigInt((i + 1) * bytes)), bytes);
-    for (const [i, value] of values.entries()) cpu.write(stackLinear(cpu, rsp - BigInt((i + 1) * bytes)), bytes, value);
-    setRsp(cpu, rsp - BigInt(8 * bytes));
+    setStackPointer(cpu, pushAll(cpu, rsp, bytes, values));
   },
   popa: (cpu) => {
     const bits = cpu.argNumber(0);
     const bytes = (bits / 8) as 2 | 4;
     const rsp = cpu.state.gpr(Reg.RSP);
-    const values = Array.from({ length: 8 }, (_, i) => cpu.read(stackLinear(cpu, rsp + BigInt(i * bytes)), bytes));
+    const values = Array.from({ length: 8 }, (_, i) => readStack(cpu, rsp + BigInt(i * bytes), bytes));
     for (const [i, value] of values.entries()) if (7 - i !== Reg.RSP) setSized(cpu, 7 - i, bits, value);
-    setRsp(cpu, rsp + BigInt(8 * bytes));
+    setStackPointer(cpu, rsp + BigInt(8 * bytes));
   },
   /** Arguments: bytes of locals, nesting level, operand size. */
   enter: (cpu) => {
@@ -114,15 +101,14 @@ export const decimalOperations: HostOperationTable = {
     const pushes: bigint[] = [rbp];
     for (let i = 1; i < level; i++) {
       rbp -= step;
-      pushes.push(cpu.read(stackLinear(cpu, rbp), bytes));
+      pushes.push(readStack(cpu, rbp, bytes));
     }
     if (level > 0) pushes.push(frame);
     const end = rsp - step * BigInt(pushes.length) - locals;
-    for (const [i] of pushes.entries()) cpu.probeWrite(stackLinear(cpu, rsp - step * BigInt(i + 1)), bytes);
+    pushAll(cpu, rsp, bytes, pushes);
     // The new top of the stack is touched as by a write (SDM volume 2, ENTER).
-    cpu.probeWrite(stackLinear(cpu, end), bytes);
-    for (const [i, value] of pushes.entries()) cpu.write(stackLinear(cpu, rsp - step * BigInt(i + 1)), bytes, value);
+    probeStack(cpu, end, bytes);
     setSized(cpu, Reg.RBP, bits, bits === 32 ? frame & 0xffffffffn : BigInt.asUintN(64, frame));
-    setRsp(cpu, end);
+    setStackPointer(cpu, end);
   },
 };

@@ -6,9 +6,10 @@ import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { Reg, Seg } from "../state-layout.js";
 import type { HostCpu, HostOperationTable } from "./host-operation.js";
-import { type Descriptor, enterCodeSegment, loadSegment, parseDescriptor, readDescriptor } from "./segments.js";
+import { type Descriptor, enterCodeSegment, isReal, loadSegment, parseDescriptor, readDescriptor } from "./segments.js";
+import { pushAll, readStack, releaseStack, type StackSlot, setStackPointer } from "./stack.js";
 
-const isReal = (cpu: HostCpu) => !(cpu.state.u32(S.CR0) & 1) && !cpu.hooks.readDescriptor;
+const LMA = 0x400n;
 
 function codeDescriptor(cpu: HostCpu, selector: number): Descriptor {
   if (!(selector & 0xfffc)) cpu.raise(Vector.GP, 0);
@@ -16,6 +17,8 @@ function codeDescriptor(cpu: HostCpu, selector: number): Descriptor {
   if (raw === undefined) return cpu.raise(Vector.GP, selector & 0xfffc);
   const d = parseDescriptor(raw);
   if (d.system || !(d.type & 8)) cpu.raise(Vector.GP, selector & 0xfffc);
+  // 64-bit code with D set is reserved.
+  if (isLong(cpu, d) && d.attributes & 0x4000) cpu.raise(Vector.GP, selector & 0xfffc);
   return d;
 }
 
@@ -29,33 +32,37 @@ function checkTransfer(cpu: HostCpu, selector: number): Descriptor {
   return d;
 }
 
+const isLong = (cpu: HostCpu, d: Descriptor) => (cpu.state.efer & LMA) !== 0n && (d.attributes & 0x2000) !== 0;
+
+/** The target's offset lies within the new code segment, or is canonical in 64-bit code. */
+function checkTarget(cpu: HostCpu, d: Descriptor, offset: bigint): void {
+  const inside = isLong(cpu, d) ? BigInt.asIntN(48, offset) === BigInt.asIntN(64, offset) : offset <= BigInt(d.limit);
+  if (!inside) cpu.raise(Vector.GP, 0);
+}
+
+/** Real mode: segments are selectors times 16; limits stay. */
 function enterReal(cpu: HostCpu, selector: number, offset: bigint): void {
+  if (offset > BigInt(cpu.state.u32(S.SEG_LIMIT + 4 * Seg.CS))) cpu.raise(Vector.GP, 0);
   cpu.state.setU32(S.SEG_SELECTOR + 4 * Seg.CS, selector);
   cpu.state.setSegmentBase(Seg.CS, BigInt(selector) << 4n);
   cpu.jump(offset);
 }
 
-/** A linear address `offset` bytes from rSP. */
-function stackAddress(cpu: HostCpu, offset: number): bigint {
-  const { state } = cpu;
-  const rsp = BigInt.asUintN(64, state.gpr(Reg.RSP) + BigInt(offset));
-  if (state.codeMode === 2) return rsp;
-  return ((rsp & BigInt(state.u32(S.STACK_MASK))) + state.segmentBase(Seg.SS)) & 0xffffffffn;
-}
-
-function moveStack(cpu: HostCpu, bytes: number): void {
-  const { state } = cpu;
-  const rsp = state.gpr(Reg.RSP);
-  const mask = state.codeMode === 2 ? 0xffffffffffffffffn : BigInt(state.u32(S.STACK_MASK));
-  state.setGpr(Reg.RSP, (rsp & ~mask) | (BigInt.asUintN(64, rsp + BigInt(bytes)) & mask));
+/** The `index`th slot of `bytes` from rSP + `extra`. */
+function slot(cpu: HostCpu, bytes: StackSlot, index: number, extra = 0): bigint {
+  return readStack(cpu, cpu.state.gpr(Reg.RSP) + BigInt(index * bytes + extra), bytes);
 }
 
 /** Arguments: selector, offset, operand size. */
 function jumpFar(cpu: HostCpu): void {
   const selector = cpu.argNumber(0) & 0xffff;
   const offset = cpu.arg(1);
-  if (isReal(cpu)) return enterReal(cpu, selector, offset);
+  if (isReal(cpu)) {
+    enterReal(cpu, selector, offset);
+    return;
+  }
   const d = checkTransfer(cpu, selector);
+  checkTarget(cpu, d, offset);
   enterCodeSegment(cpu, selector, d, cpu.state.cpl);
   cpu.jump(offset);
 }
@@ -63,16 +70,19 @@ function jumpFar(cpu: HostCpu): void {
 function callFar(cpu: HostCpu): void {
   const selector = cpu.argNumber(0) & 0xffff;
   const offset = cpu.arg(1);
-  const bytes = (cpu.argNumber(2) / 8) as 2 | 4 | 8;
+  const bytes = (cpu.argNumber(2) / 8) as StackSlot;
   const d = isReal(cpu) ? undefined : checkTransfer(cpu, selector);
+  if (d) checkTarget(cpu, d, offset);
+  else if (offset > BigInt(cpu.state.u32(S.SEG_LIMIT + 4 * Seg.CS))) cpu.raise(Vector.GP, 0);
   const oldCs = BigInt(cpu.state.segmentSelector(Seg.CS));
-  cpu.probeWrite(stackAddress(cpu, -2 * bytes), 2 * bytes);
-  cpu.write(stackAddress(cpu, -bytes), bytes, oldCs);
-  cpu.write(stackAddress(cpu, -2 * bytes), bytes, cpu.nextRip);
-  moveStack(cpu, -2 * bytes);
-  if (d) enterCodeSegment(cpu, selector, d, cpu.state.cpl);
-  if (d) cpu.jump(offset);
-  else enterReal(cpu, selector, offset);
+  const top = pushAll(cpu, cpu.state.gpr(Reg.RSP), bytes, [oldCs, cpu.nextRip]);
+  setStackPointer(cpu, top);
+  if (!d) {
+    enterReal(cpu, selector, offset);
+    return;
+  }
+  enterCodeSegment(cpu, selector, d, cpu.state.cpl);
+  cpu.jump(offset);
 }
 
 /** Registers that a return to an outer level may not keep (SDM volume 3A, 5.8.6). */
@@ -114,28 +124,39 @@ function loadReturnStack(cpu: HostCpu, selector: number, cpl: number, toLong: bo
   }
 }
 
+/** rSP of the outer stack: as wide as the return's operands, or as a 16-bit stack segment. */
+function returnStackPointer(cpu: HostCpu, value: bigint, bytes: StackSlot): void {
+  const { state } = cpu;
+  const narrow = state.codeMode !== 2 && state.u32(S.STACK_MASK) === 0xffff;
+  if (narrow) setStackPointer(cpu, value);
+  else state.setGpr(Reg.RSP, BigInt.asUintN(bytes === 8 ? 64 : 32, value));
+}
+
 /** Arguments: operand size, bytes of parameters. */
 function returnFar(cpu: HostCpu): void {
   const { state } = cpu;
-  const bytes = (cpu.argNumber(0) / 8) as 2 | 4 | 8;
+  const bytes = (cpu.argNumber(0) / 8) as StackSlot;
   const extra = cpu.argNumber(1);
-  const offset = cpu.read(stackAddress(cpu, 0), bytes);
-  const selector = Number(cpu.read(stackAddress(cpu, bytes), bytes) & 0xffffn);
+  const offset = slot(cpu, bytes, 0);
+  const selector = Number(slot(cpu, bytes, 1) & 0xffffn);
   if (isReal(cpu)) {
-    moveStack(cpu, 2 * bytes + extra);
-    return enterReal(cpu, selector, offset);
+    enterReal(cpu, selector, offset);
+    releaseStack(cpu, 2 * bytes + extra);
+    return;
   }
   const d = checkReturn(cpu, selector);
   const rpl = selector & 3;
   if (rpl === state.cpl) {
-    moveStack(cpu, 2 * bytes + extra);
+    checkTarget(cpu, d, offset);
+    releaseStack(cpu, 2 * bytes + extra);
     enterCodeSegment(cpu, selector, d, rpl);
   } else {
-    const rsp = cpu.read(stackAddress(cpu, 2 * bytes + extra), bytes);
-    const ss = Number(cpu.read(stackAddress(cpu, 3 * bytes + extra), bytes) & 0xffffn);
-    loadReturnStack(cpu, ss, rpl, (d.attributes & 0x2000) !== 0);
+    const rsp = slot(cpu, bytes, 2, extra);
+    const ss = Number(slot(cpu, bytes, 3, extra) & 0xffffn);
+    checkTarget(cpu, d, offset);
+    loadReturnStack(cpu, ss, rpl, isLong(cpu, d));
     enterCodeSegment(cpu, selector, d, rpl);
-    state.setGpr(Reg.RSP, BigInt.asUintN(64, rsp + BigInt(extra)));
+    returnStackPointer(cpu, rsp + BigInt(extra), bytes);
     dropInnerSegments(cpu);
   }
   cpu.jump(offset);
@@ -144,13 +165,13 @@ function returnFar(cpu: HostCpu): void {
 /** Argument: operand size. */
 function interruptReturn(cpu: HostCpu): void {
   const { state } = cpu;
-  const bytes = (cpu.argNumber(0) / 8) as 2 | 4 | 8;
-  const slot = (i: number) => cpu.read(stackAddress(cpu, i * bytes), bytes);
+  const bytes = (cpu.argNumber(0) / 8) as StackSlot;
   const long = state.codeMode === 2;
+  // A nested task's return is a task switch, which long mode has not.
   if (state.u32(S.EFLAGS) & S.NT && !isReal(cpu)) cpu.raise(Vector.GP, 0);
-  const offset = slot(0);
-  const selector = Number(slot(1) & 0xffffn);
-  const flags = Number(slot(2) & 0xffffffffn);
+  const offset = slot(cpu, bytes, 0);
+  const selector = Number(slot(cpu, bytes, 1) & 0xffffn);
+  const flags = Number(slot(cpu, bytes, 2) & 0xffffffffn);
   const { cpl } = state;
   const old = Number(state.rflags & 0xffffffffn);
   let writable = S.STATUS_FLAGS | S.TF | S.DF | S.NT;
@@ -159,22 +180,27 @@ function interruptReturn(cpu: HostCpu): void {
   if (cpl === 0) writable |= S.IOPL | (bytes === 2 ? 0 : S.VIF | S.VIP);
   const newFlags = BigInt(((old & ~writable) | (flags & writable)) >>> 0);
   if (isReal(cpu)) {
-    moveStack(cpu, 3 * bytes);
+    enterReal(cpu, selector, offset);
+    releaseStack(cpu, 3 * bytes);
     state.rflags = newFlags;
-    return enterReal(cpu, selector, offset);
+    cpu.accessRightsChanged();
+    return;
   }
+  if (flags & S.VM && cpl === 0 && bytes === 4 && !(state.efer & LMA)) cpu.raise(Vector.GP, 0);
   const d = checkReturn(cpu, selector);
   const rpl = selector & 3;
   if (long || rpl !== cpl) {
-    const rsp = slot(3);
-    const ss = Number(slot(4) & 0xffffn);
-    loadReturnStack(cpu, ss, rpl, (d.attributes & 0x2000) !== 0);
+    const rsp = slot(cpu, bytes, 3);
+    const ss = Number(slot(cpu, bytes, 4) & 0xffffn);
+    checkTarget(cpu, d, offset);
+    loadReturnStack(cpu, ss, rpl, isLong(cpu, d));
     state.rflags = newFlags;
     enterCodeSegment(cpu, selector, d, rpl);
-    state.setGpr(Reg.RSP, rsp);
+    returnStackPointer(cpu, rsp, bytes);
     if (rpl !== cpl) dropInnerSegments(cpu);
   } else {
-    moveStack(cpu, 3 * bytes);
+    checkTarget(cpu, d, offset);
+    releaseStack(cpu, 3 * bytes);
     state.rflags = newFlags;
     enterCodeSegment(cpu, selector, d, rpl);
   }

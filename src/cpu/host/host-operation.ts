@@ -15,6 +15,12 @@ export interface CpuHooks {
   readDescriptor?: (selector: number) => bigint | undefined;
 }
 
+/**
+ * What an access of a host operation is: `stack` raises #SS where data raises #GP; `system` is an implicit supervisor access
+ * to a descriptor table, with no alignment check (SDM volume 3A, 4.6.1).
+ */
+export type AccessKind = "data" | "stack" | "system";
+
 export interface HostCpu {
   readonly state: CpuState;
   readonly memory: MachineMemory;
@@ -29,13 +35,17 @@ export interface HostCpu {
   readonly nextRip: bigint;
   /** Raises an exception at this instruction. `errorCode` -1: none. Never returns. */
   raise(vector: number, errorCode?: number): never;
-  /** Linear-address access with the current rights; raise #PF, #GP or #SS. Sizes in bytes. */
-  read(linear: bigint, bytes: 1 | 2 | 4 | 8): bigint;
-  readBytes(linear: bigint, length: number): Uint8Array;
-  /** Checks that all of [linear, linear + length) can be written, before anything is. */
-  probeWrite(linear: bigint, length: number): void;
-  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint): void;
-  writeBytes(linear: bigint, bytes: Uint8Array): void;
+  /** Linear-address access with the current rights; raise #PF, #GP, #SS or (read and write) #AC. Sizes in bytes. */
+  read(linear: bigint, bytes: 1 | 2 | 4 | 8, kind?: AccessKind): bigint;
+  readBytes(linear: bigint, length: number, kind?: AccessKind): Uint8Array;
+  /** Checks that all of [linear, linear + length) can be written, before anything is; of at most 8 bytes, alignment too. */
+  probeWrite(linear: bigint, length: number, kind?: AccessKind): void;
+  write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, kind?: AccessKind): void;
+  writeBytes(linear: bigint, bytes: Uint8Array, kind?: AccessKind): void;
+  /** Segment rules for `bytes` at `offset`, outside 64-bit code: raises #GP or #SS. */
+  checkSegment(segment: number, offset: bigint, bytes: number, write: boolean): void;
+  /** The next instruction is not to be interrupted: see Shadow in ../debug.ts. */
+  setInterruptShadow(shadow: number): void;
   /** Execution continues at `rip` (in the code segment as it now is) instead of at the next instruction. */
   jump(rip: bigint): void;
   /** Forgets translations: of the current address space, or of one page everywhere. */

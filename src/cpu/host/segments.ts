@@ -1,12 +1,14 @@
 // Loading segment registers in protected mode (SDM volume 3A, 3.4.5, 5.4-5.8) and the instructions that inspect descriptors.
 
 import { SEGMENT_UNUSABLE } from "../cpu-state.js";
+import { Shadow } from "../debug.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { Seg } from "../state-layout.js";
 import type { HostCpu, HostOperationTable } from "./host-operation.js";
 
-const PE = 1;
+/** Real mode: no descriptors. */
+export const isReal = (cpu: HostCpu): boolean => !(cpu.state.u32(S.CR0) & 1) && !cpu.hooks.readDescriptor;
 
 /** A descriptor's fields. Attributes as in SEG_ATTR. */
 export interface Descriptor {
@@ -43,21 +45,21 @@ export function readDescriptor(cpu: HostCpu, selector: number): bigint | undefin
   const limit = state.u32(local ? S.LDTR_LIMIT : S.GDTR_LIMIT);
   const offset = selector & 0xfff8;
   if (offset + 7 > limit || (local && !(state.u32(S.LDTR_SELECTOR) & ~3))) return undefined;
-  return cpu.read(state.u64(local ? S.LDTR_BASE : S.GDTR_BASE) + BigInt(offset), 8);
+  return cpu.read(state.u64(local ? S.LDTR_BASE : S.GDTR_BASE) + BigInt(offset), 8, "system");
 }
 
 /** Sets a descriptor's accessed bit, when the table is in guest memory. */
-function markAccessed(cpu: HostCpu, selector: number, raw: bigint): void {
-  if (cpu.hooks.readDescriptor || raw & (1n << 40n)) return;
+function markAccessed(cpu: HostCpu, selector: number, d: Descriptor): void {
+  if (cpu.hooks.readDescriptor || d.attributes & 1) return;
   const { state } = cpu;
   const table = state.u64(selector & 4 ? S.LDTR_BASE : S.GDTR_BASE);
-  cpu.write(table + BigInt(selector & 0xfff8) + 5n, 1, ((raw >> 40n) & 0xffn) | 1n);
+  cpu.write(table + BigInt(selector & 0xfff8) + 5n, 1, BigInt((d.attributes & 0xff) | 1), "system");
 }
 
 /** Loads ES, SS, DS, FS or GS. CS is loaded by far transfers only. */
 export function loadSegment(cpu: HostCpu, segment: number, selector: number): void {
   const { state } = cpu;
-  if (!(state.u32(S.CR0) & PE) && !cpu.hooks.readDescriptor) {
+  if (isReal(cpu)) {
     state.setU32(S.SEG_SELECTOR + 4 * segment, selector);
     state.setSegmentBase(segment, BigInt(selector) << 4n);
     return;
@@ -83,7 +85,7 @@ export function loadSegment(cpu: HostCpu, segment: number, selector: number): vo
     if (!conforming && d.dpl < Math.max(cpl, rpl)) cpu.raise(Vector.GP, errorCode);
     if (!d.present) cpu.raise(Vector.NP, errorCode);
   }
-  markAccessed(cpu, selector, raw);
+  markAccessed(cpu, selector, d);
   state.setSegment(segment, { selector, base: d.base, limit: d.limit, attributes: d.attributes | 1 });
   if (segment === Seg.SS) state.setU32(S.STACK_MASK, d.attributes & 0x4000 ? 0xffffffff : 0xffff);
 }
@@ -92,6 +94,7 @@ export function loadSegment(cpu: HostCpu, segment: number, selector: number): vo
 export function enterCodeSegment(cpu: HostCpu, selector: number, d: Descriptor, cpl: number): void {
   const { state } = cpu;
   const long = (Number(state.efer) & 0x400) !== 0 && (d.attributes & 0x2000) !== 0;
+  markAccessed(cpu, selector, d);
   const base = long ? 0n : d.base;
   state.setSegment(Seg.CS, { selector: (selector & ~3) | cpl, base, limit: d.limit, attributes: d.attributes | 1 });
   state.codeMode = long ? 2 : d.attributes & 0x4000 ? 1 : 0;
@@ -115,6 +118,11 @@ function setZf(cpu: HostCpu, zf: boolean): void {
   cpu.state.statusFlags = (cpu.state.statusFlags & ~S.ZF) | (zf ? S.ZF : 0);
 }
 
+/** LAR, LSL, VERR, VERW and their like don't exist in real mode. */
+export function needsProtectedMode(cpu: HostCpu): void {
+  if (isReal(cpu)) cpu.raise(Vector.UD);
+}
+
 function verify(cpu: HostCpu, write: boolean): void {
   const d = visible(cpu, cpu.argNumber(0) & 0xffff, []);
   const code = d !== undefined && (d.type & 8) !== 0;
@@ -128,6 +136,8 @@ export const segmentOperations: HostOperationTable = {
   loadSegment: (cpu) => {
     if (cpu.argNumber(0) === Seg.CS || cpu.argNumber(0) > 5) cpu.raise(Vector.UD);
     loadSegment(cpu, cpu.argNumber(0), cpu.argNumber(1) & 0xffff);
+    // Argument 2: MOV and POP to SS hold off interrupts for one instruction; LSS does not need to.
+    if (cpu.argNumber(0) === Seg.SS && cpu.argNumber(2)) cpu.setInterruptShadow(Shadow.MovSs);
   },
   /** Result 0: ZF; result 1: the access rights as LAR stores them. */
   lar: (cpu) => {
@@ -137,7 +147,8 @@ export const segmentOperations: HostOperationTable = {
     setZf(cpu, d !== undefined);
     cpu.setResult(0, d ? 1n : 0n);
     const raw = d ? (readDescriptor(cpu, selector) ?? 0n) : 0n;
-    cpu.setResult(1, (raw >> 32n) & 0xf0ff00n);
+    // Bits 16-19, undefined by the manual, are the limit's on processors.
+    cpu.setResult(1, (raw >> 32n) & 0xffff00n);
   },
   lsl: (cpu) => {
     const types = longModeSystem(cpu) ? [2, 9, 11] : [1, 2, 3, 9, 11];
@@ -146,6 +157,7 @@ export const segmentOperations: HostOperationTable = {
     cpu.setResult(0, d ? 1n : 0n);
     cpu.setResult(1, BigInt(d?.limit ?? 0));
   },
+  needsProtectedMode,
   verr: (cpu) => verify(cpu, false),
   verw: (cpu) => verify(cpu, true),
 };

@@ -1,9 +1,11 @@
 // Host operations of the system family that every guest needs: CPUID, time, random numbers, flags, wide division.
 
+import { Shadow } from "../debug.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { Reg } from "../state-layout.js";
 import type { HostCpu, HostOperationTable } from "./host-operation.js";
+import { releaseStack } from "./stack.js";
 
 const cpuidOut = new Uint32Array(4);
 
@@ -36,18 +38,6 @@ function popFlags(cpu: HostCpu): void {
   }
 }
 
-/** Moves rSP up by `bytes` within the stack's width. */
-export function releaseStack(cpu: HostCpu, bytes: number): void {
-  const { state } = cpu;
-  const rsp = state.gpr(Reg.RSP);
-  if (state.codeMode === 2) {
-    state.setGpr(Reg.RSP, BigInt.asUintN(64, rsp + BigInt(bytes)));
-    return;
-  }
-  const mask = BigInt(state.u32(S.STACK_MASK));
-  state.setGpr(Reg.RSP, (rsp & ~mask) | ((rsp + BigInt(bytes)) & mask));
-}
-
 export const systemOperations: HostOperationTable = {
   cpuid: (cpu) => {
     const { state } = cpu;
@@ -59,9 +49,13 @@ export const systemOperations: HostOperationTable = {
     if (cpu.state.u32(S.CR4) & 4 && cpu.state.cpl > 0) cpu.raise(Vector.GP, 0);
     cpu.setResult(0, cpu.hooks.rdtsc());
   },
+  /** STI with IF clear before it. */
+  stiShadow: (cpu) => cpu.setInterruptShadow(Shadow.Sti),
   random: (cpu) => cpu.setResult(0, cpu.hooks.random64()),
   popFlags,
+  /** CLAC, STAC. Argument: the new AC. */
   setAc: (cpu) => {
+    if (cpu.state.cpl > 0) cpu.raise(Vector.UD);
     const flags = cpu.state.u32(S.EFLAGS);
     cpu.state.setU32(S.EFLAGS, cpu.argNumber(0) ? flags | S.AC : flags & ~S.AC);
     cpu.accessRightsChanged();
@@ -76,6 +70,7 @@ export const systemOperations: HostOperationTable = {
   xsetbv: (cpu) => {
     const { state } = cpu;
     if (!(state.u32(S.CR4) & 0x40000)) cpu.raise(Vector.UD);
+    if (state.cpl > 0) cpu.raise(Vector.GP, 0);
     const value = (BigInt(state.gprNumber(Reg.RDX)) << 32n) | BigInt(state.gprNumber(Reg.RAX));
     // x87 always, SSE optional; nothing else is there to enable.
     if (state.gprNumber(Reg.RCX) !== 0 || (value !== 1n && value !== 3n)) cpu.raise(Vector.GP, 0);

@@ -21,10 +21,12 @@ export const system: readonly Instruction[] = [
   instruction("LTR", [row("0F 00 /3", "r/m16", { cpl })]),
   instruction("MONITOR", [row("NP 0F 01 C8", "", { feature: "MONITOR" })]),
   instruction("MWAIT", [row("NP 0F 01 C9", "", { feature: "MONITOR" })]),
-  instruction("CLAC", [row("NP 0F 01 CA", "", { feature: "SMAP", cpl })]),
-  instruction("STAC", [row("NP 0F 01 CB", "", { feature: "SMAP", cpl })]),
+  // #UD, not #GP, above CPL 0: in the body.
+  instruction("CLAC", [row("NP 0F 01 CA", "", { feature: "SMAP" })]),
+  instruction("STAC", [row("NP 0F 01 CB", "", { feature: "SMAP" })]),
   instruction("XGETBV", [row("NP 0F 01 D0", "", { feature: "XSAVE" })]),
-  instruction("XSETBV", [row("NP 0F 01 D1", "", { feature: "XSAVE", cpl })]),
+  // #UD without CR4.OSXSAVE comes before #GP: both in the body.
+  instruction("XSETBV", [row("NP 0F 01 D1", "", { feature: "XSAVE" })]),
   instruction("RDTSCP", [row("0F 01 F9", "", { feature: "RDTSCP" })]),
   instruction("MOV", [
     row("0F 20 /r", "r32, CRn", { mode: "no64", semantics: "MOV_FROM_CR", cpl }),

@@ -13,14 +13,40 @@ function setDirection(value: 0 | 1) {
   };
 }
 
-/** CLI and STI need CPL <= IOPL (SDM table 6-2 without VME and PVI). */
+const CR4_PVI = 2;
+
+/** CLI and STI need CPL <= IOPL; with CR4.PVI they change VIF at CPL 3 instead (SDM volume 2, STI, table 4-19). */
 function setInterrupts(value: 0 | 1) {
   return (e: Emitter) => {
     const flags = e.let(e.stateLoad("i32", S.EFLAGS));
     const iopl = e.and(e.shrU(flags, e.i32(12)), e.i32(3));
-    e.raiseIf(e.gtU(e.stateLoad("i32", S.CPL), iopl), Vector.GP, 0);
-    e.stateStore("i32", S.EFLAGS, value ? e.or(flags, e.i32(S.IF)) : e.and(flags, e.i32(~S.IF)));
+    const cpl = e.let(e.stateLoad("i32", S.CPL));
+    const change = (bit: number) => {
+      e.stateStore("i32", S.EFLAGS, value ? e.or(flags, e.i32(bit)) : e.and(flags, e.i32(~bit)));
+    };
+    e.if(e.gtU(cpl, iopl), () => {
+      const virtual = e.and(e.stateLoad("i32", S.CR4), e.i32(CR4_PVI));
+      e.raiseIf(e.or(e.ne(cpl, e.i32(3)), e.eqz(virtual)), Vector.GP, 0);
+      if (value) e.raiseIf(e.and(flags, e.i32(S.VIP)), Vector.GP, 0);
+      change(S.VIF);
+      e.next();
+    });
+    change(S.IF);
+    if (value) e.if(e.eqz(e.and(flags, e.i32(S.IF))), () => e.host("stiShadow"));
   };
+}
+
+/** SYSCALL wants EFER.SCE and protected mode. As on AMD processors it works in 32-bit code too. */
+function checkSyscall(e: Emitter): void {
+  e.raiseIf(e.eqz(e.and(e.stateLoad("i32", S.EFER), e.i32(1))), Vector.UD);
+  if (e.mode !== 64) e.raiseIf(e.eqz(e.and(e.stateLoad("i32", S.CR0), e.i32(1))), Vector.UD);
+}
+
+/** SYSENTER does not exist in long mode on AMD processors (APM volume 3), which CPUID says we are. */
+function checkSysenter(e: Emitter): void {
+  e.raiseIf(e.and(e.stateLoad("i32", S.EFER), e.i32(0x400)), Vector.UD);
+  e.raiseIf(e.eqz(e.and(e.stateLoad("i32", S.CR0), e.i32(1))), Vector.GP, 0);
+  e.raiseIf(e.eqz(e.and(e.stateLoad("i32", S.SYSENTER_CS), e.i32(0xfffc))), Vector.GP, 0);
 }
 
 export const flagSemantics: SemanticsTable = {
@@ -36,8 +62,15 @@ export const flagSemantics: SemanticsTable = {
     const kept = e.let(e.shl(e.of(), e.i32(11)));
     e.setStatusFlags(e.or(e.and(e.gpr(AH, 8), e.i32(0xd5)), kept));
   },
-  SYSCALL: (e) => e.exit(ExitKind.Syscall),
-  SYSENTER: (e) => e.exit(ExitKind.Sysenter),
+  SALC: (e) => e.setGpr(S.Reg.RAX, 8, e.neg(e.cf())),
+  SYSCALL: (e) => {
+    checkSyscall(e);
+    e.exit(ExitKind.Syscall);
+  },
+  SYSENTER: (e) => {
+    checkSysenter(e);
+    e.exit(ExitKind.Sysenter);
+  },
   HLT: (e) => e.exit(ExitKind.Halt),
   RDTSC: (e) => {
     e.host("rdtsc");

@@ -48,7 +48,11 @@ export const moveSemantics: SemanticsTable = {
   MOVNTI: move,
   MOVZX: (e, dst, src) => dst.write(e.resize(src.read(), src.size, dst.size)),
   MOVSX: (e, dst, src) => dst.write(e.resizeSigned(src.read(), src.size, dst.size)),
-  MOVSXD: (e, dst, src) => dst.write(e.resizeSigned(src.read(), src.size, dst.size)),
+  MOVSXD: (e, dst, src) => {
+    // With a 16-bit operand size it's a MOV, yet 32 bits of memory are read.
+    if (dst.size === 16) dst.write(src.kind === "memory" ? src.part(0, 32).read() : src.read());
+    else dst.write(e.resizeSigned(src.read(), src.size, dst.size));
+  },
   MOVBE: (e, dst, src) => dst.write(byteSwap(e, src.read(), e.size)),
   BSWAP: (e, dst) => {
     // With a 16-bit operand size the result is undefined; processors store zero.
@@ -112,25 +116,16 @@ export const moveSemantics: SemanticsTable = {
   CMPXCHG16B: (e, dst) => {
     const linear = e.let(dst.linear());
     e.raiseIf(e.wrap(e.and(linear, e.i64(15))), 13, 0);
-    const low = e.readLinear(linear, 64);
-    // Aligned, so that both halves are on one page: a write check of one covers the other.
-    let old = low;
-    e.updateLinear(e.let(e.add(linear, e.i64(8))), 64, (high) => {
-      old = high;
-      return high;
+    // Aligned, so that both halves are on one page. Memory is always written, with the old value when unequal.
+    const [low, high] = [dst.part(0, 64), dst.part(8, 64)];
+    const [oldLow, oldHigh] = [low.readForWrite(), high.readForWrite()];
+    const equal = e.let(e.and(e.eq(oldLow, e.gpr(Reg.RAX, 64)), e.eq(oldHigh, e.gpr(Reg.RDX, 64))));
+    low.write(e.select(equal, e.gpr(Reg.RBX, 64), oldLow));
+    high.write(e.select(equal, e.gpr(Reg.RCX, 64), oldHigh));
+    e.if(e.eqz(equal), () => {
+      e.setGpr(Reg.RAX, 64, oldLow);
+      e.setGpr(Reg.RDX, 64, oldHigh);
     });
-    const equal = e.let(e.and(e.eq(low, e.gpr(Reg.RAX, 64)), e.eq(old, e.gpr(Reg.RDX, 64))));
-    e.if(
-      equal,
-      () => {
-        e.writeLinear(linear, 64, e.gpr(Reg.RBX, 64));
-        e.writeLinear(e.let(e.add(linear, e.i64(8))), 64, e.gpr(Reg.RCX, 64));
-      },
-      () => {
-        e.setGpr(Reg.RAX, 64, low);
-        e.setGpr(Reg.RDX, 64, old);
-      },
-    );
     setZf(e, equal);
   },
   XADD: (e, dst, src) => {

@@ -23,6 +23,7 @@ function loop(also?: (e: Emitter) => Value) {
     const narrow = size === 16 ? e.and(left, e.i32(0xffff)) : left;
     const nonzero = e.xor(e.eqz(narrow), e.i32(1));
     const taken = e.let(also ? e.and(nonzero, also(e)) : nonzero);
+    if (e.mode !== 64) e.if(taken, () => e.checkTarget(e.relativeTarget(to)));
     e.setGpr(Reg.RCX, size, left);
     e.if(taken, () => e.jumpRelative(to));
   };
@@ -39,9 +40,11 @@ export const stackSemantics: SemanticsTable = {
     }
     // The address is computed with rSP already moved, yet a fault must leave it alone.
     const old = e.gpr(Reg.RSP, 64);
-    e.release(e.size / 8);
-    const address = e.let(dst.linear());
+    const moved = e.let(e.add(old, e.i64(e.size / 8)));
+    e.setGpr(Reg.RSP, 64, moved);
+    const offset = e.let(dst.address());
     e.setGpr(Reg.RSP, 64, old);
+    const address = e.segmentLinear("operand", offset, e.size, true);
     e.writeLinear(address, e.size, value);
     e.release(e.size / 8);
   },
@@ -50,8 +53,9 @@ export const stackSemantics: SemanticsTable = {
     e.push(e.size, e.resize(e.hostResult(0, "i32"), 32, e.size));
   },
   POP_SREG: (e, segment) => {
-    const selector = e.peek(e.size === 64 ? 64 : 16);
-    e.host("loadSegment", segment.number(), e.wrap(selector));
+    // All of the operand is read, although the selector has 16 bits.
+    const selector = e.peek(e.size);
+    e.host("loadSegment", segment.number(), e.wrap(selector), e.i32(1));
     e.release(e.size / 8);
   },
   PUSHA: (e) => e.host("pusha", e.i32(e.size)),
@@ -75,20 +79,27 @@ export const stackSemantics: SemanticsTable = {
   },
   CALL_NEAR: (e, to) => {
     if (to.kind === "relative") {
+      e.checkTarget(e.relativeTarget(to));
       e.push(e.size, returnAddress(e));
       e.jumpRelative(to);
       return;
     }
     const address = target(e, to.read());
+    e.checkTarget(address);
     e.push(e.size, returnAddress(e));
     e.jump(address);
   },
   JMP_NEAR: (e, to) => {
     if (to.kind === "relative") e.jumpRelative(to);
-    else e.jump(target(e, to.read()));
+    else {
+      const address = target(e, to.read());
+      e.checkTarget(address);
+      e.jump(address);
+    }
   },
   RET_NEAR: (e, bytes) => {
     const address = target(e, e.peek(e.size));
+    e.checkTarget(address);
     const extra = e.i64(e.size / 8);
     e.release(bytes ? e.add(e.extendU(bytes.read()), extra) : extra);
     e.jump(address);

@@ -22,7 +22,7 @@ function loadFar(segment: number) {
   return (e: Emitter, dst: Operand, src: Operand) => {
     const offset = src.part(0, e.size).read();
     const selector = src.part(e.size / 8, 16).read();
-    e.host("loadSegment", e.i32(segment), selector);
+    e.host("loadSegment", e.i32(segment), selector, e.i32(0));
     dst.write(offset);
   };
 }
@@ -68,7 +68,18 @@ const loadTable = (which: number) => (e: Emitter, src: Operand) => {
   e.host("writeTable", e.i32(which), limit, e.size === 16 ? e.and(base, e.i64(0xffffff)) : base);
 };
 
+/** #UD in real mode: instructions about descriptors. */
+function needsProtectedMode(e: Emitter): void {
+  if (e.mode !== 64) e.host("needsProtectedMode");
+}
+
+const verify = (name: string) => (e: Emitter, src: Operand) => {
+  needsProtectedMode(e);
+  e.host(name, src.read());
+};
+
 const descriptorQuery = (name: string) => (e: Emitter, dst: Operand, src: Operand) => {
+  needsProtectedMode(e);
   e.host(name, src.size === 64 ? e.wrap(src.read()) : src.read());
   const found = e.hostResult(0, "i32");
   const value = e.hostResult(1);
@@ -83,7 +94,7 @@ export const systemSemantics: SemanticsTable = {
     e.host("readSegment", src.number());
     writeSystem(e, dst, e.hostResult(0));
   },
-  MOV_TO_SREG: (e, dst, src) => e.host("loadSegment", dst.number(), e.wrap(src.read())),
+  MOV_TO_SREG: (e, dst, src) => e.host("loadSegment", dst.number(), e.wrap(src.read()), e.i32(1)),
   LES: loadFar(Seg.ES),
   LDS: loadFar(Seg.DS),
   LSS: loadFar(Seg.SS),
@@ -100,16 +111,17 @@ export const systemSemantics: SemanticsTable = {
     e.stateStore("i64", S.KERNEL_GS_BASE, old);
   },
   ARPL: (e, dst, src) => {
-    const a = dst.readForWrite();
+    needsProtectedMode(e);
+    const a = dst.read();
     const rpl = e.let(e.and(src.read(), e.i32(3)));
     const lower = e.let(e.ltU(e.and(a, e.i32(3)), rpl));
-    dst.write(e.select(lower, e.or(e.and(a, e.i32(~3)), rpl), a));
+    e.if(lower, () => dst.write(e.or(e.and(a, e.i32(~3)), rpl)));
     e.setStatusFlags(e.or(e.and(e.statusFlags(), e.i32(~S.ZF)), e.shl(lower, e.i32(6))));
   },
   LAR: descriptorQuery("lar"),
   LSL: descriptorQuery("lsl"),
-  VERR: (e, src) => e.host("verr", src.read()),
-  VERW: (e, src) => e.host("verw", src.read()),
+  VERR: verify("verr"),
+  VERW: verify("verw"),
   JMP_FAR: (e, to) => {
     const { selector, offset } = farPointer(e, to);
     e.host("jumpFar", selector, offset, e.i32(e.size));
@@ -141,15 +153,23 @@ export const systemSemantics: SemanticsTable = {
     writeSystem(e, dst, e.hostResult(0));
   },
   SLDT: (e, dst) => {
+    needsProtectedMode(e);
     e.host("readSystem", e.i32(0));
     writeSystem(e, dst, e.hostResult(0));
   },
   STR: (e, dst) => {
+    needsProtectedMode(e);
     e.host("readSystem", e.i32(1));
     writeSystem(e, dst, e.hostResult(0));
   },
-  LLDT: (e, src) => e.host("loadSystem", e.i32(0), src.read()),
-  LTR: (e, src) => e.host("loadSystem", e.i32(1), src.read()),
+  LLDT: (e, src) => {
+    needsProtectedMode(e);
+    e.host("loadSystem", e.i32(0), src.read());
+  },
+  LTR: (e, src) => {
+    needsProtectedMode(e);
+    e.host("loadSystem", e.i32(1), src.read());
+  },
   SGDT: storeTable(0),
   SIDT: storeTable(1),
   LGDT: loadTable(0),
@@ -157,6 +177,7 @@ export const systemSemantics: SemanticsTable = {
   INVLPG: (e, at) => e.host("invlpg", at.linear()),
   RDMSR: (e) => e.host("rdmsr"),
   WRMSR: (e) => e.host("wrmsr"),
+  // There is no performance counter that could be read, whatever CR4.PCE says.
   RDPMC: (e) => e.raise(Vector.GP, 0),
   INVD: () => {},
   WBINVD: () => {},
