@@ -22,7 +22,13 @@ const CHECK_BYTES = 248;
 
 /** Linear address (i64) of a memory operand of `bytes` bytes, all of it checked against the segment. */
 export function areaLinear(e: Emitter, area: Operand, bytes: number, write: boolean): Value {
-  if (e.mode === 64) return area.linear();
+  if (e.mode === 64) {
+    const linear = e.let(area.linear());
+    // An access from here raises #SS or #GP by segment, which host operations can't tell.
+    const canonical = e.eq(e.shrS(e.shl(linear, e.i64(16)), e.i64(16)), linear);
+    e.if(e.eqz(canonical), () => e.readLinear(linear, 8));
+    return linear;
+  }
   const offset = area.address();
   for (let at = CHECK_BYTES; at < bytes; at += CHECK_BYTES) {
     const piece = Math.min(bytes - at, CHECK_BYTES);
