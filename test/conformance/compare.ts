@@ -29,7 +29,7 @@ export const COMPLETED = 255;
 /** Linux reports faults from here on as protection violations, mapped or not (TASK_SIZE_MAX). */
 export const USER_END = 0x7ffffffff000n;
 /** Units in the last place that two implementations of an x87 transcendental may lie apart. */
-export const TRANSCENDENTAL_ULPS = 2n;
+export const TRANSCENDENTAL_ULPS = 1n;
 
 const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
 
