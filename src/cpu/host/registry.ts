@@ -1,5 +1,6 @@
 // All host operations by name, and the dense ids that handlers carry.
 
+import { aesOperations } from "./aes.js";
 import { controlRegisterOperations } from "./control-registers.js";
 import { decimalOperations } from "./decimal.js";
 import { farTransferOperations } from "./far-transfer.js";
@@ -8,6 +9,7 @@ import type { HostOperation, HostOperationTable } from "./host-operation.js";
 import { saveAreaOperations } from "./save-area.js";
 import { segmentOperations } from "./segments.js";
 import { sseFloatOperations } from "./sse-float.js";
+import { stringCompareOperations } from "./string-compare.js";
 import { systemOperations } from "./system.js";
 import { x87ArithmeticOperations } from "./x87-arithmetic.js";
 import { x87CompareOperations } from "./x87-compare.js";
@@ -33,6 +35,8 @@ const operations = merge(
   fastReturnOperations,
   decimalOperations,
   sseFloatOperations,
+  stringCompareOperations,
+  aesOperations,
   saveAreaOperations,
   x87ControlOperations,
   x87TransferOperations,

@@ -7,6 +7,7 @@ import { packedIntegerSemantics } from "./integer.js";
 import { sseMoveSemantics } from "./move.js";
 import { packedShiftSemantics } from "./shift.js";
 import { shuffleSemantics } from "./shuffle.js";
+import { sseSpecialSemantics } from "./special.js";
 
 /** In families, for the joining table to check that no key is defined twice. */
 export const sseSemantics: readonly SemanticsTable[] = [
@@ -16,4 +17,5 @@ export const sseSemantics: readonly SemanticsTable[] = [
   shuffleSemantics,
   sseFloatSemantics,
   sseConvertSemantics,
+  sseSpecialSemantics,
 ];
