@@ -17,7 +17,7 @@ import { MemoryManager } from "./memory-manager.js";
 import { type InterruptController, NoInterrupts } from "./pirq.js";
 import type { Abi } from "./public/layout.js";
 import { SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from "./public/sched.js";
-import { RUNSTATE_blocked, RUNSTATE_offline, RUNSTATE_runnable } from "./public/vcpu.js";
+import { RUNSTATE_blocked, RUNSTATE_offline, RUNSTATE_runnable, RUNSTATE_running } from "./public/vcpu.js";
 import { shared_info, VIRQ_CONSOLE, VIRQ_DOM_EXC, VIRQ_TIMER, vcpu_info } from "./public/xen.js";
 import { dropRoots, setKernelRoot } from "./pv/base-pointer.js";
 import type { CpuidPolicy } from "./pv/cpuid-policy.js";
@@ -31,6 +31,7 @@ import { SystemTime, vcpuTimeOffset } from "./time.js";
 import { VcpuTimers } from "./vcpu-timers.js";
 
 const LEGACY_VCPUS = 32;
+const TIME_UPDATE_INTERVAL = 1_000_000_000n;
 const UPCALL_PENDING = vcpu_info.offset(64, "evtchn_upcall_pending");
 const UPCALL_MASK = vcpu_info.offset(64, "evtchn_upcall_mask");
 
@@ -79,6 +80,10 @@ export class Vcpu implements EventVcpu, PvContext {
 
   get isRunnable(): boolean {
     return this.isUp && !this.isBlocked && this.domain.isRunning;
+  }
+
+  get isRunning(): boolean {
+    return this.runstate.state === RUNSTATE_running;
   }
 
   /** An upcall is pending and not masked. */
@@ -352,6 +357,9 @@ export class Hypervisor implements PvHost {
     throw new Error("the hypervisor was not made by createHypervisor");
   };
   readonly #options: HypervisorOptions;
+  /** Writes the time area that a vCPU registered; create-hypervisor.ts sets it. */
+  onTimeUpdate: (vcpu: Vcpu) => void = () => {};
+  #nextTimeUpdate = 0n;
   #spareInfo = -1;
   #nextId = 0;
 
@@ -550,11 +558,23 @@ export class Hypervisor implements PvHost {
   /** Raises the timer interrupts that are due. */
   runTimers(): void {
     const now = this.time.now();
+    if (now >= this.#nextTimeUpdate) this.#updateTimes(now);
     for (const domain of this.domains.values()) {
       if (!domain.isRunning) continue;
       for (const vcpu of domain.vcpus) this.#runTimersOf(vcpu, now);
       if (domain.watchdogs.some((end) => end !== undefined && end <= now)) this.#watchdogFired(domain);
     }
+  }
+
+  /** The guests' time scale is a rounded fraction: fresh starting points keep the error below a nanosecond. */
+  #updateTimes(now: bigint): void {
+    this.#nextTimeUpdate = now + TIME_UPDATE_INTERVAL;
+    for (const domain of this.domains.values())
+      for (const vcpu of domain.vcpus) {
+        if (!vcpu.isUp || domain.isDying) continue;
+        vcpu.writeTime();
+        this.onTimeUpdate(vcpu);
+      }
   }
 
   #runTimersOf(vcpu: Vcpu, now: bigint): void {

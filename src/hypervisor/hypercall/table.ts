@@ -5,6 +5,7 @@ import { callbackRows } from "./callbacks.js";
 import { consoleIoRows } from "./console-io.js";
 import { cpuStateRows } from "./cpu-state.js";
 import { descriptorRows } from "./descriptors.js";
+import { domctlRows } from "./domctl.js";
 import { eventChannelRows } from "./event-channel.js";
 import { grantTableRows } from "./grant-table.js";
 import { mcaRows } from "./mca.js";
@@ -15,6 +16,7 @@ import { physdevRows } from "./physdev.js";
 import { platformRows } from "./platform.js";
 import { schedRows } from "./sched.js";
 import { setTrapTableRow } from "./set-trap-table.js";
+import { sysctlRows } from "./sysctl.js";
 import { timerRows } from "./timer.js";
 import { updateVaMappingRows } from "./update-va-mapping.js";
 import { vcpuRows } from "./vcpu.js";
@@ -29,6 +31,7 @@ export const hypercallRows: readonly HypercallRow[] = [
   ...consoleIoRows,
   ...cpuStateRows,
   ...descriptorRows,
+  ...domctlRows,
   ...eventChannelRows,
   ...grantTableRows,
   ...mcaRows,
@@ -39,6 +42,7 @@ export const hypercallRows: readonly HypercallRow[] = [
   ...platformRows,
   ...schedRows,
   setTrapTableRow,
+  ...sysctlRows,
   ...timerRows,
   ...updateVaMappingRows,
   ...vcpuRows,
