@@ -13,7 +13,6 @@ const LEGACY_SIZE = 512;
 const HEADER_SIZE = 64;
 /** Bits of MXCSR that exist: bit 17 (misaligned mode) is AMD's alone. */
 export const MXCSR_MASK = 0xffff;
-const MXCSR_INITIAL = 0x1f80;
 const MXCSR_AT = 24;
 const ST_AT = 32;
 const XMM_AT = 160;
@@ -94,8 +93,8 @@ function isZero(bytes: Uint8Array): boolean {
 /** XINUSE: the components that aren't in their initial configuration (SDM volume 1, 13.6). */
 function componentsInUse(state: CpuState): number {
   const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(state.bytes(S.FSW, S.FPR + 128 - S.FSW)) ? 0 : X87;
-  // MXCSR counts, although XRSTOR loads it apart from the component.
-  const sseInitial = state.u32(S.MXCSR) === MXCSR_INITIAL && isZero(state.bytes(S.XMM, xmmBytes(state))) ? 0 : SSE;
+  // MXCSR doesn't count: it's saved and loaded apart from the component.
+  const sseInitial = isZero(state.bytes(S.XMM, xmmBytes(state))) ? 0 : SSE;
   return x87Initial | sseInitial;
 }
 
