@@ -412,11 +412,16 @@ export class EventChannels {
     return 0;
   }
 
+  /** Machine addresses in the guest frames that the FIFO ABI holds, as `mapFrame` gave them; a frame may come more than once. */
+  fifoPages(): Iterable<number> {
+    return this.#fifo?.pages() ?? [];
+  }
+
   /** Closes everything and returns to the 2-level ABI: EVTCHNOP_reset, and the end of the domain. */
   reset(): void {
     for (const port of this.openPorts()) this.close(port);
     if (!this.#fifo) return;
-    for (const maddr of this.#fifo.pages()) this.#options.unmapFrame(maddr);
+    for (const maddr of this.fifoPages()) this.#options.unmapFrame(maddr);
     this.#fifo = undefined;
     for (const port of this.#ports) port.deferred = false;
     this.#abi = new TwoLevelEvents(this.#options.memory, this.#options.sharedInfo, this.#options.abi);
