@@ -101,6 +101,8 @@ export const FPU_TRAP = 1136;
 export const SSE_TRAP = 1140;
 /** u32: a fifth argument of host operations whose four are two vectors. */
 export const ARG_IMMEDIATE = 1144;
+/** u32: the task priority. */
+export const CR8 = 1148;
 
 export const STATE_SIZE = 1152;
 

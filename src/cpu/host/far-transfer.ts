@@ -14,7 +14,7 @@ const LMA = 0x400n;
 function codeDescriptor(cpu: HostCpu, selector: number): Descriptor {
   if (!(selector & 0xfffc)) cpu.raise(Vector.GP, 0);
   const raw = readDescriptor(cpu, selector);
-  if (raw === undefined) return cpu.raise(Vector.GP, selector & 0xfffc);
+  if (raw === undefined) cpu.raise(Vector.GP, selector & 0xfffc);
   const d = parseDescriptor(raw);
   if (d.system || !(d.type & 8)) cpu.raise(Vector.GP, selector & 0xfffc);
   // 64-bit code with D set is reserved.

@@ -6,11 +6,13 @@ import { decimalOperations } from "./decimal.js";
 import { farTransferOperations } from "./far-transfer.js";
 import { fastReturnOperations } from "./fast-return.js";
 import type { HostOperation, HostOperationTable } from "./host-operation.js";
+import { modelSpecificOperations } from "./model-specific.js";
 import { saveAreaOperations } from "./save-area.js";
 import { segmentOperations } from "./segments.js";
 import { sseFloatOperations } from "./sse-float.js";
 import { stringCompareOperations } from "./string-compare.js";
 import { systemOperations } from "./system.js";
+import { systemTableOperations } from "./system-tables.js";
 import { x87ArithmeticOperations } from "./x87-arithmetic.js";
 import { x87CompareOperations } from "./x87-compare.js";
 import { x87ControlOperations } from "./x87-control.js";
@@ -32,6 +34,8 @@ const operations = merge(
   segmentOperations,
   farTransferOperations,
   controlRegisterOperations,
+  modelSpecificOperations,
+  systemTableOperations,
   fastReturnOperations,
   decimalOperations,
   sseFloatOperations,

@@ -73,7 +73,7 @@ export function loadSegment(cpu: HostCpu, segment: number, selector: number): vo
   }
   const errorCode = selector & 0xfffc;
   const raw = readDescriptor(cpu, selector);
-  if (raw === undefined) return cpu.raise(Vector.GP, errorCode);
+  if (raw === undefined) cpu.raise(Vector.GP, errorCode);
   const d = parseDescriptor(raw);
   const code = (d.type & 8) !== 0;
   if (segment === Seg.SS) {
