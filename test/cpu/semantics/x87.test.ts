@@ -352,4 +352,31 @@ describe("environments", () => {
     expect(run("d9 23 d9 e8")).toMatchObject(raises(Vector.MF));
     expect(status()).toBe(0x8081);
   });
+
+  test("real mode has linear pointers, and the 16-bit layout is the default", () => {
+    const flat = { selector: 0, base: 0n, limit: 0xffff, attributes: 0x93 };
+    for (const segment of [S.Seg.CS, S.Seg.SS, S.Seg.DS]) state.setSegment(segment, flat);
+    m.setCr0(0x10n);
+    state.codeMode = 0;
+    state.setU32(S.CPL, 0);
+    m.memory.u8.fill(0xee, DATA, DATA + 32);
+    try {
+      // fninit; fld1; mov bx, 5000h; fnstenv [bx]; fldenv [bx]
+      expect(m.run("db e3 d9 e8 bb 00 50 d9 37 d9 27")).toMatchObject(halts);
+    } finally {
+      state.codeMode = 2;
+      m.setCr0(0x31n);
+    }
+    expect([0, 2, 4, 6, 8, 10, 12, 14].map((at) => m.u16(DATA + at))).toEqual([
+      0x37f,
+      0x3800,
+      0x3fff,
+      CODE + 2,
+      0,
+      0,
+      0,
+      0xeeee,
+    ]);
+    expect([state.u64(S.FIP), state.u32(S.FTW)]).toEqual([BigInt(CODE + 2), 0x80]);
+  });
 });
