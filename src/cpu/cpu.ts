@@ -269,7 +269,8 @@ export class Cpu implements HostCpu {
       paging.mode = PagingMode.FourLevel;
     } else {
       paging.mode = !(cr0 & 0x80000000) ? 0 : state.u32(S.EFER) & 0x400 ? 4 : cr4 & 0x20 ? 3 : 2;
-      paging.root = state.u32(S.CR3) - (state.u32(S.CR3) & (paging.mode === 3 ? 0x1f : 0xfff));
+      const cr3 = Number(state.cr3 & (paging.mode === PagingMode.FourLevel ? 0xffffffffffn : 0xffffffffn));
+      paging.root = cr3 - (cr3 & (paging.mode === PagingMode.Pae ? 0x1f : 0xfff));
       paging.writeProtect = (cr0 & 0x10000) !== 0;
       paging.nxe = (state.u32(S.EFER) & 0x800) !== 0;
       paging.pse = (cr4 & 0x10) !== 0;

@@ -53,7 +53,11 @@ const D = 0x40;
 const PS = 0x80;
 /** Bits 40-51 of an entry, in its high word: beyond our physical address width. */
 const RESERVED_HIGH = 0x000fff00;
+const RESERVED_HIGH_PAE = 0x7fffff00;
 const NX_HIGH = 0x80000000;
+/** Address bits below a large page's alignment that must be zero (bit 12 is PAT), by level, and in a 4 MB entry. */
+const reservedLarge: readonly number[] = [0, 0, 0x001fe000, 0x3fffe000];
+const RESERVED_4M = 0x00200000;
 
 /**
  * Translates the virtual address (low and high 32-bit halves, unsigned) for one access. `user`: CPL 3.
@@ -88,7 +92,11 @@ export function walkPage(
     present |
     (access === ACCESS_WRITE ? PageFault.W : 0) |
     (user ? PageFault.U : 0) |
-    (access === ACCESS_EXECUTE && (context.nxe || context.smep) ? PageFault.I : 0);
+    (access === ACCESS_EXECUTE && ((context.nxe && wide) || context.smep) ? PageFault.I : 0);
+  if (table >= memory.frames * PAGE_SIZE) {
+    out.fault = code(PageFault.P) | PageFault.RSVD;
+    return out;
+  }
   for (let level: number = mode; ; level--) {
     let index: number;
     if (!wide) index = level === 2 ? vaLow >>> 22 : (vaLow >>> 12) & 0x3ff;
@@ -103,7 +111,9 @@ export function walkPage(
       out.fault = code(0);
       return out;
     }
-    if (high & RESERVED_HIGH || (high & NX_HIGH && !context.nxe)) {
+    // PAE tables, unlike those of 4-level paging, have no bits that software may use above the address.
+    const reserved = mode === PagingMode.Pae ? RESERVED_HIGH_PAE : RESERVED_HIGH;
+    if (high & reserved || (high & NX_HIGH && !context.nxe)) {
       out.fault = code(PageFault.P) | PageFault.RSVD;
       return out;
     }
@@ -115,6 +125,10 @@ export function walkPage(
       if (high & NX_HIGH) noExecute = true;
     }
     const large = level > 1 && (low & PS) !== 0 && (wide ? !paePointer && level <= 3 : context.pse);
+    if ((low & PS && level === 4) || (large && low & (wide ? reservedLarge[level]! : RESERVED_4M))) {
+      out.fault = code(PageFault.P) | PageFault.RSVD;
+      return out;
+    }
     if (level > 1 && !large) {
       if (frame >= memory.frames * PAGE_SIZE) {
         out.fault = code(PageFault.P) | PageFault.RSVD;
@@ -138,7 +152,9 @@ export function walkPage(
     }
     const size = level === 1 ? 0x1000 : level === 3 ? 0x40000000 : wide ? 0x200000 : 0x400000;
     const inPage = (vaLow & (size - 1)) >>> 0;
-    const maddr = frame - (frame % size) + inPage;
+    // PSE-36 keeps address bits 32-39 of a 4 MB page in bits 13-20.
+    const above = large && !wide ? ((low >>> 13) & 0xff) * 0x100000000 : 0;
+    const maddr = frame - (frame % size) + above + inPage;
     if (maddr >= memory.frames * PAGE_SIZE) {
       out.fault = code(PageFault.P) | PageFault.RSVD;
       return out;

@@ -4,6 +4,7 @@ import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
 import { Vector } from "../exit.js";
 import { Reg } from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
+import { vex } from "./vex.js";
 
 type Binary = (e: Emitter, a: Value, b: Value) => Value;
 
@@ -221,19 +222,21 @@ export const arithmeticSemantics: SemanticsTable = {
   IMUL1: multiplyWide(true),
   IMUL2: (e, dst, src) => multiplyLow(e, dst, dst.read(), src.read()),
   IMUL3: (e, dst, src, imm) => multiplyLow(e, dst, src.read(), imm.read()),
-  MULX: (e, high, low, src) => {
-    const a = e.gpr(Reg.RDX, e.size);
-    const b = src.read();
-    if (e.size === 64) {
-      const top = multiplyHighUnsigned(e, a, b);
-      low.write(e.mul(a, b));
-      high.write(top);
-      return;
-    }
-    const product = e.let(e.mul(e.extendU(a), e.extendU(b)));
-    low.write(e.wrap(product));
-    high.write(e.wrap(e.shrU(product, e.i64(32))));
-  },
+  ...vex({
+    MULX: (e, high, low, src) => {
+      const a = e.gpr(Reg.RDX, e.size);
+      const b = src.read();
+      if (e.size === 64) {
+        const top = multiplyHighUnsigned(e, a, b);
+        low.write(e.mul(a, b));
+        high.write(top);
+        return;
+      }
+      const product = e.let(e.mul(e.extendU(a), e.extendU(b)));
+      low.write(e.wrap(product));
+      high.write(e.wrap(e.shrU(product, e.i64(32))));
+    },
+  }),
   DIV: divide(false),
   IDIV: divide(true),
   DAA: (e) => e.host("daa"),

@@ -2,6 +2,7 @@
 
 import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
 import type { Value } from "../wasm/function-builder.js";
+import { vex } from "./vex.js";
 
 type Change = (e: Emitter, old: Value, mask: Value) => Value;
 
@@ -128,41 +129,43 @@ export const bitSemantics: SemanticsTable = {
     // All flags but ZF are cleared, PF too.
     e.setStatusFlags(e.shl(e.eqz(value), e.i32(6)));
   },
-  ANDN: (e, dst, inverted, src) => {
-    const result = e.let(e.and(e.not(inverted.read()), src.read()));
-    dst.write(result);
-    e.flagsLogic(e.size, result);
-  },
-  BLSR: lowestBit((e, v) => e.and(minusOne(e, v), v), isZero),
-  BLSMSK: lowestBit((e, v) => e.xor(minusOne(e, v), v), isZero),
-  BLSI: lowestBit((e, v) => e.and(e.neg(v), v), isNotZero),
-  BEXTR: (e, dst, src, control) => {
-    const value = src.read();
-    const c = control.read();
-    const start = e.let(e.and(c, e.constant(e.size, 0xff)));
-    const length = e.let(e.and(e.shrU(c, e.constant(e.size, 8)), e.constant(e.size, 0xff)));
-    const limit = e.constant(e.size, e.size);
-    const shifted = e.select(e.ltU(start, limit), e.shrU(value, start), e.constant(e.size, 0));
-    const mask = e.select(
-      e.ltU(length, limit),
-      minusOne(e, e.shl(e.constant(e.size, 1), length)),
-      e.constant(e.size, -1),
-    );
-    const result = e.let(e.and(shifted, mask));
-    dst.write(result);
-    e.flagsLogic(e.size, result);
-  },
-  BZHI: (e, dst, src, control) => {
-    const value = src.read();
-    const index = e.let(e.and(control.read(), e.constant(e.size, 0xff)));
-    const inside = e.let(e.ltU(index, e.constant(e.size, e.size)));
-    const masked = e.and(value, minusOne(e, e.shl(e.constant(e.size, 1), index)));
-    const result = e.let(e.select(inside, masked, value));
-    dst.write(result);
-    e.flagsShift(e.size, result, e.eqz(inside), e.i32(0));
-  },
-  PDEP: bitsThroughMask(true),
-  PEXT: bitsThroughMask(false),
+  ...vex({
+    ANDN: (e, dst, inverted, src) => {
+      const result = e.let(e.and(e.not(inverted.read()), src.read()));
+      dst.write(result);
+      e.flagsLogic(e.size, result);
+    },
+    BLSR: lowestBit((e, v) => e.and(minusOne(e, v), v), isZero),
+    BLSMSK: lowestBit((e, v) => e.xor(minusOne(e, v), v), isZero),
+    BLSI: lowestBit((e, v) => e.and(e.neg(v), v), isNotZero),
+    BEXTR: (e, dst, src, control) => {
+      const value = src.read();
+      const c = control.read();
+      const start = e.let(e.and(c, e.constant(e.size, 0xff)));
+      const length = e.let(e.and(e.shrU(c, e.constant(e.size, 8)), e.constant(e.size, 0xff)));
+      const limit = e.constant(e.size, e.size);
+      const shifted = e.select(e.ltU(start, limit), e.shrU(value, start), e.constant(e.size, 0));
+      const mask = e.select(
+        e.ltU(length, limit),
+        minusOne(e, e.shl(e.constant(e.size, 1), length)),
+        e.constant(e.size, -1),
+      );
+      const result = e.let(e.and(shifted, mask));
+      dst.write(result);
+      e.flagsLogic(e.size, result);
+    },
+    BZHI: (e, dst, src, control) => {
+      const value = src.read();
+      const index = e.let(e.and(control.read(), e.constant(e.size, 0xff)));
+      const inside = e.let(e.ltU(index, e.constant(e.size, e.size)));
+      const masked = e.and(value, minusOne(e, e.shl(e.constant(e.size, 1), index)));
+      const result = e.let(e.select(inside, masked, value));
+      dst.write(result);
+      e.flagsShift(e.size, result, e.eqz(inside), e.i32(0));
+    },
+    PDEP: bitsThroughMask(true),
+    PEXT: bitsThroughMask(false),
+  }),
   CRC32: (e, dst, src) => {
     const value = src.read();
     let crc = e.let(e.wrap(dst.read()));

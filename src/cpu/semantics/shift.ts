@@ -2,6 +2,7 @@
 
 import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
 import type { Value } from "../wasm/function-builder.js";
+import { vex } from "./vex.js";
 
 /** Masked count as i32. */
 function countOf(e: Emitter, count: Operand): Value {
@@ -162,8 +163,10 @@ export const shiftSemantics: SemanticsTable = {
   RCR: rotateCarry(false),
   SHLD: shiftDouble(true),
   SHRD: shiftDouble(false),
-  SHLX: shiftX((e, v, n) => e.shl(v, n)),
-  SHRX: shiftX((e, v, n) => e.shrU(v, n)),
-  SARX: shiftX((e, v, n) => e.shrS(v, n)),
-  RORX: (e, dst, src, imm) => dst.write(e.rotr(src.read(), e.resize(imm.read(), imm.size, e.size))),
+  ...vex({
+    SHLX: shiftX((e, v, n) => e.shl(v, n)),
+    SHRX: shiftX((e, v, n) => e.shrU(v, n)),
+    SARX: shiftX((e, v, n) => e.shrS(v, n)),
+    RORX: (e, dst, src, imm) => dst.write(e.rotr(src.read(), e.resize(imm.read(), imm.size, e.size))),
+  }),
 };
