@@ -5,7 +5,7 @@ import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emi
 import { Vector } from "../../exit.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
-import { half, I8x16, I32x4, I64x2, splat, V128 } from "../../wasm/simd.js";
+import { half, I8x16, I32x4, I64x2, splat } from "../../wasm/simd.js";
 import {
   checkPendingX87,
   enterMmxState,
@@ -86,11 +86,20 @@ function maskedAddress(e: Emitter, size: number): Value {
   return e.segmentLinear("operand", offset, size, true);
 }
 
-/** The bytes of dst whose mask byte in src has bit 7 set go to DS:rDI; all bytes are checked, whatever the mask. */
+/** Eight bytes at `address`: those whose bits in `mask` (i64) are set. All are checked, whatever the mask. */
+function storeMasked(e: Emitter, address: Value, data: Value, mask: Value): void {
+  e.updateLinear(address, 64, (old) => e.or(e.and(data, mask), e.and(old, e.not(mask))));
+}
+
+/** The bytes of dst whose mask byte in src has bit 7 set go to DS:rDI, as two accesses; both are checked before either writes. */
 const maskedStore: Semantics = (e, dst, src) => {
   const mask = e.let(e.op("v128", I8x16.shrS, [src.read(), e.i32(7)]));
   const data = dst.read();
-  e.updateLinear(maskedAddress(e, 128), 128, (old) => e.op("v128", V128.bitselect, [data, old, mask]));
+  const address = maskedAddress(e, 128);
+  e.updateLinear(address, 64, (old) => old);
+  for (const part of [1, 0] as const) {
+    storeMasked(e, e.add(address, e.i64(8 * part)), e.let(half(e, data, part)), e.let(half(e, mask, part)));
+  }
 };
 
 /** The same for eight bytes; the MMX state is entered even when they fault. */
@@ -99,7 +108,7 @@ const maskedStoreMmx: Semantics = (e, dst, src) => {
   const data = dst.read();
   const mask = e.let(half(e, e.op("v128", I8x16.shrS, [splat(e, 64, src.read()), e.i32(7)]), 0));
   enterMmxState(e);
-  e.updateLinear(maskedAddress(e, 64), 64, (old) => e.or(e.and(data, mask), e.and(old, e.not(mask))));
+  storeMasked(e, maskedAddress(e, 64), data, mask);
 };
 
 /** Every second lane of `bytes` bytes twice, starting with lane `first`. */

@@ -7,9 +7,12 @@ import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
 import { fromHalves, half, splat } from "../../wasm/simd.js";
 
-/** #GP(0) for an address that is no multiple of 16: all 128-bit memory operands but those of the unaligned moves. */
+/**
+ * Linear address of a 128-bit memory operand; #GP(0) unless it is a multiple of 16, as all must be but those of the unaligned
+ * moves. Outside 64-bit mode only the first byte is checked against the segment, because misalignment comes before its limit.
+ */
 function alignedLinear(e: Emitter, operand: Operand): Value {
-  const linear = operand.linear();
+  const linear = e.mode === 64 ? operand.linear() : operand.part(0, 8).linear();
   e.raiseIf(e.and(e.wrap(linear), e.i32(15)), Vector.GP, 0);
   return linear;
 }
@@ -17,7 +20,8 @@ function alignedLinear(e: Emitter, operand: Operand): Value {
 /** All 128 bits of an operand; memory must be aligned. */
 export function readAligned(e: Emitter, operand: Operand): Value {
   if (operand.kind !== "memory") return operand.read();
-  return e.readLinear(alignedLinear(e, operand), 128);
+  const linear = alignedLinear(e, operand);
+  return e.mode === 64 ? e.readLinear(linear, 128) : operand.read();
 }
 
 export function writeAligned(e: Emitter, operand: Operand, value: Value): void {
@@ -26,7 +30,6 @@ export function writeAligned(e: Emitter, operand: Operand, value: Value): void {
     return;
   }
   const linear = alignedLinear(e, operand);
-  // Outside 64-bit mode the segment must be writable too, which `write` checks.
   if (e.mode === 64) e.writeLinear(linear, 128, value);
   else operand.write(value);
 }
