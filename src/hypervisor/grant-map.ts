@@ -121,13 +121,14 @@ export function unmapGrant(vcpu: Vcpu, { host_addr, handle }: UnmapArgument, new
 function removeEntry(vcpu: Vcpu, { hostAddress, flags, mfn }: GrantMapping, newAddress: bigint): number {
   const { domain } = vcpu;
   const { memory, mm } = domain.hypervisor;
+  const isReadonly = (flags & G.GNTMAP_readonly) !== 0;
   const slot = slotOf(vcpu, hostAddress, flags);
   if (slot < 0) return G.GNTST_general_error;
   if (newAddress === 0n)
-    return mm.types.removeGrantEntry(domain.memory, slot, mfn, 0n) < 0 ? G.GNTST_general_error : G.GNTST_okay;
+    return mm.types.removeGrantEntry(domain.memory, slot, mfn, isReadonly) < 0 ? G.GNTST_general_error : G.GNTST_okay;
   const source = findL1Slot(memory, vcpu.pv.guestTable, newAddress);
   if (source < 0) return G.GNTST_bad_virt_addr;
-  const removed = mm.types.removeGrantEntry(domain.memory, slot, mfn, 0n);
+  const removed = mm.types.removeGrantEntry(domain.memory, slot, mfn, isReadonly);
   if (removed < 0) return G.GNTST_general_error;
   const entry = memory.readU64(source);
   const isMoved = writeEntry(domain, slot, entry) && writeEntry(domain, source, 0n);

@@ -7,6 +7,7 @@
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import { errno } from "./public/errno.js";
 import {
+  GNTMAP_host_map,
   GNTMAP_readonly,
   GNTST_bad_gntref,
   GNTST_eagain,
@@ -36,6 +37,8 @@ export interface GrantTableOptions {
   /** A zeroed frame of the hypervisor that the domain may map. */
   readonly allocateFrame: () => number;
   readonly freeFrame: (mfn: number) => void;
+  /** Gives back what a mapping holds that isn't in any page table (GNTMAP_device_map alone). */
+  readonly putFrame: (mfn: number, isReadonly: boolean) => void;
 }
 
 /** An entry in use. */
@@ -81,6 +84,7 @@ export class GrantTable {
   readonly #mappings = new Map<number, GrantMapping>();
   readonly #freeHandles: number[] = [];
   version: 1 | 2 = 1;
+  #isDestroyed = false;
 
   constructor(options: GrantTableOptions) {
     this.#options = options;
@@ -165,6 +169,8 @@ export class GrantTable {
 
   /** The in-use bits are in the entry's flags in version 1, in the status array in version 2. */
   #changeInUse(ref: number, change: (flags: number) => number): void {
+    // Others may hold mappings longer than the domain lives; its table's frames belong to somebody else by then.
+    if (this.#isDestroyed) return;
     const at =
       this.version === 1
         ? this.#address(ref)
@@ -181,7 +187,7 @@ export class GrantTable {
    * @param forMap a mapping shows the whole frame, so part-page and transitive entries are refused
    */
   acquire(ref: number, domid: number, readonly: boolean, forMap: boolean): Grant | number {
-    if (ref >= this.entries) return GNTST_bad_gntref;
+    if (this.#isDestroyed || ref >= this.entries) return GNTST_bad_gntref;
     const known = this.#active.get(ref);
     if (known) {
       if (known.domid !== domid) return GNTST_general_error;
@@ -275,10 +281,14 @@ export class GrantTable {
     return this.#mappings.size;
   }
 
-  /** The domain's end: its mappings' pins go back, its frames are freed. Its page tables have gone before. */
+  /** The domain's end: its mappings' pins go back, its frames are freed. What its page tables hold goes with these. */
   destroy(): void {
-    for (const { granter, ref, flags } of this.#mappings.values())
-      granter.release(ref, (flags & GNTMAP_readonly) !== 0);
+    for (const { granter, ref, mfn, flags } of this.#mappings.values()) {
+      const isReadonly = (flags & GNTMAP_readonly) !== 0;
+      if (!(flags & GNTMAP_host_map)) this.#options.putFrame(mfn, isReadonly);
+      granter.release(ref, isReadonly);
+    }
+    this.#isDestroyed = true;
     this.#mappings.clear();
     for (const mfn of this.frames) this.#options.freeFrame(mfn);
     for (const mfn of this.statusFrames) this.#options.freeFrame(mfn);

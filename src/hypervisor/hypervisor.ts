@@ -254,6 +254,7 @@ export class Domain {
         return mfn;
       },
       freeFrame: (mfn) => mm.freeXenFrame(mfn),
+      putFrame: (mfn, isReadonly) => (isReadonly ? mm.frames.putPage(mfn) : mm.frames.putPageAndType(mfn)),
     });
     this.console = new DomainConsole({
       memory,

@@ -171,14 +171,16 @@ export class PageTypes {
 
   /**
    * Removes a grant mapping of `mfn`; the entry's references go back to the caller.
-   * @param entry what the entry becomes: must not be present. @returns 0, or -errno when the entry isn't that mapping.
+   * @param entry what the entry becomes: must not be present. @returns 0, or -errno when the entry isn't that mapping: the guest
+   * may have changed it, also in what it allows, and then it holds other references.
    */
-  removeGrantEntry(space: TableSpace, slotAddress: number, mfn: number, entry = 0n): number {
+  removeGrantEntry(space: TableSpace, slotAddress: number, mfn: number, isReadonly: boolean, entry = 0n): number {
     const table = Math.floor(slotAddress / 4096);
     if (slotAddress % PTE_SIZE !== 0 || !this.#isTableOf(table, space) || entry & 1n) return -errno.EINVAL;
     const oldLow = this.#memory.u32[slotAddress >>> 2]!;
     const oldHigh = this.#memory.u32[(slotAddress >>> 2) + 1]!;
     if (!(oldLow & PTE_P) || pteFrame(oldLow, oldHigh) !== mfn) return -errno.EINVAL;
+    if (((oldLow & PTE_RW) === 0) !== isReadonly) return -errno.EINVAL;
     const slot = (slotAddress % 4096) / PTE_SIZE;
     this.#store(slotAddress, FrameType.L1, Number(entry & 0xffff_ffffn), Number(entry >> 32n));
     this.#dropTranslations(FrameType.L1, table, slot, space, oldLow, oldHigh, 0, 0);

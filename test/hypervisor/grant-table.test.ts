@@ -34,6 +34,7 @@ function makeTable(maxFrames = 4) {
       throw new Error("no frame");
     },
     freeFrame: (mfn) => used.delete(mfn),
+    putFrame: () => {},
   });
   const flags = (ref: number) => memory.readU32(table.frames[0]! * 4096 + ref * 8) & 0xffff;
   return { memory, table, used, flags };

@@ -258,8 +258,9 @@ describe("page types", () => {
     expect(manager.frames.getPageAndType(frame, 4, FrameType.Writable)).toBe(true);
     expect(manager.types.installGrantEntry(domain, slot, (BigInt(frame) << 12n) | 7n)).toBe(0);
     expect(auditFrames(manager)).toEqual([]);
-    expect(manager.types.removeGrantEntry(domain, slot, frame + 1)).toBe(-errno.EINVAL);
-    expect(manager.types.removeGrantEntry(domain, slot, frame)).toBe(0);
+    expect(manager.types.removeGrantEntry(domain, slot, frame + 1, false)).toBe(-errno.EINVAL);
+    expect(manager.types.removeGrantEntry(domain, slot, frame, true)).toBe(-errno.EINVAL);
+    expect(manager.types.removeGrantEntry(domain, slot, frame, false)).toBe(0);
     manager.frames.putPageAndType(frame);
     expect(auditFrames(manager)).toEqual([]);
   });
