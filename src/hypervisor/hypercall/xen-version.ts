@@ -22,7 +22,7 @@ const PV_FEATURES =
   (1 << F.XENFEAT_highmem_assist) |
   (1 << F.XENFEAT_gnttab_map_avail_bits) |
   (1 << F.XENFEAT_memory_op_vnode_supported) |
-  (1 << F.XENFEAT_not_direct_mapped);
+  (1 << F.XENFEAT_direct_mapped);
 
 /** The first (and only) word of the feature map for a domain. */
 export function featureMap(privileged: boolean): number {
