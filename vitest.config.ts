@@ -1,34 +1,52 @@
 import { defineConfig } from "vitest/config";
 
+/** With XEN_TS_TEST_REPORT=FILE the results are also written there as JSON. */
+const report = process.env.XEN_TS_TEST_REPORT;
+
 /**
- * unit: seconds, no network, no guest. slow: fuzz, hardware vectors, packages. guests: real kernels boot.
- * The set-up builds dist/, which tests of the command line and of the package run.
+ * The projects run one after another. unit: a minute at most, no network, no guest. commands: the built command line as a process.
+ * slow: fuzz, hardware vectors, packages. guests: real kernels boot.
  */
 export default defineConfig({
   test: {
-    globalSetup: ["test/support/build.ts"],
+    reporters: report ? ["default", ["json", { outputFile: report }]] : ["default"],
     projects: [
       {
-        extends: true,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/guests/**", "test/slow/**", "test/benchmark/**"],
-          testTimeout: 20_000,
+          exclude: ["test/**/*.spawn.test.ts", "test/guests/**", "test/slow/**", "test/benchmark/**"],
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
-        extends: true,
-        test: { name: "slow", include: ["test/slow/**/*.test.ts"], testTimeout: 600_000, hookTimeout: 600_000 },
+        test: {
+          name: "commands",
+          include: ["test/**/*.spawn.test.ts"],
+          globalSetup: ["test/support/build.ts"],
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
       },
       {
-        extends: true,
+        test: {
+          name: "slow",
+          include: ["test/slow/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
         test: {
           name: "guests",
           include: ["test/guests/**/*.test.ts"],
+          globalSetup: ["test/support/build.ts"],
           testTimeout: 300_000,
           hookTimeout: 900_000,
           fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -18,7 +18,7 @@ export class BufferedOutput {
   }
 
   write(piece: string | Uint8Array): void {
-    const bytes = typeof piece === "string" ? Buffer.from(piece) : piece.slice();
+    const bytes = typeof piece === "string" ? Buffer.from(piece) : Uint8Array.from(piece);
     this.#pieces.push(bytes);
     this.#bytes += bytes.length;
     if (this.#bytes >= BLOCK) this.flush();

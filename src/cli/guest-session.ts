@@ -184,7 +184,7 @@ class GuestSession {
     writing.catch(() => {});
     this.#terminal.start({
       onInput: (bytes) => {
-        const copy = bytes.slice();
+        const copy = Uint8Array.from(bytes);
         // A domain that has gone takes no input, and its end is known by then.
         writing = writing.then(() => this.#domain!.console.write(copy)).catch(() => {});
       },

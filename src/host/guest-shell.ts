@@ -87,7 +87,7 @@ export class GuestShell {
       : { begin: `XENTS-B-${token}`, end: `XENTS-E-${token}` };
     const pieces: Uint8Array[] = [];
     const output = new FramedOutput(markers, (bytes) => {
-      pieces.push(bytes.slice());
+      pieces.push(Uint8Array.from(bytes));
       options.onOutput?.(bytes);
     });
     const finished = this.#collect(output, command, options);

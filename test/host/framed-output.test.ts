@@ -6,7 +6,7 @@ const MARKERS = { begin: "BEGIN k7", end: "\nEND k7" };
 
 function collect(pieces: readonly (string | Uint8Array)[], markers = MARKERS) {
   const got: Uint8Array[] = [];
-  const output = new FramedOutput(markers, (bytes) => got.push(bytes.slice()));
+  const output = new FramedOutput(markers, (bytes) => got.push(Uint8Array.from(bytes)));
   for (const piece of pieces) output.feed(Buffer.from(piece as string));
   return { output, bytes: Buffer.concat(got) };
 }
