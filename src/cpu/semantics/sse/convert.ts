@@ -140,7 +140,7 @@ function toDwords(e: Emitter, bits: FloatBits, truncate: boolean, count: number,
   const exact = all(e, lanes, v2(e, lanes.f.eq, back, a));
   const settled = truncate ? precisionSettled(e) : ordinaryMxcsr(e);
   const ordinary = e.and(all(e, lanes, and(e, fits, isPlain(e, lanes, a))), e.or(exact, settled));
-  return orHost(e, ordinary, value, `float.toInteger${truncate ? "Truncated" : ""}.${bits}.32x${count}`, a);
+  return orHost(e, { value, ordinary }, `float.toInteger${truncate ? "Truncated" : ""}.${bits}.32x${count}`, a);
 }
 
 /** Signed dwords to singles. Up to 24 bits are exact. */
@@ -150,14 +150,14 @@ function dwordsToSingles(e: Emitter, count: 2 | 4, source: Value): Value {
   const offset = v2(e, I32x4.add, a, splatConstant(e, 32, 1n << 24n));
   const limit = splatConstant(e, 32, 2n << 24n);
   const exact = all(e, FLOAT[32], v2(e, I32x4.eq, v2(e, I32x4.minU, offset, limit), offset));
-  return orHost(e, e.or(exact, ordinaryMxcsr(e)), value, `float.fromInteger.32.32x${count}`, a);
+  return orHost(e, { value, ordinary: e.or(exact, ordinaryMxcsr(e)) }, `float.fromInteger.32.32x${count}`, a);
 }
 
 /** The two low singles to doubles: exact unless a NaN or denormal needs flags. */
 function singlesToDoubles(e: Emitter, count: 1 | 2, low: Value): Value {
   const a = e.let(splat(e, 64, low));
   const value = e.let(v1(e, F64x2.promoteLowF32, a));
-  return orHost(e, all(e, FLOAT[32], isPlain(e, FLOAT[32], a)), value, `float.convert.32.64x${count}`, a);
+  return orHost(e, { value, ordinary: all(e, FLOAT[32], isPlain(e, FLOAT[32], a)) }, `float.convert.32.64x${count}`, a);
 }
 
 /** Doubles to singles in the low half, the high half zero. */
@@ -170,7 +170,7 @@ function doublesToSingles(e: Emitter, count: 1 | 2, a: Value): Value {
   const mask = and(e, finite, or(e, large, isZero(e, lanes, a)), isPlain(e, lanes, a));
   const exact = all(e, lanes, v2(e, lanes.f.eq, back, a));
   const ordinary = e.and(all(e, lanes, mask), e.or(exact, ordinaryMxcsr(e)));
-  return orHost(e, ordinary, value, `float.convert.64.32x${count}`, a);
+  return orHost(e, { value, ordinary }, `float.convert.64.32x${count}`, a);
 }
 
 const packedToDwords =

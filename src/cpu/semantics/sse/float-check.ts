@@ -76,20 +76,40 @@ export function all(e: Emitter, lanes: FloatLanes, mask: Value): Value {
   return e.op("i32", lanes.allTrue, [mask]);
 }
 
-/** `fast` where `ordinary` holds, else what the host operation makes of a and b. All vectors. */
-export function orHost(
-  e: Emitter,
-  ordinary: Value,
-  fast: Value,
-  host: string,
-  a: Value,
-  b?: Value,
-  imm?: Value,
-): Value {
-  const result = e.mutable(fast);
-  e.if(e.eqz(ordinary), () => {
+/** MXCSR as ordinaryMxcsr wants it, but PE may be clear: good for exact results. */
+function exactMxcsr(e: Emitter): Value {
+  return e.eq(e.and(e.stateLoad("i32", S.MXCSR), e.i32(0xffc0)), e.i32(0x1f80));
+}
+
+/** Whether a result may be taken when PE isn't set yet: `plain` (a snapshot) lanes, and all of `exact`. */
+export function exactly(e: Emitter, lanes: FloatLanes, plain: Value, exact: () => Value): () => Value {
+  return () => e.and(e.and(plain, exactMxcsr(e)), all(e, lanes, exact()));
+}
+
+/** Lanes of a and b whose significands are so short that their product is exact. */
+export function areShort(e: Emitter, lanes: FloatLanes, a: Value, b: Value): Value {
+  const low = splatConstant(e, lanes.bits, lanes.bits === 64 ? 0x7ffffffn : 0xfffn);
+  const opcode = lanes.bits === 64 ? I64x2.eq : I32x4.eq;
+  return v2(e, opcode, v2(e, V128.and, v2(e, V128.or, a, b), low), e.v128(0n, 0n));
+}
+
+/** A vector result, the i32 condition under which it is the processor's, and a second one that is tried when that fails. */
+export interface Fast {
+  readonly value: Value;
+  readonly ordinary: Value;
+  readonly otherwise?: () => Value;
+}
+
+/** The fast result where it holds, else what the host operation makes of a and b. */
+export function orHost(e: Emitter, fast: Fast, host: string, a: Value, b?: Value, imm?: Value): Value {
+  const result = e.mutable(fast.value);
+  const slow = () => {
     callHost(e, host, a, b, imm);
     e.set(result, e.stateLoad("v128", S.ARGS));
+  };
+  e.if(e.eqz(fast.ordinary), () => {
+    if (fast.otherwise) e.if(e.eqz(fast.otherwise()), slow);
+    else slow();
   });
   return e.get(result);
 }

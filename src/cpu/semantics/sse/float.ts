@@ -4,11 +4,14 @@
 import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
-import { half, I32x4, splat, V128, v1, v2 } from "../../wasm/simd.js";
+import { half, I32x4, splat, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
   and,
+  areShort,
   callHost,
+  exactly,
+  type Fast,
   FLOAT,
   type FloatBits,
   type FloatLanes,
@@ -50,35 +53,48 @@ export function writeFloat(e: Emitter, { lanes, packed }: Shape, dst: Operand, v
   else dst.part(0, lanes.bits).write(lowLane(e, lanes.bits, v));
 }
 
-/** A result and the i32 condition under which it is the processor's. */
-interface Fast {
-  readonly value: Value;
-  readonly ordinary: Value;
-}
 type FastOperation = (e: Emitter, shape: Shape, a: Value, b: Value) => Fast;
 
-/** Sums and differences of plain numbers have no tiny inexact results. */
-const sum =
-  (name: "add" | "sub"): FastOperation =>
-  (e, { lanes }, a, b) => {
-    const value = e.let(v2(e, lanes.f[name], a, b));
-    const mask = and(e, isFiniteLane(e, lanes, value), isPlain(e, lanes, a), isPlain(e, lanes, b));
-    return { value, ordinary: e.and(ordinaryMxcsr(e), all(e, lanes, mask)) };
+/** A rounded result whose lanes in `plain` raise nothing but PE, those in `exact` not even that. */
+function rounded(e: Emitter, lanes: FloatLanes, value: Value, plain: Value, exact: () => Value): Fast {
+  const allPlain = e.let(all(e, lanes, plain));
+  return {
+    value,
+    ordinary: e.and(ordinaryMxcsr(e), allPlain),
+    otherwise: exactly(e, lanes, allPlain, exact),
   };
+}
+
+/** Sums of plain numbers have no tiny inexact results. Knuth's two-sum gives their rounding error. */
+const sum: FastOperation = (e, { lanes }, a, b) => {
+  const { f } = lanes;
+  const value = e.let(v2(e, f.add, a, b));
+  const mask = and(e, isFiniteLane(e, lanes, value), isPlain(e, lanes, a), isPlain(e, lanes, b));
+  return rounded(e, lanes, value, mask, () => {
+    const part = e.let(v2(e, f.sub, value, a));
+    const errorA = v2(e, f.sub, a, v2(e, f.sub, value, part));
+    return isZero(e, lanes, v2(e, f.add, errorA, v2(e, f.sub, b, part)));
+  });
+};
+
+const difference: FastOperation = (e, shape, a, b) =>
+  sum(e, shape, a, e.let(v2(e, V128.xor, b, splatConstant(e, shape.lanes.bits, shape.lanes.sign))));
 
 const product: FastOperation = (e, { lanes }, a, b) => {
   const value = e.let(v2(e, lanes.f.mul, a, b));
   const exactZero = or(e, isZero(e, lanes, a), isZero(e, lanes, b));
   const large = or(e, isAboveLeast(e, lanes, value), exactZero);
   const mask = and(e, isFiniteLane(e, lanes, value), large, isPlain(e, lanes, a), isPlain(e, lanes, b));
-  return { value, ordinary: e.and(ordinaryMxcsr(e), all(e, lanes, mask)) };
+  return rounded(e, lanes, value, mask, () => areShort(e, lanes, a, b));
 };
 
 const quotient: FastOperation = (e, { lanes }, a, b) => {
   const value = e.let(v2(e, lanes.f.div, a, b));
   const large = or(e, isAboveLeast(e, lanes, value), isZero(e, lanes, a));
   const mask = and(e, isFiniteLane(e, lanes, value), large, isPlain(e, lanes, a), isPlain(e, lanes, b));
-  return { value, ordinary: e.and(ordinaryMxcsr(e), all(e, lanes, mask)) };
+  return rounded(e, lanes, value, mask, () =>
+    and(e, areShort(e, lanes, value, b), v2(e, lanes.f.eq, v2(e, lanes.f.mul, value, b), a)),
+  );
 };
 
 /** The processor gives the second operand unless the first is less (greater); Wasm's pmin and pmax do with a and b swapped. */
@@ -94,7 +110,7 @@ const addSub: FastOperation = (e, shape, a, b) => {
   const { lanes } = shape;
   const signs = lanes.bits === 64 ? e.v128(lanes.sign, 0n) : e.v128(lanes.sign, lanes.sign);
   const plus = e.let(v2(e, V128.xor, b, signs));
-  return sum("add")(e, shape, a, plus);
+  return sum(e, shape, a, plus);
 };
 
 const binary =
@@ -102,8 +118,8 @@ const binary =
   (e, dst, src) => {
     const b = readFloat(e, shape, src);
     const a = shape.packed ? dst.read() : readFloat(e, shape, dst);
-    const { value, ordinary } = operation(e, shape, a, b);
-    writeFloat(e, shape, dst, orHost(e, ordinary, value, `float.${host}.${shapeName(shape)}`, a, b));
+    const fast = operation(e, shape, a, b);
+    writeFloat(e, shape, dst, orHost(e, fast, `float.${host}.${shapeName(shape)}`, a, b));
   };
 
 const squareRoot =
@@ -114,8 +130,10 @@ const squareRoot =
     const value = e.let(v1(e, lanes.f.sqrt, a));
     const notNegative = or(e, v2(e, lanes.f.gt, a, e.v128(0n, 0n)), isZero(e, lanes, a));
     const mask = and(e, notNegative, isFiniteLane(e, lanes, a), isPlain(e, lanes, a));
-    const ordinary = e.and(ordinaryMxcsr(e), all(e, lanes, mask));
-    writeFloat(e, shape, dst, orHost(e, ordinary, value, `float.sqrt.${shapeName(shape)}`, a));
+    const fast = rounded(e, lanes, value, mask, () =>
+      and(e, areShort(e, lanes, value, value), v2(e, lanes.f.eq, v2(e, lanes.f.mul, value, value), a)),
+    );
+    writeFloat(e, shape, dst, orHost(e, fast, `float.sqrt.${shapeName(shape)}`, a));
   };
 
 /** CMPccPS and relatives. Of plain numbers every predicate is a union of less and equal, or its complement. */
@@ -131,7 +149,7 @@ const compare =
     const less = and(e, v2(e, lanes.f.lt, a, b), spread(e.xor(n, e.shrU(n, e.i32(1)))));
     const value = e.let(v2(e, V128.xor, or(e, equal, less), spread(e.shrU(n, e.i32(2)))));
     const ordinary = all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b)));
-    writeFloat(e, shape, dst, orHost(e, ordinary, value, `float.compare.${shapeName(shape)}`, a, b, n));
+    writeFloat(e, shape, dst, orHost(e, { value, ordinary }, `float.compare.${shapeName(shape)}`, a, b, n));
   };
 
 /** COMISS and relatives: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
@@ -169,7 +187,7 @@ const round =
     const exact = all(e, lanes, v2(e, lanes.f.eq, a, value));
     const quiet = e.or(e.or(e.and(n, e.i32(8)), precisionSettled(e)), exact);
     const ordinary = e.and(e.ne(quiet, e.i32(0)), all(e, lanes, isPlain(e, lanes, a)));
-    writeFloat(e, shape, dst, orHost(e, ordinary, value, `float.round.${shapeName(shape)}`, a, a, n));
+    writeFloat(e, shape, dst, orHost(e, { value, ordinary }, `float.round.${shapeName(shape)}`, a, a, n));
   };
 
 /** Neighbouring lanes combined, those of dst below those of src. */
@@ -184,8 +202,8 @@ const horizontal =
       Array.from({ length: 16 }, (_, i) => 2 * bytes * Math.floor(i / bytes) + odd * bytes + (i % bytes));
     const a = e.let(e.shuffle(x, y, pick(0)));
     const b = e.let(e.shuffle(x, y, pick(1)));
-    const { value, ordinary } = sum(host)(e, shape, a, b);
-    dst.write(orHost(e, ordinary, value, `float.${host}.${shapeName(shape)}`, a, b));
+    const fast = (host === "add" ? sum : difference)(e, shape, a, b);
+    dst.write(orHost(e, fast, `float.${host}.${shapeName(shape)}`, a, b));
   };
 
 const dotProduct =
@@ -214,8 +232,8 @@ const shapes = {
 function forShapes(): SemanticsTable {
   const table: Record<string, Semantics> = {};
   for (const [suffix, shape] of Object.entries(shapes)) {
-    table[`ADD${suffix}`] = binary(shape, "add", sum("add"));
-    table[`SUB${suffix}`] = binary(shape, "sub", sum("sub"));
+    table[`ADD${suffix}`] = binary(shape, "add", sum);
+    table[`SUB${suffix}`] = binary(shape, "sub", difference);
     table[`MUL${suffix}`] = binary(shape, "mul", product);
     table[`DIV${suffix}`] = binary(shape, "div", quotient);
     table[`MIN${suffix}`] = binary(shape, "min", extreme("pmin"));
