@@ -169,6 +169,8 @@ export class GrantTable {
 
   /** The in-use bits are in the entry's flags in version 1, in the status array in version 2. */
   #changeInUse(ref: number, change: (flags: number) => number): void {
+    // The domain is gone and its table's frames may be another's; pins that others still hold are only counted.
+    if (this.frames.length === 0) return;
     // Others may hold mappings longer than the domain lives; its table's frames belong to somebody else by then.
     if (this.#isDestroyed) return;
     const at =
@@ -290,7 +292,7 @@ export class GrantTable {
     }
     this.#isDestroyed = true;
     this.#mappings.clear();
-    for (const mfn of this.frames) this.#options.freeFrame(mfn);
-    for (const mfn of this.statusFrames) this.#options.freeFrame(mfn);
+    for (const mfn of this.frames.splice(0)) this.#options.freeFrame(mfn);
+    for (const mfn of this.statusFrames.splice(0)) this.#options.freeFrame(mfn);
   }
 }

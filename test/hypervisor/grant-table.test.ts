@@ -165,6 +165,18 @@ test("handles are unique while in use, and destroying returns all pins and frame
   expect([granter.table.activeCount, mapper.used.size]).toEqual([0, 0]);
 });
 
+test("a pin that outlives the granting domain touches none of the frames that were its table", () => {
+  const { table, memory } = makeTable();
+  table.seed(8, 5, 0x123n);
+  table.acquire(8, 5, false, true);
+  const frame = table.frames[0]!;
+  table.destroy();
+  memory.fill(frame * 4096, 4096, 0xff);
+  table.release(8, false);
+  expect(memory.bytes(frame * 4096, 4096).every((byte) => byte === 0xff)).toBe(true);
+  expect(table.acquire(8, 5, true, true)).toBe(GNTST_bad_gntref);
+});
+
 test("whatever the guest writes into its table: in-use bits follow the pins, and nothing throws", () => {
   const step = fc.oneof(
     fc.record({ entry: fc.nat(15), word: fc.integer({ min: 0, max: 2 ** 32 - 1 }), half: fc.nat(3) }),
