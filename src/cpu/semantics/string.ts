@@ -48,8 +48,9 @@ function repeat(
   };
   // Segment limits would have to be checked for the whole stretch: 64-bit code has none.
   if (many && e.mode === 64 && e.addressSize === 64) {
-    const forward = e.eqz(e.and(e.stateLoad("i32", S.EFLAGS), e.i32(S.DF)));
-    e.if(forward, () => many(count, finish));
+    // While stepping, each iteration is a step.
+    const single = e.or(e.and(e.stateLoad("i32", S.EFLAGS), e.i32(S.DF)), e.stateLoad("i32", S.STEP_MODE));
+    e.if(e.eqz(single), () => many(count, finish));
   }
   const done = body();
   const left = e.let(e.sub(count, e.i64(1)));
