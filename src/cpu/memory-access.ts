@@ -115,6 +115,9 @@ export class MemoryAccess {
     }
     const kind = write ? ACCESS_WRITE : ACCESS_READ;
     const inPage = low & 0xfff;
+    // An access that runs out of the canonical range faults for that before any page does.
+    if (low >>> 0 > 0x1_0000_0000 - bytes && this.#canonical(high) && !this.#canonical(this.nextHigh(high)))
+      return this.fault(record, stack ? Vector.SS : Vector.GP, 0);
     const first = this.translate(record, low, high, kind, stack);
     if (first < 0) return 0;
     const { writableNow } = this.#walk;
