@@ -116,10 +116,11 @@ export class AddressSpaces {
     view.setInt32(entry + TLB_LINEAR, (ramBase + machinePage - page) | 0, true);
   }
 
-  fillCode(vaLow: number, vaHigh: number, table: number): void {
+  /** Enters the record table of a page for one code mode. */
+  fillCode(vaLow: number, vaHigh: number, table: number, mode: number): void {
     const { view } = this.#memory;
     const entry = this.codeTlb + (((vaLow >>> 12) & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT);
-    view.setInt32(entry + CODE_TLB_TAG, vaLow & ~0xfff, true);
+    view.setInt32(entry + CODE_TLB_TAG, (vaLow & ~0xfff) | mode, true);
     view.setInt32(entry + CODE_TLB_TAG + 4, vaHigh | 0, true);
     view.setUint32(entry + CODE_TLB_PAGE, table, true);
   }

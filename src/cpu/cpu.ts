@@ -220,7 +220,7 @@ export class Cpu implements HostCpu {
     const maddr = this.access.fetch(low, high);
     if (maddr < 0) return undefined;
     const page = this.engine.cache.page(Math.floor(maddr / PAGE_SIZE), this.state.codeMode);
-    this.spaces.fillCode(low, high, page.table);
+    this.spaces.fillCode(low, high, page.table, this.state.codeMode);
     return page;
   }
 

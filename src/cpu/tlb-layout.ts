@@ -12,7 +12,7 @@ export const TLB_BYTES = TLB_ENTRIES << TLB_ENTRY_SHIFT;
 
 export const CODE_TLB_ENTRY_SHIFT = 4; // 16 bytes an entry
 export const CODE_TLB_ENTRIES = 512;
-export const CODE_TLB_TAG = 0; // i64: virtual page address
+export const CODE_TLB_TAG = 0; // i64: virtual page address | code mode
 export const CODE_TLB_PAGE = 8; // u32: linear address of the code page's record table
 export const CODE_TLB_BYTES = CODE_TLB_ENTRIES << CODE_TLB_ENTRY_SHIFT;
 

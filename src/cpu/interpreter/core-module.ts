@@ -86,6 +86,9 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
     const index = f.and(f.wrap(f.shrU(target, f.i64(12 - CODE_TLB_ENTRY_SHIFT))), mask);
     return f.let(f.add(f.load("i32", state, S.CODE_TLB), index));
   };
+  /** Tags hold the code mode too: a page can be run in several. */
+  const codeTag = (f: FunctionBuilder, state: Value, page: Value) =>
+    f.or(page, f.extendU(f.load("i32", state, S.CODE_MODE)));
   const tableSlot = (f: FunctionBuilder, table: Value, target: Value) =>
     f.load("i32", f.add(table, f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2))));
 
@@ -95,7 +98,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       const target = f.param(2);
       const page = f.let(f.and(target, f.i64(-4096)));
       const entry = codeEntry(f, state, target);
-      f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), page), () => {
+      f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), () => {
         const found = f.let(tableSlot(f, f.load("i32", entry, CODE_TLB_PAGE), target));
         f.if(found, () => {
           f.store("i64", state, page, S.PAGE_VA);
@@ -153,7 +156,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       const page = f.let(f.add(f.load("i64", state, S.PAGE_VA), f.i64(4096)));
       const entry = codeEntry(f, state, page);
       const same = f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.load("i32", record, R.LINK));
-      f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), page), same), () => {
+      f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), same), () => {
         f.return(dispatch(f, state, f.let(f.add(record, f.i32(R.RECORD_SIZE)))));
       });
       needCode(f, state, address(f, state, record), EXIT_NEED_CODE_UNCOUNTED);
