@@ -7,7 +7,7 @@ import { dispatchHypercall } from "../../src/hypervisor/hypercall/dispatch.js";
 import { runVcpu } from "../../src/hypervisor/run-vcpu.js";
 import { FREE_PFN, va } from "../hypervisor/hypervisor-fixture.js";
 import { type Attack, beginAttack, damage, endAttack, type Machine, makeMachine } from "./machine.js";
-import { type Call, callArb } from "./operations.js";
+import { type Call, callKinds } from "./operations.js";
 import { anyArb, CODE_PAGE, resolve, type Value } from "./values.js";
 
 type Step =
@@ -86,19 +86,22 @@ const codeArb = fc
   )
   .map((parts) => parts.flat());
 
-const stepArb: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 9, arbitrary: fc.record({ call: callArb }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      code: codeArb,
-      registers: fc.array(anyArb, { minLength: 15, maxLength: 15 }),
-      budget: fc.integer({ min: 1, max: 300 }),
-    }),
-  },
-);
+const stepArb = (callArb: fc.Arbitrary<Call>): fc.Arbitrary<Step> =>
+  fc.oneof(
+    { weight: 19, arbitrary: fc.record({ call: callArb }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        code: codeArb,
+        registers: fc.array(anyArb, { minLength: 15, maxLength: 15 }),
+        budget: fc.integer({ min: 1, max: 300 }),
+      }),
+    },
+  );
 
-export const attackArb = fc.array(stepArb, { minLength: 1, maxLength: 40, size: "max" });
+export const attackArb = fc.oneof(
+  ...callKinds.map((callArb) => fc.array(stepArb(callArb), { minLength: 1, maxLength: 40, size: "max" })),
+);
 
 /** Vectors with handlers that loop, stacks and callbacks: faults don't end the attack at once. */
 function prepare(attack: Attack): void {

@@ -32,8 +32,8 @@ export const SECRET = 0xa7a7a7a7;
 const FRAMES = 5120;
 const DOMAIN_PAGES = 1088;
 /** The victim's pages that the attacker may read, or read and write: grant references and pages. */
-const READABLE = { ref: 8, pfn: FREE_PFN + 40 };
-const WRITABLE = { ref: 9, pfn: FREE_PFN + 41 };
+const READABLE = { refs: [1, 8], pfn: FREE_PFN + 40 };
+const WRITABLE = { refs: [2, 9], pfn: FREE_PFN + 41 };
 
 export interface Machine {
   readonly hypervisor: Hypervisor;
@@ -112,13 +112,15 @@ export function beginAttack(machine: Machine, privileged: boolean): Attack {
   const { domain, vcpu, p2m, built } = makeDomain(machine, privileged, { pages: DOMAIN_PAGES });
   const { frames } = hypervisor.mm;
   const { grants, events } = victim.domain;
-  grants.seed(READABLE.ref, domain.id, BigInt(victim.p2m[READABLE.pfn]!), GTF_permit_access | GTF_readonly);
-  grants.seed(WRITABLE.ref, domain.id, BigInt(victim.p2m[WRITABLE.pfn]!), GTF_permit_access);
+  for (const ref of READABLE.refs)
+    grants.seed(ref, domain.id, BigInt(victim.p2m[READABLE.pfn]!), GTF_permit_access | GTF_readonly);
+  for (const ref of WRITABLE.refs) grants.seed(ref, domain.id, BigInt(victim.p2m[WRITABLE.pfn]!));
   events.reset();
   events.allocUnbound(domain.id);
   domain.grants.grow(2);
+  // Its own grants: to the victim, and to itself, where it may change the mapping behind the hypervisor's back.
   domain.grants.seed(8, 1, BigInt(p2m[FREE_PFN + 4]!));
-  domain.grants.seed(9, domain.id, BigInt(p2m[FREE_PFN + 5]!));
+  for (const ref of [2, 3, 9]) domain.grants.seed(ref, domain.id, BigInt(p2m[FREE_PFN + 5]!));
   domain.grants.seed(10, domain.id, BigInt(p2m[FREE_PFN + 6]!), GTF_permit_access | GTF_readonly);
   const tablesOf = (owner: number) => {
     const found: number[] = [];
@@ -203,7 +205,7 @@ function changedFrames({ machine, domain, before, ownersBefore }: Attack): strin
       // In-use bits of the two grants.
       if (mfn === victim.domain.grants.frames[0])
         return (
-          [READABLE.ref, WRITABLE.ref].some((ref) => at - from === ref * 8) && ((now[at]! ^ before[at]!) & ~0x18) === 0
+          [...READABLE.refs, ...WRITABLE.refs].some((ref) => at - from === ref * 8) && ((now[at]! ^ before[at]!) & ~0x18) === 0
         );
       const entry = (at - firstM2pFrame * 4096) / 8;
       if (entry < 0 || entry >= frames.frames) return false;

@@ -11,7 +11,18 @@ import * as P from "../../src/hypervisor/public/physdev.js";
 import * as S from "../../src/hypervisor/public/sched.js";
 import * as V from "../../src/hypervisor/public/vcpu.js";
 import * as X from "../../src/hypervisor/public/xen.js";
-import { addressArb, anyArb, domidArb, entryArb, mfnArb, pteArb, type Value, wordArb } from "./values.js";
+import {
+  addressArb,
+  anyArb,
+  contestedAddressArb,
+  contestedEntryArb,
+  domidArb,
+  entryArb,
+  mfnArb,
+  pteArb,
+  type Value,
+  wordArb,
+} from "./values.js";
 
 /** A value of `size` bytes at `offset` from where the arguments lie. */
 export interface Put {
@@ -45,13 +56,15 @@ const countArb = chance(
 function fieldArb(name: string, size: number): fc.Arbitrary<Value> {
   if (/dom/.test(name)) return domidArb;
   if (/^(nr_|max_|len)/.test(name)) return countArb;
+  if (/host_addr|new_addr/.test(name)) return chance(chance(contestedAddressArb, contestedEntryArb, 2), addressArb);
+  if (name === "handle") return chance(numbers(0, 0, 0, 1, 2), wordArb, 9);
   if (/extent_start|addr|handle$|list|buffer|ports|bitmap|idxs|gpfns|errs/.test(name) && size === 8)
     return chance(chance(fc.constant(LISTS), addressArb, 3), entryArb, 9);
   if (/mfn|gfn|frame|idx|base/.test(name)) return chance(mfnArb, anyArb, 6);
   if (/order/.test(name)) return numbers(0, 0, 0, 0, 1, 2, 9, 10, 31, 63);
-  if (/port|ref|handle/.test(name)) return chance(numbers(0, 1, 2, 3, 4, 8, 9, 10), wordArb, 6);
+  if (/port|ref|handle/.test(name)) return chance(numbers(0, 1, 2, 2, 3, 8, 9, 9, 10), wordArb, 9);
   if (/vcpu/.test(name)) return chance(numbers(0, 0, 1), wordArb);
-  if (/flags/.test(name)) return chance(numbers(0, 1, 2, 3, 4, 5, 6, 7, 0x12, 0x16, 0x70002), wordArb, 6);
+  if (/flags/.test(name)) return chance(numbers(0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 0x12, 0x16, 0x70002), wordArb, 9);
   if (/version/.test(name)) return numbers(1, 2, 2, 3);
   return chance(wordArb, anyArb, 3);
 }
@@ -183,19 +196,20 @@ export const shapes: readonly OperationShape[] = [
 ];
 
 /** A call as its header describes it. */
-const shapedArb: fc.Arbitrary<Call> = fc.constantFrom(...shapes).chain((one) => {
-  const puts = structArb(one.layout as unknown as Struct<unknown>);
-  const list = one.list ? listArb(wordList(one.list)) : fc.constant([]);
-  const pointer = chance(fc.constant(STRUCTS), addressArb, 12);
-  const count = one.count ? chance(constant(1), countArb, 4) : chance(constant(0), anyArb);
-  return fc
-    .tuple(puts, list, pointer, count, fc.nat(one.pointer === 2 ? 8 : 0))
-    .map(([struct, words, at, n, vcpuId]) => {
-      const command: Value = { word: BigInt(one.command) };
-      const args = one.pointer === 2 ? [command, { word: BigInt(vcpuId === 8 ? 1 : 0) }, at] : [command, at, n];
-      return { number: one.number, args, memory: [...struct, ...words] };
-    });
-});
+const shapedArb = (list: readonly OperationShape[]): fc.Arbitrary<Call> =>
+  fc.constantFrom(...list).chain((one) => {
+    const puts = structArb(one.layout as unknown as Struct<unknown>);
+    const list = one.list ? listArb(wordList(one.list)) : fc.constant([]);
+    const pointer = chance(fc.constant(STRUCTS), addressArb, 12);
+    const count = one.count ? chance(constant(1), countArb, 4) : chance(constant(0), anyArb);
+    return fc
+      .tuple(puts, list, pointer, count, fc.nat(one.pointer === 2 ? 8 : 0))
+      .map(([struct, words, at, n, vcpuId]) => {
+        const command: Value = { word: BigInt(one.command) };
+        const args = one.pointer === 2 ? [command, { word: BigInt(vcpuId === 8 ? 1 : 0) }, at] : [command, at, n];
+        return { number: one.number, args, memory: [...struct, ...words] };
+      });
+  });
 
 const foreignArb = chance(fc.constant(self), chance(domidArb, anyArb), 6);
 const LIST_CALLS = chance(fc.constant(LISTS), addressArb, 12);
@@ -247,7 +261,7 @@ const trapTableArb = listCallArb(
 
 const updateVaArb: fc.Arbitrary<Call> = fc
   .tuple(
-    addressArb,
+    chance(contestedAddressArb, addressArb, 2),
     chance(pteArb, anyArb, 9),
     fc.oneof(numbers(0, 1, 2, 4, 5, 6), addressArb, wordArb),
     foreignArb,
@@ -282,8 +296,15 @@ const stackArb: fc.Arbitrary<Call> = fc
   .tuple(listArb(fc.array(chance(anyArb, addressArb, 1), { minLength: 8, maxLength: 8 }), 0))
   .map(([memoryOfFrame]) => ({ number: X.__HYPERVISOR_iret, args: [], memory: memoryOfFrame }));
 
-export const simpleCallArb: fc.Arbitrary<Call> = fc.oneof(
-  { weight: 10, arbitrary: shapedArb },
+const of = (...numbersOf: number[]) => shapedArb(shapes.filter(({ number }) => numbersOf.includes(number)));
+
+const MAPPING: readonly number[] = [G.GNTTABOP_map_grant_ref, G.GNTTABOP_unmap_grant_ref, G.GNTTABOP_unmap_and_replace];
+const grantMapping = shapes.filter(
+  ({ number, command }) => number === X.__HYPERVISOR_grant_table_op && MAPPING.includes(command),
+);
+
+const everythingArb: fc.Arbitrary<Call> = fc.oneof(
+  { weight: 10, arbitrary: shapedArb(shapes) },
   { weight: 5, arbitrary: mmuUpdateArb },
   { weight: 4, arbitrary: mmuextArb },
   { weight: 3, arbitrary: updateVaArb },
@@ -295,22 +316,42 @@ export const simpleCallArb: fc.Arbitrary<Call> = fc.oneof(
 
 /** Multicall entries lie on page 2; their arguments' memory is where it would be otherwise. */
 const MULTICALL_PAGE = 2;
-const multicallArb: fc.Arbitrary<Call> = fc
-  .tuple(fc.array(simpleCallArb, { minLength: 1, maxLength: 4 }), chance(constant(-1), countArb, 9))
-  .map(([calls, count]) => {
-    const entries = calls.flatMap(({ number, args }, i) => {
-      const words: Value[] = [{ word: BigInt(number) }, { word: 0n }, ...args];
-      return words.map((value, j) => ({ offset: MULTICALL_PAGE * 4096 + i * 64 + j * 8, size: 8, value }));
+const multicallArb = (callArb: fc.Arbitrary<Call>): fc.Arbitrary<Call> =>
+  fc
+    .tuple(fc.array(callArb, { minLength: 1, maxLength: 4 }), chance(constant(-1), countArb, 9))
+    .map(([calls, count]) => {
+      const entries = calls.flatMap(({ number, args }, i) => {
+        const words: Value[] = [{ word: BigInt(number) }, { word: 0n }, ...args];
+        return words.map((value, j) => ({ offset: MULTICALL_PAGE * 4096 + i * 64 + j * 8, size: 8, value }));
+      });
+      const real = "word" in count && count.word === -1n ? { word: BigInt(calls.length) } : count;
+      const args = [{ at: MULTICALL_PAGE, offset: 0 }, real];
+      return { number: X.__HYPERVISOR_multicall, args, memory: [...calls.flatMap((call) => call.memory), ...entries] };
     });
-    const real = "word" in count && count.word === -1n ? { word: BigInt(calls.length) } : count;
-    const args = [{ at: MULTICALL_PAGE, offset: 0 }, real];
-    return { number: X.__HYPERVISOR_multicall, args, memory: [...calls.flatMap((call) => call.memory), ...entries] };
-  });
 
-export const callArb: fc.Arbitrary<Call> = fc.oneof(
-  { weight: 12, arbitrary: simpleCallArb },
-  { weight: 2, arbitrary: multicallArb },
-  { weight: 1, arbitrary: stackArb },
-);
-
-export { anyArb };
+/** Attacks of a kind: calls about one subject meet in the same few objects more often. */
+export const callKinds: readonly fc.Arbitrary<Call>[] = [
+  fc.oneof(
+    { weight: 12, arbitrary: everythingArb },
+    { weight: 2, arbitrary: multicallArb(everythingArb) },
+    { weight: 1, arbitrary: stackArb },
+  ),
+  fc.oneof(
+    { weight: 3, arbitrary: of(X.__HYPERVISOR_grant_table_op) },
+    { weight: 4, arbitrary: shapedArb(grantMapping) },
+    { weight: 1, arbitrary: updateVaArb },
+  ),
+  fc.oneof(
+    { weight: 3, arbitrary: mmuUpdateArb },
+    { weight: 3, arbitrary: mmuextArb },
+    { weight: 3, arbitrary: updateVaArb },
+    { weight: 1, arbitrary: setGdtArb },
+    { weight: 1, arbitrary: descriptorArb },
+  ),
+  fc.oneof(
+    { weight: 3, arbitrary: of(X.__HYPERVISOR_memory_op) },
+    { weight: 2, arbitrary: updateVaArb },
+    { weight: 1, arbitrary: mmuextArb },
+  ),
+  of(X.__HYPERVISOR_event_channel_op, X.__HYPERVISOR_vcpu_op, X.__HYPERVISOR_sched_op),
+];

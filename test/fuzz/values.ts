@@ -101,8 +101,19 @@ const flagsArb = fc.oneof(
   },
 );
 
+/** The pages that most attacks on mappings are about: few, so that steps meet. */
+const CONTESTED = 4;
+const contestedArb = fc.nat(2).map((n) => CONTESTED + n);
+export const contestedAddressArb: fc.Arbitrary<Value> = fc.record({ at: contestedArb, offset: fc.constant(0) });
+export const contestedEntryArb: fc.Arbitrary<Value> = fc.record({
+  entry: fc.record({ table: fc.constant(0) }),
+  slot: contestedArb,
+  low: fc.constant(0),
+});
+
 /** Table slots: the few that attacks share, and all others. */
 const slotArb = fc.oneof(
+  { weight: 4, arbitrary: contestedArb },
   { weight: 4, arbitrary: fc.nat(PAGES) },
   { weight: 2, arbitrary: fc.constantFrom(0, 1, 255, 256, 257, 271, 272, 510, 511) },
   { weight: 1, arbitrary: fc.nat(511) },
@@ -143,5 +154,23 @@ export const anyArb: fc.Arbitrary<Value> = fc.oneof(
 
 /** The domains of the test are 0, 1 (the victim) and later ones. */
 export const domidArb: fc.Arbitrary<Value> = fc.record({
-  word: fc.constantFrom(0x7ff0n, 0x7ff0n, 0x7ff0n, 0n, 1n, 2n, 0x7ff1n, 0x7ff2n, 0x7ff4n, 0x7fffn, 0xffffn, 300n),
+  word: fc.constantFrom(
+    0x7ff0n,
+    0x7ff0n,
+    0x7ff0n,
+    0x7ff0n,
+    0x7ff0n,
+    1n,
+    1n,
+    1n,
+    1n,
+    0n,
+    2n,
+    0x7ff1n,
+    0x7ff2n,
+    0x7ff4n,
+    0x7fffn,
+    0xffffn,
+    300n,
+  ),
 });
