@@ -193,6 +193,8 @@ export class Cpu implements HostCpu {
     const known = engine.core.lookup(state.base, low, high);
     // A guard of a crossing instruction is looked at afresh: its second page may have changed.
     if (known !== 0 && this.memory.view.getUint32(known + R.HANDLER, true) > Slot.Crossing) return known;
+    if (state.codeMode !== 2 && this.#ripOf(linear) > BigInt(state.u32(S.SEG_LIMIT + 4 * S.Seg.CS)))
+      return this.access.fault(0, Vector.GP, 0);
     if (!engine.cache.hasRoom) engine.dropCode();
     const page = this.#codePage(low, high);
     if (!page) return 0;
