@@ -21,7 +21,8 @@ export interface ExecResult {
 }
 
 const READY_MARKER = "XENTS-SHELL-READY";
-const READY = /XENTS-SHELL-READY\r?\n|[#$] $/;
+/** After its prompt, busybox asks the terminal where the cursor is (ESC [6n). */
+const READY = new RegExp(`${READY_MARKER}\\r?\\n|[#$] (\\x1b\\[6n)?$`);
 /** A prompt is one only when the console then stays quiet: boot messages contain "# " too. */
 const QUIET_MS = 100;
 /** Lines that a shell's line editor and a terminal's canonical mode take. */

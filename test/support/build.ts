@@ -8,8 +8,8 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 let isBuilt = false;
 
 export default function setup(): void {
-  // Once for all projects of a run.
-  if (isBuilt) return;
+  // Once for all projects of a run; not at all for who has built already.
+  if (isBuilt || process.env.XEN_TS_IS_BUILT) return;
   isBuilt = true;
   const compiler = join(root, "node_modules/typescript/bin/tsc");
   try {

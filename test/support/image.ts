@@ -1,0 +1,22 @@
+// Images for the guest tests: built once from the network (with retries) and then found in the cache, so that a network that is
+// away for a moment does no harm.
+import { type BuiltImage, buildImage, findImage } from "../../images/index.js";
+
+const ATTEMPTS = 3;
+const PAUSE_MS = 10_000;
+
+export async function testImage(suite: string): Promise<BuiltImage> {
+  try {
+    return await findImage(suite);
+  } catch {
+    // Not there yet, or damaged.
+  }
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await buildImage({ suite });
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
