@@ -22,11 +22,16 @@ class Fuzzed {
   readonly memory = new MachineMemory({ frames: FRAMES, engineBytes: 24 << 20 });
   readonly cpu: Cpu;
 
-  constructor() {
+  private readonly paravirtual: boolean;
+  private descriptors: readonly bigint[] = [];
+
+  constructor(paravirtual: boolean) {
+    this.paravirtual = paravirtual;
     // Little room for code, so that it's dropped now and then.
     const engine = new Engine(this.memory, { features: DEFAULT_FEATURES, codeBytes: 2 << 20 });
     const hooks = { cpuid: () => {}, rdtsc: () => 5n, random64: () => 6n };
-    this.cpu = new Cpu(engine, { hooks, paravirtual: false });
+    const readDescriptor = (selector: number) => this.descriptors[(selector >> 3) & 15];
+    this.cpu = new Cpu(engine, { hooks: paravirtual ? { ...hooks, readDescriptor } : hooks, paravirtual });
   }
 
   prepare(r: Random): void {
@@ -48,10 +53,11 @@ class Fuzzed {
     memory.writeU64(GDT + 40, 0x00cff3000000ffffn);
     for (let i = 0; i < 16; i++) state.setGpr(i, chance(3) ? word() : BigInt(below(BYTES)));
     if (chance(2)) state.setGpr(S.Reg.RCX, BigInt(below(20)));
-    const long = chance(2);
+    const { paravirtual } = this;
+    const long = paravirtual || chance(2);
     const paged = long || chance(2);
     const protectedMode = paged || chance(2);
-    const cpl = protectedMode && chance(2) ? 3 : 0;
+    const cpl = protectedMode && (paravirtual || chance(2)) ? 3 : 0;
     const codeMode = long && !chance(3) ? 2 : below(2);
     state.setU64(S.CR0, BigInt((protectedMode ? 1 : 0) | (paged ? 0x80000000 : 0)) | (word() & 0x5003en));
     state.setU64(S.CR4, (long ? 0x20n : 0n) | (word() & 0x350fffn));
@@ -90,7 +96,9 @@ class Fuzzed {
     state.codeMode = codeMode;
     state.rip = BigInt(start + below(0x700)) - state.segmentBase(S.Seg.CS);
     if (state.rip >> 63n) state.rip &= 0xffffffffn;
+    this.descriptors = Array.from({ length: 14 }, (_, i) => memory.readU64(GDT + 8 * i));
     this.cpu.accessRightsChanged();
+    if (paravirtual) this.cpu.setAddressSpace(1);
     this.cpu.flushTlbAll();
   }
 
@@ -123,8 +131,8 @@ class Fuzzed {
   }
 }
 
-it("random code only ever exits", () => {
-  let machine = new Fuzzed();
+it.each([false, true])("random code only ever exits (paravirtual: %s)", (paravirtual) => {
+  let machine = new Fuzzed(paravirtual);
   let instructions = 0;
   const runs = Number(process.env.XEN_TS_RUNS ?? 20_000);
   fc.assert(
@@ -134,7 +142,7 @@ it("random code only ever exits", () => {
         instructions += machine.run();
       } catch (error) {
         // What is left of a broken machine says nothing about the next run.
-        machine = new Fuzzed();
+        machine = new Fuzzed(paravirtual);
         throw error;
       }
     }),
