@@ -30,6 +30,8 @@ export interface HostConfig {
   readonly deterministic?: boolean | { readonly seed?: number; readonly epoch?: bigint };
   /** Gets the hypervisor's log, a line each, without "(XEN) ". */
   readonly log?: (line: string) => void;
+  /** Compile hot guest code to WebAssembly; default off. */
+  readonly jit?: boolean;
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
   /** Lines about what the guests do, from the first instruction on. */
@@ -83,7 +85,7 @@ export class XenHost {
       );
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
     const memory = allocateMemory(frames);
-    this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES });
+    this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES, jit: config.jit ?? false });
     const deterministic = config.deterministic || undefined;
     const options = typeof deterministic === "object" ? deterministic : {};
     const virtualClock = deterministic ? new VirtualClock(options.epoch) : undefined;

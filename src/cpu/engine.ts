@@ -10,12 +10,17 @@ import { CodeCache } from "./interpreter/code-cache.js";
 import { type CoreExports, instantiateCore } from "./interpreter/core-module.js";
 import { HandlerSet } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
+import { RegionCompiler } from "./jit/compiler.js";
+import { Jit } from "./jit/jit.js";
+import { RegionFinder } from "./jit/region.js";
 import type { MemoryAccess } from "./memory-access.js";
 import { semantics } from "./semantics/index.js";
 
 export interface EngineOptions {
   /** CPUID features (features.ts) that exist for guests. */
   readonly features: ReadonlySet<string>;
+  /** Compile hot regions. */
+  readonly jit?: boolean;
   /** Bytes for decoded code; when full, all of it is dropped. */
   readonly codeBytes?: number;
 }
@@ -37,6 +42,7 @@ export class Engine {
   readonly handlers: HandlerSet;
   readonly predecoder: Predecoder;
   readonly decoder: Decoder;
+  readonly jit: Jit | undefined;
   readonly cpus: EngineCpu[] = [];
   /** The vCPU that is inside `run`. */
   current: EngineCpu | undefined;
@@ -77,11 +83,20 @@ export class Engine {
     };
     this.decoder = new Decoder({ features: options.features });
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
+    if (options.jit) {
+      const finder = new RegionFinder(memory, this.decoder, this.handlers);
+      this.jit = new Jit(
+        memory,
+        this.cache,
+        new RegionCompiler(memory, this.cache, this.handlers, finder, this.predecoder, semantics),
+      );
+    }
   }
 
   /** Forgets all decoded code. Only between two `run`s of the core. */
   dropCode(): void {
     this.cache.drop();
+    this.jit?.reset();
     for (const cpu of this.cpus) cpu.spaces.flushAll();
   }
 }

@@ -71,10 +71,11 @@ export interface EmitterContext {
 }
 
 export abstract class Emitter extends FunctionBuilder {
-  readonly size: number;
-  readonly addressSize: number;
-  readonly mode: 16 | 32 | 64;
-  readonly rep: 0 | 2 | 3;
+  // Fixed for a handler; the JIT sets them for each instruction of a region.
+  size: number;
+  addressSize: number;
+  mode: 16 | 32 | 64;
+  rep: 0 | 2 | 3;
 
   constructor(context: EmitterContext) {
     super(["i32", "i32"]);
@@ -250,8 +251,8 @@ export abstract class Emitter extends FunctionBuilder {
     this.resultFlags(size, r);
     this.setFlagAux(this.#auxFromCarries(size, this.or(this.and(a, b), this.and(this.or(a, b), this.not(r)))));
   }
-  /** After r = a - b (- borrow): all six flags. */
-  flagsSub(size: number, a: Value, b: Value, r: Value): void {
+  /** After r = a - b: all six flags. With a borrow taken off too, `_exact` is false: a condition then can't compare a with b. */
+  flagsSub(size: number, a: Value, b: Value, r: Value, _exact = true): void {
     this.resultFlags(size, r);
     this.setFlagAux(
       this.#auxFromCarries(size, this.or(this.and(this.not(a), b), this.and(this.or(this.not(a), b), r))),

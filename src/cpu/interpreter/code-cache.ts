@@ -31,6 +31,7 @@ export class CodeCache {
   readonly #memory: MachineMemory;
   readonly #pages = new Map<number, CodePage>();
   readonly #byFrame = new Map<number, CodePage[]>();
+  readonly #byTable = new Map<number, CodePage>();
   readonly #base: number;
   readonly #end: number;
   /** Records grow up from #base, tables down from #end. */
@@ -69,10 +70,16 @@ export class CodeCache {
     this.#tableBottom -= TABLE_BYTES;
     const page = new CodePage(frame, mode, this.#tableBottom);
     this.#pages.set(key, page);
+    this.#byTable.set(page.table, page);
     const siblings = this.#byFrame.get(frame);
     if (siblings) siblings.push(page);
     else this.#byFrame.set(frame, [page]);
     return page;
+  }
+
+  /** The page whose record table lies at `table`. */
+  pageOfTable(table: number): CodePage | undefined {
+    return this.#byTable.get(table);
   }
 
   recordAt(page: CodePage, offset: number): number {
@@ -137,6 +144,7 @@ export class CodeCache {
     this.#memory.linear.fill(0, this.#tableBottom, this.#end);
     this.#pages.clear();
     this.#byFrame.clear();
+    this.#byTable.clear();
     this.#recordTop = this.#base;
     this.#tableBottom = this.#end;
   }

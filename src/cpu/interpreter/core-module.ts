@@ -196,19 +196,20 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
     m.type(["i32", "i32"], []),
     build(["i32", "i32"], (f, state, first) => {
       const record = f.variable(first);
-      const budget = f.variable(f.load("i32", state, S.BUDGET));
       const next = f.local("i32");
+      const budget = f.local("i32");
       f.loop((again) => {
         f.set(next, dispatch(f, state, f.get(record)));
         f.if(f.get(next), () => {
           f.set(record, f.get(next));
-          f.set(budget, f.sub(f.get(budget), f.i32(1)));
+          // In memory, because compiled regions count their instructions there.
+          f.set(budget, f.sub(f.load("i32", state, S.BUDGET), f.i32(1)));
+          f.store("i32", state, f.get(budget), S.BUDGET);
           f.brIf(again, f.get(budget));
           f.store("i32", state, f.get(record), S.EXIT_RECORD);
           f.store("i32", state, f.i32(1), S.EXIT_KIND);
         });
       });
-      f.store("i32", state, f.get(budget), S.BUDGET);
     }),
     "run",
   );

@@ -19,7 +19,6 @@ export interface HandlerKind {
   readonly rep: 0 | 2 | 3;
 }
 
-
 interface Pending {
   readonly slot: number;
   readonly body: Uint8Array;
@@ -97,6 +96,17 @@ export class HandlerSet {
     return slot;
   }
 
+  /** Compiles a region's function at once; `install` gets its slot in the table. */
+  addCompiled(body: Uint8Array, install: (slot: number) => void): void {
+    this.flush();
+    const slot = this.#next++;
+    if (slot >= TABLE_SIZE) throw new Error("interpreter: dispatch table full");
+    this.#ends[slot] = 1;
+    this.#pending.push({ slot, body });
+    this.flush();
+    install(slot);
+  }
+
   /** Compiles the handlers asked for since the last call. */
   flush(): void {
     if (this.#pending.length === 0) return;
@@ -110,7 +120,15 @@ export class HandlerSet {
 }
 
 const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment"] as const;
-const runtimeIndices: RuntimeImports = { translate: 0, commit: 1, goto: 2, gotoDirect: 3, host: 4, checkSegment: 5 };
+/** Function indices of the runtime in every module of handlers or regions. */
+export const runtimeIndices: RuntimeImports = {
+  translate: 0,
+  commit: 1,
+  goto: 2,
+  gotoDirect: 3,
+  host: 4,
+  checkSegment: 5,
+};
 
 function declareRuntime(m: ModuleWriter, pages: number): number {
   m.importMemory("e", "memory", pages);

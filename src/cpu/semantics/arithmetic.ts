@@ -195,7 +195,7 @@ export const arithmeticSemantics: SemanticsTable = {
     const b = src.read();
     const result = e.let(e.sub(e.sub(a, b), carryIn(e)));
     dst.write(result);
-    e.flagsSub(e.size, a, b, result);
+    e.flagsSub(e.size, a, b, result, false);
   },
   CMP: (e, dst, src) => {
     const a = dst.read();

@@ -132,8 +132,8 @@ export class FunctionBuilder {
     this.#params = params;
   }
 
-  /** The function's body as ModuleWriter.addFunction takes it. */
-  finish(): Uint8Array {
+  /** The function's body as ModuleWriter.addFunction takes it; `prologue` is code to run first. */
+  finish(prologue?: Uint8Array): Uint8Array {
     this.code.u8(0x0b);
     const out = new ByteWriter(this.code.length + 32);
     const runs: [ValueTypeName, number][] = [];
@@ -147,6 +147,7 @@ export class FunctionBuilder {
       out.u32(count);
       out.u8(ValueType[type]);
     }
+    if (prologue) out.raw(prologue);
     out.raw(this.code.bytes, this.code.length);
     return out.view();
   }
@@ -401,6 +402,9 @@ export class FunctionBuilder {
     this.code.u32(functionIndex);
     if (hasResult) this.code.u8(0x1a);
   }
+  get currentDepth(): number {
+    return this.#depth;
+  }
   get atTopLevel(): boolean {
     return this.#depth === 0;
   }
@@ -445,6 +449,17 @@ export class FunctionBuilder {
     this.emit(this.wrap(condition));
     this.code.u8(0x0d);
     this.code.u32(this.#depth - label.depth);
+  }
+  /** Opens a block or loop whose end is not known yet; `end` closes the innermost one. */
+  begin(kind: "block" | "loop"): Label {
+    this.code.u8(kind === "block" ? 0x02 : 0x03);
+    this.code.u8(0x40);
+    this.#depth++;
+    return { depth: this.#depth };
+  }
+  end(): void {
+    this.#depth--;
+    this.code.u8(0x0b);
   }
   /** call_indirect through table 0. */
   callIndirect(type: number, result: ValueTypeName, args: readonly Value[], slot: Value): Value {

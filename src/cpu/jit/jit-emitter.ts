@@ -1,0 +1,569 @@
+// Emits a region: registers and lazy flags in Wasm locals across all blocks, operands as constants, one common exit that
+// stores what changed. Runs the same semantics bodies as the interpreter. What needs a host operation is left to the interpreter:
+// the region exits before that instruction.
+
+import type { FormOperand } from "../decode/decoded.js";
+import { OperandKind } from "../decode/decoded.js";
+import { Emitter, type Operand } from "../emit/emitter.js";
+import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
+import * as S from "../state-layout.js";
+import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
+import {
+  FunctionBuilder,
+  type Label,
+  type LoadKind,
+  type StoreKind,
+  type Value,
+  type Variable,
+} from "../wasm/function-builder.js";
+import type { ValueTypeName } from "../wasm/module-writer.js";
+import type { RegionInstruction } from "./region.js";
+
+const ACCESS_WRITE = 0x100;
+const ACCESS_STACK = 0x200;
+const loadKind: Record<number, LoadKind> = { 8: "i32_8u", 16: "i32_16u", 32: "i32", 64: "i64", 128: "v128" };
+const storeKind: Record<number, StoreKind> = { 8: "i32_8", 16: "i32_16", 32: "i32", 64: "i64", 128: "v128" };
+
+/** What the emitter asks of the region's compiler. */
+export interface RegionContext {
+  readonly runtime: RuntimeImports;
+  /** Linear address of the record at a page offset for the interpreter to run, or 0 when there is none. */
+  record(offset: number): number;
+  /** The same, but never a record that enters this region. */
+  interpreterRecord(offset: number): number;
+  /** A record of this page. */
+  readonly entryRecord: number;
+  /** Label of the block at a page offset, when the current block may jump there. */
+  label(offset: number): Label | undefined;
+}
+
+/** The outcome of the latest flag-setting instruction of the block, for conditions that follow it. */
+interface Comparison {
+  readonly kind: "sub" | "logic" | "result";
+  readonly size: number;
+  readonly a: Value;
+  readonly b: Value;
+  readonly result: Value;
+}
+
+export class JitEmitter extends Emitter {
+  readonly #context: RegionContext;
+  readonly state: Value;
+  readonly #registers: (Variable | undefined)[] = [];
+  readonly #written: boolean[] = [];
+  readonly #flagResult: Variable;
+  readonly #flagAux: Variable;
+  #flagsWritten = false;
+  readonly #pageVa: Variable;
+  readonly #tlb: Variable;
+  readonly #next: Variable;
+  /** Instructions that may still run, as BUDGET. */
+  readonly #left: Variable;
+  /** 1 after a write that took the slow path: code may have changed under us. */
+  readonly #slowWrite: Variable;
+  readonly #exit: Label;
+  readonly #free = new Map<ValueTypeName, Variable[]>();
+  #temporaries: Variable[] = [];
+  #pinned: Variable[] = [];
+  #comparison: Comparison | undefined;
+  #instruction!: RegionInstruction;
+  #position = 0;
+  #after!: Label;
+  #hasWrite = false;
+  /** The instruction's body went on with the next instruction from somewhere inside. */
+  #reachesEnd = false;
+  /** Control can't reach what would come next. */
+  dead = false;
+  #depth = 0;
+
+  constructor(context: RegionContext) {
+    super({ size: 64, addressSize: 64, mode: 64, rep: 0 });
+    this.#context = context;
+    this.state = this.param(0);
+    this.#next = super.local("i32");
+    this.#left = super.local("i32");
+    this.#slowWrite = super.local("i32");
+    this.#tlb = super.local("i32");
+    this.#pageVa = super.local("i64");
+    this.#flagResult = super.local("i64");
+    this.#flagAux = super.local("i32");
+    this.#exit = this.begin("block");
+  }
+
+  // --- region ---
+
+  /** Before a block's code: leaves when fewer than `count` instructions may still run. */
+  enterBlock(offset: number, count: number): void {
+    this.#comparison = undefined;
+    this.dead = false;
+    this.if(this.ltS(this.get(this.#left), this.i32(count)), () =>
+      this.#leave(this.#context.interpreterRecord(offset), offset, 0),
+    );
+  }
+
+  instruction(
+    instruction: RegionInstruction,
+    position: number,
+    prologue: () => void,
+    body: (operands: Operand[]) => void,
+  ): void {
+    this.#instruction = instruction;
+    this.#position = position;
+    this.#hasWrite = false;
+    this.#reachesEnd = false;
+    const { form, decoded } = instruction;
+    this.size = form.operandSize;
+    this.addressSize = decoded.addressSize;
+    this.rep = decoded.rep;
+    this.#after = this.begin("block");
+    this.#depth = this.#after.depth;
+    prologue();
+    body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
+    this.end();
+    if (this.#reachesEnd) this.dead = false;
+    if (this.#hasWrite && !this.dead) {
+      const next = instruction.offset + instruction.length;
+      this.if(this.get(this.#slowWrite), () => this.#leave(this.#context.record(next), next, position + 1));
+    }
+    this.#recycle();
+  }
+
+  /** After a block's last instruction, unless it never falls through: continues at `offset`; `isNext`: its code comes right behind. */
+  fallThrough(offset: number, count: number, isNext: boolean): void {
+    if (this.dead) return;
+    const label = this.#context.label(offset);
+    if (!label && !isNext) {
+      this.#leave(this.#context.record(offset), offset, count);
+      return;
+    }
+    this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
+    if (!isNext) this.br(label!);
+  }
+
+  /** The whole function. */
+  finishRegion(): Uint8Array {
+    this.end();
+    const store = (offset: number, variable: Variable) =>
+      this.store(variable.type === "i64" ? "i64" : "i32", this.state, this.get(variable), offset);
+    const prologue = new FunctionBuilder(["i32", "i32"]);
+    const load = (offset: number, variable: Variable) =>
+      prologue.set(variable, prologue.load(variable.type === "i64" ? "i64" : "i32", prologue.param(0), offset));
+    for (const [code, variable] of this.#registers.entries()) {
+      if (!variable) continue;
+      load(S.GPR + 8 * code, variable);
+      if (this.#written[code]) store(S.GPR + 8 * code, variable);
+    }
+    load(S.FLAG_RESULT, this.#flagResult);
+    load(S.FLAG_AUX, this.#flagAux);
+    load(S.PAGE_VA, this.#pageVa);
+    load(S.TLB, this.#tlb);
+    load(S.BUDGET, this.#left);
+    if (this.#flagsWritten) {
+      store(S.FLAG_RESULT, this.#flagResult);
+      store(S.FLAG_AUX, this.#flagAux);
+    }
+    // The dispatch loop counts the call of this function as one instruction.
+    this.store("i32", this.state, this.add(this.get(this.#left), this.i32(1)), S.BUDGET);
+    this.return(this.get(this.#next));
+    return this.finish(prologue.code.view());
+  }
+
+  /** Leaves to a record, or by lookup where there is none, after `count` instructions of this block. */
+  #leave(record: number, offset: number, count: number): void {
+    if (record !== 0) {
+      this.set(this.#next, this.i32(record));
+    } else {
+      this.set(this.#next, this.#goto(this.add(this.get(this.#pageVa), this.i64(offset))));
+    }
+    this.#count(count);
+    this.br(this.#exit);
+  }
+  #count(count: number): void {
+    if (count !== 0) this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
+  }
+  #goto(linear: Value): Value {
+    return this.call(this.#context.runtime.goto, "i32", [
+      this.state,
+      this.i32(this.#context.interpreterRecord(this.#instruction.offset)),
+      linear,
+    ]);
+  }
+  /** The record whose place an exception is described with. */
+  #here(): Value {
+    return this.i32(this.#context.interpreterRecord(this.#instruction.offset));
+  }
+  /** Leaves after an exit was described: this instruction isn't counted (TypeScript does where it is complete). */
+  #leaveForHost(): void {
+    this.set(this.#next, this.i32(0));
+    this.#count(this.#position + 1);
+    this.br(this.#exit);
+  }
+  #markDead(): void {
+    if (this.currentDepth === this.#depth) this.dead = true;
+  }
+
+  // --- locals: temporaries live for one instruction ---
+
+  override local(type: ValueTypeName): Variable {
+    const variable = this.#free?.get(type)?.pop() ?? super.local(type);
+    this.#temporaries?.push(variable);
+    return variable;
+  }
+  #recycle(): void {
+    for (const variable of this.#temporaries) {
+      if (this.#pinned.includes(variable)) continue;
+      const list = this.#free.get(variable.type);
+      if (list) list.push(variable);
+      else this.#free.set(variable.type, [variable]);
+    }
+    this.#temporaries = [];
+  }
+  #pin(value: Value): void {
+    if (value.opcode !== 0x20) return;
+    const variable = this.#temporaries.find((t) => t.index === value.imm);
+    if (variable) this.#pinned.push(variable);
+  }
+  #compare(comparison: Comparison): void {
+    this.#unpin();
+    this.#comparison = comparison;
+    for (const value of [comparison.a, comparison.b, comparison.result]) this.#pin(value);
+  }
+  #unpin(): void {
+    for (const variable of this.#pinned) if (!this.#temporaries.includes(variable)) this.#temporaries.push(variable);
+    this.#pinned = [];
+    this.#comparison = undefined;
+  }
+
+  // --- guest state ---
+
+  #register(code: number): Variable {
+    return (this.#registers[code] ??= super.local("i64"));
+  }
+  gpr(code: number, size: number): Value {
+    if (code >= 16) {
+      const whole = this.wrap(this.get(this.#register(code - 16)));
+      return this.let(this.and(this.shrU(whole, this.i32(8)), this.i32(0xff)));
+    }
+    const whole = this.get(this.#register(code));
+    if (size === 64) return this.let(whole);
+    return this.let(this.zeroExtend(this.wrap(whole), size));
+  }
+  setGpr(code: number, size: number, value: Value): void {
+    const number = code >= 16 ? code - 16 : code;
+    const variable = this.#register(number);
+    this.#written[number] = true;
+    if (size === 64) this.set(variable, value);
+    else if (size === 32) this.set(variable, this.extendU(value));
+    else {
+      const shift = code >= 16 ? 8n : 0n;
+      const mask = ((1n << BigInt(size)) - 1n) << shift;
+      const part = this.shl(this.extendU(this.zeroExtend(value, size)), this.i64(shift));
+      this.set(variable, this.or(this.and(this.get(variable), this.i64(~mask)), part));
+    }
+  }
+  xmm(index: number): Value {
+    return this.let(this.load("v128", this.state, S.XMM + 16 * index));
+  }
+  setXmm(index: number, value: Value): void {
+    this.store("v128", this.state, value, S.XMM + 16 * index);
+  }
+  flagResult(): Value {
+    return this.let(this.get(this.#flagResult));
+  }
+  flagAux(): Value {
+    return this.let(this.get(this.#flagAux));
+  }
+  setFlagResult(value: Value): void {
+    this.#unpin();
+    this.#flagsWritten = true;
+    this.set(this.#flagResult, value);
+  }
+  setFlagAux(value: Value): void {
+    this.#unpin();
+    this.#flagsWritten = true;
+    this.set(this.#flagAux, value);
+  }
+  stateLoad(kind: LoadKind, offset: number): Value {
+    return this.load(kind, this.state, offset);
+  }
+  stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
+    this.store(kind, this.state, value, offset);
+  }
+
+  override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
+    super.flagsSub(size, a, b, r, exact);
+    this.#compare({ kind: exact ? "sub" : "result", size, a, b, result: r });
+  }
+  override flagsAdd(size: number, a: Value, b: Value, r: Value): void {
+    super.flagsAdd(size, a, b, r);
+    this.#compare({ kind: "result", size, a, b, result: r });
+  }
+  override flagsLogic(size: number, r: Value): void {
+    super.flagsLogic(size, r);
+    this.#compare({ kind: "logic", size, a: r, b: r, result: r });
+  }
+  override condition(cc: number): Value {
+    const c = this.#comparison;
+    const direct = c ? this.#fused(c, cc & ~1) : undefined;
+    if (!direct) return super.condition(cc);
+    return cc & 1 ? this.xor(direct, this.i32(1)) : direct;
+  }
+  /** An even condition code from the operands of the comparison, where that is simpler than from the flags. */
+  #fused(c: Comparison, cc: number): Value | undefined {
+    const { size, a, b, result } = c;
+    const signed = (v: Value) => this.signExtend(v, size);
+    const negative = () => this.ltS(signed(result), this.constant(size, 0));
+    const zero = () => this.eqz(this.zeroExtend(result, size));
+    if (cc === 8) return negative();
+    if (c.kind === "sub") {
+      if (cc === 4) return this.eq(a, b);
+      if (cc === 2) return this.ltU(a, b);
+      if (cc === 6) return this.leU(a, b);
+      if (cc === 12) return this.ltS(signed(a), signed(b));
+      if (cc === 14) return this.leS(signed(a), signed(b));
+      return undefined;
+    }
+    if (cc === 4) return zero();
+    if (c.kind !== "logic") return undefined;
+    if (cc === 0 || cc === 2) return this.i32(0);
+    if (cc === 6) return zero();
+    if (cc === 12) return negative();
+    if (cc === 14) return this.leS(signed(result), this.constant(size, 0));
+    return undefined;
+  }
+
+  // --- memory ---
+
+  translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
+    const bytes = size / 8;
+    const address = this.local("i32");
+    const slow = this.local("i32");
+    const mask = this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT);
+    const index = this.and(this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))), mask);
+    const entry = this.let(this.add(this.get(this.#tlb), index));
+    const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
+    const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
+    this.set(slow, this.i32(0));
+    this.if(
+      this.eq(page, tag),
+      () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
+      () => {
+        const stack = segment === S.Seg.SS ? ACCESS_STACK : 0;
+        const args = [this.state, this.#here(), va, this.i32(bytes | (write ? ACCESS_WRITE : 0) | stack)];
+        this.set(address, this.call(this.#context.runtime.translate, "i32", args));
+        this.if(this.eqz(this.get(address)), () => this.#leaveForHost());
+        this.set(slow, this.i32(1));
+      },
+    );
+    return { address: this.get(address), slow: this.get(slow) };
+  }
+  readLinear(address: Value, size: number, segment?: number): Value {
+    return this.let(this.load(loadKind[size]!, this.translate(this.let(address), size, false, segment).address));
+  }
+  writeLinear(address: Value, size: number, value: Value, segment?: number): void {
+    const v = this.let(value);
+    this.#storeAt(this.translate(this.let(address), size, true, segment), size, v);
+  }
+  updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void {
+    const place = this.translate(this.let(address), size, true, segment);
+    const old = this.let(this.load(loadKind[size]!, place.address));
+    this.#storeAt(place, size, this.let(change(old)));
+  }
+  #storeAt(place: { address: Value; slow: Value }, size: number, value: Value): void {
+    this.#hasWrite = true;
+    this.store(storeKind[size]!, place.address, value);
+    this.if(place.slow, () => {
+      this.callStatement(this.#context.runtime.commit, [this.state, this.#here()]);
+      this.set(this.#slowWrite, this.i32(1));
+    });
+  }
+  segmentLinear(segment: number | "operand", offset: Value, _size: number, _write: boolean): Value {
+    const at = this.let(offset);
+    const number = segment === "operand" ? this.#instruction.segment : segment;
+    if (number < S.Seg.FS) return at;
+    return this.let(this.add(at, this.stateLoad("i64", S.SEG_BASE + 8 * number)));
+  }
+  #effectiveAddress(): Value {
+    const { decoded, offset, length } = this.#instruction;
+    const displacement = (BigInt(decoded.dispHi | 0) << 32n) | BigInt(decoded.dispLo >>> 0);
+    let address: Value;
+    if (decoded.ripRelative)
+      address = this.add(this.get(this.#pageVa), this.i64(displacement + BigInt(offset + length)));
+    else {
+      const index =
+        decoded.index < 0 ? this.i64(0) : this.shl(this.get(this.#register(decoded.index)), this.i64(decoded.scale));
+      const base = decoded.base < 0 ? this.i64(0) : this.get(this.#register(decoded.base));
+      address = this.add(this.add(base, index), this.i64(displacement));
+    }
+    if (this.addressSize === 32) address = this.and(address, this.i64(0xffffffff));
+    return this.let(address);
+  }
+
+  // --- control ---
+
+  currentRip(): Value {
+    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.offset)));
+  }
+  nextRip(): Value {
+    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.offset + this.#instruction.length)));
+  }
+  /** Only code outside 64-bit mode has limits to check. */
+  checkTarget(_target: Value): void {}
+  relativeTarget(target: Operand): Value {
+    return target.read();
+  }
+  jump(target: Value): void {
+    this.set(this.#next, this.#goto(target));
+    this.#count(this.#position + 1);
+    this.br(this.#exit);
+    this.#markDead();
+  }
+  jumpRelative(_to: Operand): void {
+    const target = this.#instruction.target!;
+    const label = this.#context.label(target);
+    const leave = () =>
+      this.#leave(target >= 0 && target < 4096 ? this.#context.record(target) : 0, target, this.#position + 1);
+    if (label) {
+      if (this.#hasWrite) this.if(this.get(this.#slowWrite), leave);
+      this.#count(this.#position + 1);
+      this.br(label);
+    } else leave();
+    this.#markDead();
+  }
+  next(): void {
+    this.br(this.#after);
+    this.#reachesEnd = true;
+  }
+  again(): void {
+    const { offset } = this.#instruction;
+    this.#leave(this.#context.record(offset), offset, this.#position + 1);
+    this.#markDead();
+  }
+  raise(vector: number, errorCode: number | Value = -1): void {
+    this.#describe(2, vector, errorCode);
+  }
+  exit(kind: number, options: { vector?: number | Value; before?: boolean } = {}): void {
+    this.#describe(kind, options.vector ?? 0, options.before ? 1 : 0);
+  }
+  #describe(kind: number, vector: number | Value, error: number | Value): void {
+    this.stateStore("i32", S.EXIT_RECORD, this.#here());
+    this.stateStore("i32", S.EXIT_KIND, this.i32(kind));
+    this.stateStore("i32", S.EXIT_VECTOR, typeof vector === "number" ? this.i32(vector) : vector);
+    this.stateStore("i32", S.EXIT_ERROR, typeof error === "number" ? this.i32(error) : error);
+    this.#leaveForHost();
+    this.#markDead();
+  }
+  host(_name: string, ..._args: Value[]): void {
+    const { offset } = this.#instruction;
+    this.#leave(this.#context.interpreterRecord(offset), offset, this.#position);
+    this.#markDead();
+  }
+
+  // --- operands ---
+
+  #operand(form: FormOperand, slot: number): Operand {
+    const { size } = form;
+    const { decoded } = this.#instruction;
+    const code = decoded.code[slot]!;
+    const kinds = OperandKind;
+    switch (form.kind) {
+      case kinds.Gpr: {
+        const read = () => this.gpr(code, size);
+        return {
+          ...unsupported("register", size),
+          read,
+          readForWrite: read,
+          write: (value) => this.setGpr(code, size, value),
+          number: () => this.i32(gprOffset(code)),
+        };
+      }
+      case kinds.Xmm:
+        return this.#vector("xmm", size, S.XMM + 16 * code);
+      case kinds.Mmx:
+        return this.#vector("mmx", size, S.FPR + 16 * code);
+      case kinds.Memory:
+        return this.#memoryOperand(size, 0);
+      case kinds.Constant:
+        return { ...unsupported("immediate", 8), read: () => this.i32(decoded.immLo) };
+      case kinds.Immediate: {
+        const wide = (BigInt(decoded.immHi | 0) << 32n) | BigInt(decoded.immLo >>> 0);
+        const read = () => (size === 64 ? this.i64(wide) : this.zeroExtend(this.i32(decoded.immLo), size));
+        return { ...unsupported("immediate", size), read };
+      }
+      case kinds.Immediate2:
+        return { ...unsupported("immediate", size), read: () => this.i32(decoded.imm2) };
+      case kinds.Relative: {
+        const { target } = this.#instruction;
+        return {
+          ...unsupported("relative", size),
+          read: () => this.let(this.add(this.get(this.#pageVa), this.i64(target!))),
+        };
+      }
+      case kinds.FarPointer:
+        return {
+          ...unsupported("far", size),
+          read: () => this.i64(decoded.immLo >>> 0),
+          number: () => this.i32(decoded.immHi),
+        };
+      case kinds.Segment:
+        return { ...unsupported("segment", size), number: () => this.i32(code) };
+      case kinds.Control:
+        return { ...unsupported("control", size), number: () => this.i32(code) };
+      case kinds.Debug:
+        return { ...unsupported("debug", size), number: () => this.i32(code) };
+      default:
+        return { ...unsupported("st", size), number: () => this.i32(code) };
+    }
+  }
+  #vector(kind: "xmm" | "mmx", size: number, offset: number): Operand {
+    const read = () => this.let(this.load(loadKind[size]!, this.state, offset));
+    return {
+      ...unsupported(kind, size),
+      read,
+      readForWrite: read,
+      write: (value) => this.store(storeKind[size]!, this.state, value, offset),
+      part: (more, partSize) => this.#vector(kind, partSize, offset + more),
+      number: () => this.i32(offset),
+    };
+  }
+  #memoryOperand(size: number, offset: number): Operand {
+    let place: { address: Value; slow: Value } | undefined;
+    const linear = (width: number, write: boolean) => {
+      const base = this.#effectiveAddress();
+      return this.segmentLinear("operand", offset === 0 ? base : this.add(base, this.i64(offset)), width, write);
+    };
+    return {
+      ...unsupported("memory", size),
+      read: () => this.readLinear(linear(size, false), size),
+      readForWrite: () => {
+        place = this.translate(linear(size, true), size, true);
+        return this.let(this.load(loadKind[size]!, place.address));
+      },
+      write: (value) => {
+        if (place) this.#storeAt(place, size, this.let(value));
+        else this.writeLinear(linear(size, true), size, value);
+      },
+      address: () =>
+        offset === 0 ? this.#effectiveAddress() : this.let(this.add(this.#effectiveAddress(), this.i64(offset))),
+      linear: () => linear(Math.max(size, 8), false),
+      part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
+    };
+  }
+}
+
+function unsupported(kind: Operand["kind"], size: number): Operand {
+  const refuse = (what: string) => (): never => {
+    throw new Error(`semantics: ${what} of a ${kind} operand`);
+  };
+  return {
+    kind,
+    size,
+    read: refuse("read"),
+    readForWrite: refuse("readForWrite"),
+    write: refuse("write"),
+    address: refuse("address"),
+    linear: refuse("linear"),
+    number: refuse("number"),
+    part: refuse("part"),
+  };
+}
