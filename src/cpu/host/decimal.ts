@@ -54,6 +54,23 @@ function setSized(cpu: HostCpu, register: number, bits: number, value: bigint): 
   cpu.state.setGpr(register, bits === 16 ? (old & ~0xffffn) | (value & 0xffffn) : value);
 }
 
+/**
+ * What a read of the old frame's pointers finds at `pointer`, given that `pushed` values lie below `rsp` already: processors
+ * push each one before they read the next, and the two may overlap.
+ */
+function withPushed(read: bigint, pointer: bigint, rsp: bigint, bytes: number, pushed: readonly bigint[]): bigint {
+  const ones = (1n << BigInt(8 * bytes)) - 1n;
+  let value = read;
+  for (const [i, one] of pushed.entries()) {
+    const distance = Number(BigInt.asIntN(64, rsp - BigInt((i + 1) * bytes) - pointer));
+    if (Math.abs(distance) >= bytes) continue;
+    const shift = BigInt(8 * Math.abs(distance));
+    const move = (v: bigint) => (distance > 0 ? (v << shift) & ones : v >> shift);
+    value = (value & ~move(ones)) | move(one & ones);
+  }
+  return value;
+}
+
 export const decimalOperations: HostOperationTable = {
   daa: (cpu) => adjustPacked(cpu, 1),
   das: (cpu) => adjustPacked(cpu, -1),
@@ -99,9 +116,12 @@ export const decimalOperations: HostOperationTable = {
     let rbp = state.gpr(Reg.RBP);
     const frame = rsp - step;
     const pushes: bigint[] = [rbp];
+    // Faults come in the order of the pushes and reads.
+    probeStack(cpu, frame, bytes);
     for (let i = 1; i < level; i++) {
       rbp -= step;
-      pushes.push(readStack(cpu, rbp, bytes));
+      pushes.push(withPushed(readStack(cpu, rbp, bytes), rbp, rsp, bytes, pushes));
+      probeStack(cpu, rsp - step * BigInt(pushes.length), bytes);
     }
     if (level > 0) pushes.push(frame);
     const end = rsp - step * BigInt(pushes.length) - locals;
