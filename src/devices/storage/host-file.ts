@@ -1,0 +1,137 @@
+// A file of the host, or a block device, with the little that images need: whole reads and writes at a position, durability,
+// its length. Knows no format. Errors are StorageErrors that name the file.
+
+import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { StorageError, storageError } from "./storage-error.js";
+
+export class HostFile {
+  readonly path: string;
+  readonly isWritable: boolean;
+  readonly isBlockDevice: boolean;
+  readonly #handle: FileHandle;
+  #length: number;
+  #pending = 0;
+  #idle: (() => void) | undefined;
+  #isClosed = false;
+
+  private constructor(path: string, handle: FileHandle, isWritable: boolean, length: number, isBlockDevice: boolean) {
+    this.path = path;
+    this.#handle = handle;
+    this.isWritable = isWritable;
+    this.#length = length;
+    this.isBlockDevice = isBlockDevice;
+  }
+
+  /** @throws StorageError */
+  static async open(path: string, isWritable: boolean): Promise<HostFile> {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, isWritable ? "r+" : "r");
+      const stat = await handle.stat();
+      if (stat.isDirectory()) throw new StorageError("unsupported", `${path}: is a directory`);
+      if (stat.isBlockDevice()) {
+        const { length, isReadonly } = await blockDevice(handle, stat.rdev);
+        if (isReadonly && isWritable) throw new StorageError("read-only", `${path}: the device is read-only`);
+        return new HostFile(path, handle, isWritable, length, true);
+      }
+      if (!stat.isFile()) throw new StorageError("unsupported", `${path}: neither a file nor a block device`);
+      return new HostFile(path, handle, isWritable, stat.size, false);
+    } catch (error) {
+      await handle?.close();
+      throw storageError(path, error);
+    }
+  }
+
+  /** A sparse file of `length` bytes without a name: its space returns when it is closed or the process ends. */
+  static async temporary(path: string, length: number): Promise<HostFile> {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, "wx+", 0o600);
+      await rm(path);
+      await handle.truncate(length);
+      return new HostFile(path, handle, true, length, false);
+    } catch (error) {
+      await handle?.close();
+      throw storageError(path, error);
+    }
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new StorageError("closed", `${this.path}: the file is closed`);
+    this.#pending++;
+    try {
+      return await work();
+    } catch (error) {
+      throw storageError(this.path, error);
+    } finally {
+      if (--this.#pending === 0) this.#idle?.();
+    }
+  }
+
+  /** Reads up to the end of the file. @returns bytes read */
+  read(offset: number, target: Uint8Array): Promise<number> {
+    return this.#run(async () => {
+      let done = 0;
+      while (done < target.length) {
+        const { bytesRead } = await this.#handle.read(target, done, target.length - done, offset + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    });
+  }
+
+  write(offset: number, source: Uint8Array): Promise<void> {
+    return this.#run(async () => {
+      let done = 0;
+      while (done < source.length) {
+        const { bytesWritten } = await this.#handle.write(source, done, source.length - done, offset + done);
+        if (bytesWritten === 0)
+          throw new StorageError("io", `${this.path}: nothing could be written at ${offset + done}`);
+        done += bytesWritten;
+      }
+      this.#length = Math.max(this.#length, offset + source.length);
+    });
+  }
+
+  /** fdatasync: contents, and the length where it changed. */
+  sync(): Promise<void> {
+    return this.#run(() => this.#handle.datasync());
+  }
+
+  /** Waits for what is outstanding. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.#handle.close();
+  }
+}
+
+/** A block device's length isn't in its stat. Linux shows it in sysfs; elsewhere the last readable byte is searched. */
+async function blockDevice(handle: FileHandle, rdev: number): Promise<{ length: number; isReadonly: boolean }> {
+  // Linux dev_t: 12 bits of major at 8, 8 low bits of minor at 0, the others at 20.
+  const directory = `/sys/dev/block/${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
+  try {
+    const sectors = Number(await readFile(`${directory}/size`, "utf8"));
+    const isReadonly = (await readFile(`${directory}/ro`, "utf8")).trim() === "1";
+    if (Number.isSafeInteger(sectors)) return { length: sectors * 512, isReadonly };
+  } catch {
+    // No sysfs here.
+  }
+  const byte = new Uint8Array(1);
+  const isReadable = async (at: number) => (await handle.read(byte, 0, 1, at)).bytesRead === 1;
+  if (!(await isReadable(0))) return { length: 0, isReadonly: false };
+  let low = 0;
+  let high = 2 ** 52;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await isReadable(middle).catch(() => false)) low = middle;
+    else high = middle;
+  }
+  return { length: low + 1, isReadonly: false };
+}
