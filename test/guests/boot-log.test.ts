@@ -21,7 +21,7 @@ const HAS_XSAVE = because(
 );
 const RANDOM = because("our CPU has RDRAND", /^random: crng init done$/);
 
-/** The machine: QEMU's i440FX with its devices in the recording, ours without a PCI device or SMBIOS. */
+/** The machines: QEMU's i440FX with its devices in the recording, ours without a PCI device or SMBIOS. */
 const dom0Missing = [
   ...XSAVE,
   ...because("no SMBIOS tables", /^SMBIOS 2\.8 present\.$/, /^DMI: QEMU Standard PC/),
@@ -48,7 +48,6 @@ const dom0Missing = [
     "no PCI devices but the host bridge",
     /^pci 0000:00:0[123]\./,
     /^acpiphp: Slot /,
-    /^pci 0000:00:02\.0: vgaarb/,
     /^pci_bus 0000:00: (root bus resource|resource 8) \[mem 0x100000000-/,
   ),
   ...because("no keyboard controller", /^i8042: /, /^serio: /, /^input: AT Translated/),
@@ -60,7 +59,16 @@ const dom0Missing = [
   ),
 ];
 
+/** Linux reports what takes long, on a busy host. */
+const SLOW: Explained[] = because("timing of the host", /^.* took \d+ usecs$/, /^hrtimer: interrupt took /).map(
+  (one) => ({
+    ...one,
+    sometimes: true,
+  }),
+);
+
 const dom0Added = [
+  ...SLOW,
   ...HAS_XSAVE,
   ...RANDOM,
   ...because("no SMBIOS tables", /^DMI not present or invalid\.$/),
@@ -87,13 +95,10 @@ const dom0Added = [
   ...because("our image loads the module", /^xen:xen_evtchn: /),
 ];
 
-const domuMissing = [
-  ...XSAVE,
-  ...because("the recording's /init listed the kernel's arguments", /^ {2,}/),
-  ...because("our /init powers off, the recording's halted", /^reboot: System halted$/),
-];
+const domuMissing = [...XSAVE, ...because("the recording's /init listed the kernel's arguments", /^ {2,}/)];
 
 const domuAdded = [
+  ...SLOW,
   ...HAS_XSAVE,
   ...RANDOM,
   ...because(
@@ -107,7 +112,6 @@ const domuAdded = [
     ...one,
     sometimes: true,
   })),
-  ...because("our /init powers off, the recording's halted", /^reboot: Power down$/),
 ];
 
 it.each([
@@ -121,7 +125,7 @@ it.each([
   const domain = await host.createDomain({ kernel: image.kernel, ramdisk: image.initrd, memory, privileged, cmdline });
   const parts: Uint8Array[] = [];
   domain.console.onData((bytes) => void parts.push(bytes.slice()));
-  await domain.console.waitFor(/XENTS-SHELL-READY[^]*# /, { timeout: 200_000 });
+  await domain.console.waitFor(/XENTS-SHELL-READY[\s\S]*# /, { timeout: 200_000 });
   await domain.console.write("poweroff\n");
   expect(await domain.waitForShutdown({ timeout: 60_000 })).toBe("poweroff");
 

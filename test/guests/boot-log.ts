@@ -28,7 +28,8 @@ const DETAILS: readonly (readonly [RegExp, string])[] = [
 export function kernelMessages(output: string): string[] {
   const messages: string[] = [];
   for (const line of output.split(/\r*\n/)) {
-    const message = /^(?:\x1b\[[0-9;?]*[A-Za-z])*\[ *\d+\.\d+\] (.*)$/.exec(line)?.[1];
+    // The shell's queries to the terminal may come before it.
+    const message = /^(?:[^[]\[[0-9;?]*[A-Za-z])*\[ *\d+\.\d+\] (.*)$/.exec(line)?.[1];
     if (message !== undefined) messages.push(normalise(message));
   }
   return messages;

@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { attackArb, Fuzzer } from "../fuzz/attack.js";
 
-const seed = process.env["FUZZ_SEED"] === undefined ? {} : { seed: Number(process.env["FUZZ_SEED"]) };
-const RUNS = Number(process.env["FUZZ_RUNS"] ?? 3000);
+const seed = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
+const RUNS = Number(process.env.FUZZ_RUNS ?? 3000);
 
 it.each([
   ["an unprivileged domain harms nobody else", false, RUNS],
