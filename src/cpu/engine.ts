@@ -89,6 +89,7 @@ export class Engine {
         memory,
         this.cache,
         new RegionCompiler(memory, this.cache, this.handlers, finder, this.predecoder, semantics),
+        this.handlers,
       );
     }
   }

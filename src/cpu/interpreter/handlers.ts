@@ -27,7 +27,7 @@ interface Pending {
 export class HandlerSet {
   readonly #semantics: SemanticsTable;
   readonly #slots = new Map<string, number>();
-  /** By slot: nonzero when control never falls through. */
+  /** By slot: 1 when control never falls through, 2 when it may branch. */
   readonly #ends = new Uint8Array(TABLE_SIZE);
   readonly #link: (bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]) => void;
   readonly #pages: number;
@@ -50,6 +50,11 @@ export class HandlerSet {
   }
 
   ends(slot: number): boolean {
+    return this.#ends[slot] === 1;
+  }
+
+  /** Whether control may go elsewhere than to the next instruction; true for compiled regions. */
+  branches(slot: number): boolean {
     return this.#ends[slot] !== 0;
   }
 
@@ -70,7 +75,9 @@ export class HandlerSet {
     if (cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
     checkUnit(emitter, unit);
     body(emitter, ...emitter.operands);
-    return this.#add(key, emitter);
+    const slot = this.#add(key, emitter);
+    if (this.#ends[slot] === 0 && form.operands.at(-1)?.kind === OperandKind.Relative) this.#ends[slot] = 2;
+    return slot;
   }
 
   /** A handler that only raises an exception (undecodable bytes). `errorCode` -1: none. */

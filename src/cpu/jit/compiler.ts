@@ -45,6 +45,11 @@ export class RegionCompiler {
     this.#semantics = semantics;
   }
 
+  /** Whether the record runs a region. */
+  enters(record: number): boolean {
+    return this.#covered.get(record) === 1;
+  }
+
   covers(record: number): boolean {
     return this.#covered.has(record);
   }
