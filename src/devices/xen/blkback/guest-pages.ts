@@ -1,0 +1,88 @@
+// Granted pages as requests use them: mapped for the request alone, or, with frontends that use the same pages over and over
+// (feature-persistent), kept mapped until room is needed for others.
+
+import type { GrantAccess, GrantedPage } from "../backend.js";
+
+/** Pages kept mapped for one ring: what Linux's backend keeps. */
+const MAX_PERSISTENT = 1056;
+
+interface Kept {
+  readonly page: GrantedPage;
+  users: number;
+}
+
+/** A page in use by a request. */
+export interface HeldPage {
+  readonly page: GrantedPage;
+  release(): void;
+}
+
+export class GuestPages {
+  readonly #grants: GrantAccess;
+  readonly #isPersistent: boolean;
+  /** By reference, in order of last use. */
+  readonly #kept = new Map<number, Kept>();
+  readonly #single = new Set<GrantedPage>();
+  #isClosed = false;
+
+  constructor(grants: GrantAccess, isPersistent: boolean) {
+    this.#grants = grants;
+    this.#isPersistent = isPersistent;
+  }
+
+  /** Pages mapped now. */
+  get count(): number {
+    return this.#kept.size + this.#single.size;
+  }
+
+  /** Undefined when the guest hasn't granted the page so. */
+  hold(ref: number, isWritable: boolean): HeldPage | undefined {
+    if (this.#isClosed) return undefined;
+    if (!this.#isPersistent || !this.#hasRoom(ref)) return this.#holdOnce(ref, isWritable);
+    let kept = this.#kept.get(ref);
+    if (kept) this.#kept.delete(ref);
+    else {
+      // Later requests may read into the page, so a persistent grant is always for writing.
+      const page = this.#grants.map(ref, true);
+      if (!page) return undefined;
+      kept = { page, users: 0 };
+    }
+    this.#kept.set(ref, kept);
+    kept.users++;
+    const held = kept;
+    return { page: held.page, release: () => void held.users-- };
+  }
+
+  #holdOnce(ref: number, isWritable: boolean): HeldPage | undefined {
+    const page = this.#grants.map(ref, isWritable);
+    if (!page) return undefined;
+    this.#single.add(page);
+    return {
+      page,
+      release: () => {
+        if (this.#single.delete(page)) page.release();
+      },
+    };
+  }
+
+  /** Makes room for a page that isn't kept yet: the one that was used longest ago, and isn't in use, goes. */
+  #hasRoom(ref: number): boolean {
+    if (this.#kept.has(ref) || this.#kept.size < MAX_PERSISTENT) return true;
+    for (const [old, { page, users }] of this.#kept) {
+      if (users > 0) continue;
+      this.#kept.delete(old);
+      page.release();
+      return true;
+    }
+    return false;
+  }
+
+  /** Gives everything back, also what is held: nothing may touch the pages afterwards. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { page } of this.#kept.values()) page.release();
+    for (const page of this.#single) page.release();
+    this.#kept.clear();
+    this.#single.clear();
+  }
+}
