@@ -172,10 +172,7 @@ export class XenHost {
 
   #forget(domain: Domain): void {
     this.domains.delete(domain.id);
-    for (const vcpu of domain.vcpus) {
-      const at = this.#engine.cpus.indexOf(vcpu.cpu);
-      if (at >= 0) this.#engine.cpus.splice(at, 1);
-    }
+    for (const vcpu of domain.vcpus) this.#engine.release(vcpu.cpu);
   }
 
   get statistics(): HostStatistics {
@@ -212,7 +209,9 @@ export class XenHost {
     if (this.#closed) return;
     this.#closed = true;
     this.#loop.stop();
-    for (const domain of [...this.domains.values()]) domain.destroy();
+    const guests = [...this.domains.values()];
+    for (const domain of guests) domain.destroy();
+    await Promise.all(guests.map((domain) => domain.released()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,6 +19,8 @@ import {
 } from "./tlb-layout.js";
 
 const SLOTS = 24;
+/** Engine memory that the TLBs of one vCPU take. */
+export const ADDRESS_SPACES_BYTES = SLOTS * ADDRESS_SPACE_BYTES;
 const EMPTY = 0xff;
 
 export class AddressSpaces {
@@ -33,10 +35,11 @@ export class AddressSpaces {
   #current = 1;
   flushes = 0;
 
-  constructor(memory: MachineMemory) {
+  /** `base`: linear address of ADDRESS_SPACES_BYTES of engine memory. */
+  constructor(memory: MachineMemory, base: number) {
     this.#memory = memory;
-    this.#base = memory.allocateEngine(SLOTS * ADDRESS_SPACE_BYTES, 4096);
-    memory.linear.fill(EMPTY, this.#base, this.#base + SLOTS * ADDRESS_SPACE_BYTES);
+    this.#base = base;
+    memory.linear.fill(EMPTY, base, base + ADDRESS_SPACES_BYTES);
   }
 
   /** Linear addresses of the data and code TLBs of the current slot. */

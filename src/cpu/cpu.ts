@@ -7,7 +7,7 @@ import { ACCESS_READ, ACCESS_WRITE, PagingMode } from "../mmu/page-walk.js";
 import { AddressSpaces } from "./address-spaces.js";
 import { CpuState } from "./cpu-state.js";
 import { DR6_BS, instructionBreakpoints, Shadow } from "./debug.js";
-import type { Engine } from "./engine.js";
+import type { CpuBlock, Engine } from "./engine.js";
 import { type Exit, ExitKind, Vector } from "./exit.js";
 import type { AccessKind, CpuHooks, HostCpu, HostOperation } from "./host/host-operation.js";
 import type { CodePage } from "./interpreter/code-cache.js";
@@ -29,6 +29,8 @@ const GUEST_FAULT = Symbol("guest fault");
 export class Cpu implements HostCpu {
   readonly engine: Engine;
   readonly memory: MachineMemory;
+  /** Its place in engine memory. */
+  readonly block: CpuBlock;
   readonly state: CpuState;
   readonly spaces: AddressSpaces;
   readonly access: MemoryAccess;
@@ -47,8 +49,9 @@ export class Cpu implements HostCpu {
     this.memory = engine.memory;
     this.hooks = options.hooks;
     this.#paravirtual = options.paravirtual;
-    this.state = new CpuState(engine.memory, engine.memory.allocateEngine(S.STATE_SIZE, 64));
-    this.spaces = new AddressSpaces(engine.memory);
+    this.block = engine.takeBlock();
+    this.state = new CpuState(engine.memory, this.block.state);
+    this.spaces = new AddressSpaces(engine.memory, this.block.spaces);
     this.access = new MemoryAccess(engine.memory, this.state, this.spaces);
     this.access.paging.ignoreUser = options.paravirtual;
     engine.cpus.push(this);

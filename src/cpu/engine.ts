@@ -2,7 +2,7 @@
 // TypeScript. One engine per machine memory.
 
 import { FRAME_WRITE_CACHED, type MachineMemory } from "../mmu/machine-memory.js";
-import type { AddressSpaces } from "./address-spaces.js";
+import { ADDRESS_SPACES_BYTES, type AddressSpaces } from "./address-spaces.js";
 import { Decoder } from "./decode/decoder.js";
 import type { HostOperation } from "./host/host-operation.js";
 import { hostOperationList } from "./host/registry.js";
@@ -15,6 +15,7 @@ import { Jit } from "./jit/jit.js";
 import { RegionFinder } from "./jit/region.js";
 import type { MemoryAccess } from "./memory-access.js";
 import { semantics } from "./semantics/index.js";
+import * as S from "./state-layout.js";
 
 export interface EngineOptions {
   /** CPUID features (features.ts) that exist for guests. */
@@ -29,10 +30,17 @@ const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 
 /** What the engine needs of a vCPU (cpu.ts). */
 export interface EngineCpu {
+  readonly block: CpuBlock;
   readonly access: MemoryAccess;
   readonly spaces: AddressSpaces;
   readonly instructions: number;
   hostCall(record: number, operation: HostOperation): number;
+}
+
+/** A vCPU's engine memory: linear addresses of its struct and of its TLBs. */
+export interface CpuBlock {
+  readonly state: number;
+  readonly spaces: number;
 }
 
 export class Engine {
@@ -44,6 +52,7 @@ export class Engine {
   readonly decoder: Decoder;
   readonly jit: Jit | undefined;
   readonly cpus: EngineCpu[] = [];
+  readonly #freeBlocks: CpuBlock[] = [];
   /** The vCPU that is inside `run`. */
   current: EngineCpu | undefined;
 
@@ -92,6 +101,28 @@ export class Engine {
         this.handlers,
       );
     }
+  }
+
+  /** Linear addresses of a new vCPU's struct and TLBs: those of a released one, or fresh memory. */
+  takeBlock(): CpuBlock {
+    const used = this.#freeBlocks.pop();
+    if (used) {
+      this.memory.linear.fill(0, used.state, used.state + S.STATE_SIZE);
+      return used;
+    }
+    const { memory } = this;
+    return {
+      state: memory.allocateEngine(S.STATE_SIZE, 64),
+      spaces: memory.allocateEngine(ADDRESS_SPACES_BYTES, 4096),
+    };
+  }
+
+  /** The vCPU will never run again: its memory serves the next one. */
+  release(cpu: EngineCpu): void {
+    const at = this.cpus.indexOf(cpu);
+    if (at < 0) return;
+    this.cpus.splice(at, 1);
+    this.#freeBlocks.push(cpu.block);
   }
 
   /** Forgets all decoded code. Only between two `run`s of the core. */

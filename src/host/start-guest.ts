@@ -5,9 +5,11 @@ import { readFile } from "node:fs/promises";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import { requirePv64Kernel, unpackKernel } from "../hypervisor/loader/kernel-image.js";
 import { KernelImageError } from "../hypervisor/loader/kernel-image-error.js";
+import { OutOfMachineMemoryError } from "../hypervisor/memory-manager.js";
 import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
 import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
 import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
+import { type OpenedDisk, openDiskConfigs } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
 import { parseSize } from "./size.js";
@@ -44,11 +46,15 @@ export async function startGuest(
   const pages = Math.floor(bytes / 4096);
   if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
   const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
+  if (privileged && config.disks?.length)
+    throw new XenError("bad-argument", "a privileged domain can't have disks: it would be its own backend");
   const [kernelBytes, ramdisk] = await Promise.all([
     fileOrBytes(config.kernel, "kernel"),
     config.ramdisk === undefined ? undefined : fileOrBytes(config.ramdisk, "ramdisk"),
   ]);
+  const disks: OpenedDisk[] = await openDiskConfigs(config.disks ?? []);
   let domain: Domain | undefined;
+  let guest: GuestDomain | undefined;
   try {
     const image = unpackKernel(kernelBytes, { name: kernelName, ...(cache ? { cache } : {}) });
     const kernel = requirePv64Kernel(image, { dom0: privileged });
@@ -58,7 +64,7 @@ export async function startGuest(
       maxPages: pages,
       vcpus: config.vcpus ?? 1,
     });
-    const guest = new GuestDomain(services, domain);
+    guest = new GuestDomain(services, domain);
     register(guest);
     const storePort = privileged ? undefined : allocatePort(domain);
     const consolePort = privileged ? undefined : allocatePort(domain);
@@ -76,9 +82,12 @@ export async function startGuest(
       console.attachRing(consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
       attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort });
     }
+    for (const disk of disks) guest.blockDevices.attach(disk);
     if (config.paused) domain.pause();
     return guest;
   } catch (error) {
+    await guest?.blockDevices.stop();
+    await Promise.all(disks.map(({ store }) => store.close()));
     if (domain) {
       hypervisor.destroyDomain(domain);
       services.onDestroy(domain);
@@ -88,6 +97,7 @@ export async function startGuest(
       const code = error.code === "command-line-too-long" ? "bad-argument" : "out-of-memory";
       throw new XenError(code, error.message, { cause: error });
     }
+    if (error instanceof OutOfMachineMemoryError) throw new XenError("out-of-memory", error.message, { cause: error });
     throw error;
   }
 }

@@ -34,7 +34,7 @@ export interface GrantTableOptions {
   readonly domid: number;
   readonly memory: MachineMemory;
   readonly maxFrames: number;
-  /** A zeroed frame of the hypervisor that the domain may map. */
+  /** A zeroed frame of the hypervisor that the domain may map, or -1 when the machine has none left. */
   readonly allocateFrame: () => number;
   readonly freeFrame: (mfn: number) => void;
   /** Gives back what a mapping holds that isn't in any page table (GNTMAP_device_map alone). */
@@ -105,18 +105,24 @@ export class GrantTable {
     return this.frames.length * this.entriesPerFrame;
   }
 
-  /** Makes at least `count` shared frames. False when the domain may not have as many. */
+  /** Makes at least `count` shared frames. False when the domain may not have as many, or the machine has none left. */
   grow(count: number): boolean {
     if (count > this.maxFrames) return false;
-    while (this.frames.length < count) this.frames.push(this.#options.allocateFrame());
-    this.#growStatus();
-    return true;
+    return this.#fill(this.frames, count) && (this.version === 1 || this.#growStatus());
   }
 
-  #growStatus(): void {
-    if (this.version === 1) return;
-    const needed = Math.ceil(this.entries / STATUS_PER_FRAME);
-    while (this.statusFrames.length < needed) this.statusFrames.push(this.#options.allocateFrame());
+  #growStatus(): boolean {
+    return this.#fill(this.statusFrames, Math.ceil(this.entries / STATUS_PER_FRAME));
+  }
+
+  /** Adds frames up to `count`. What it got stays when the machine runs out. */
+  #fill(list: number[], count: number): boolean {
+    while (list.length < count) {
+      const mfn = this.#options.allocateFrame();
+      if (mfn < 0) return false;
+      list.push(mfn);
+    }
+    return true;
   }
 
   /** Changes the layout. The reserved entries (console, XenStore) survive; others must be out of use. @returns 0 or -errno */
@@ -126,10 +132,13 @@ export class GrantTable {
     const reserved = Array.from({ length: GNTTAB_NR_RESERVED_ENTRIES }, (_, ref) => this.#readEntry(ref));
     if (reserved.some(({ flags }) => flags !== 0 && (flags & GTF_type_mask) !== GTF_permit_access))
       return -errno.ERANGE;
+    if (version === 2) {
+      const entries = this.frames.length * (PAGE_SIZE / GRANT_ENTRY_V2_SIZE);
+      if (!this.#fill(this.statusFrames, Math.ceil(entries / STATUS_PER_FRAME))) return -errno.ENOMEM;
+    }
     for (const mfn of this.frames) this.#memory.fill(mfn * PAGE_SIZE, PAGE_SIZE);
     if (version === 1) for (const mfn of this.statusFrames.splice(0)) this.#options.freeFrame(mfn);
     this.version = version;
-    this.#growStatus();
     for (const [ref, { flags, domid, frame }] of reserved.entries())
       if (flags !== 0) this.seed(ref, domid, frame, flags);
     return 0;

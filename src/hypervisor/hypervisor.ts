@@ -13,7 +13,7 @@ import { EventChannels } from "./event-channels.js";
 import { FrameType } from "./frame-table.js";
 import { GrantTable } from "./grant-table.js";
 import type { E820Entry } from "./machine-map.js";
-import { MemoryManager } from "./memory-manager.js";
+import { MemoryManager, OutOfMachineMemoryError } from "./memory-manager.js";
 import { type InterruptController, NoInterrupts } from "./pirq.js";
 import type { Abi } from "./public/layout.js";
 import { SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from "./public/sched.js";
@@ -31,6 +31,8 @@ import { SystemTime, vcpuTimeOffset } from "./time.js";
 import { VcpuTimers } from "./vcpu-timers.js";
 
 const LEGACY_VCPUS = 32;
+/** Frames of the hypervisor that a new domain takes at least: shared info, grant table, spare vcpu_info. */
+const FRAMES_OF_A_DOMAIN = 8;
 const TIME_UPDATE_INTERVAL = 1_000_000_000n;
 const UPCALL_PENDING = vcpu_info.offset(64, "evtchn_upcall_pending");
 const UPCALL_MASK = vcpu_info.offset(64, "evtchn_upcall_mask");
@@ -249,6 +251,7 @@ export class Domain {
       memory,
       maxFrames: options.maxGrantFrames ?? (this.privileged ? 64 : 32),
       allocateFrame: () => {
+        if (mm.freeFrames === 0) return -1;
         const mfn = mm.allocateXenFrame();
         mm.shareXenFrame(mfn, id, true);
         return mfn;
@@ -442,6 +445,8 @@ export class Hypervisor implements PvHost {
 
   /** Domain 0 is the first one that is privileged; others count from 1. */
   createDomain(options: DomainOptions): Domain {
+    if (this.mm.freeFrames < FRAMES_OF_A_DOMAIN)
+      throw new OutOfMachineMemoryError(`${options.name}: the machine has no memory left for another domain`);
     const id = options.privileged && !this.domains.has(0) ? 0 : ++this.#nextId;
     const domain = new Domain(this, id, options);
     this.domains.set(id, domain);
