@@ -4,6 +4,7 @@ export type XenErrorCode =
   | "bad-argument"
   | "bad-kernel"
   | "bad-ramdisk"
+  | "bad-disk"
   | "out-of-memory"
   | "timeout"
   | "domain-gone"

@@ -1,6 +1,7 @@
 // A domain as library users hold it: its console, its end, and the ways to end it.
 
 import { EventEmitter } from "node:events";
+import { parseVirtualDevice } from "../devices/xen/blkback/virtual-device.js";
 import type { Domain, Hypervisor } from "../hypervisor/hypervisor.js";
 import type { KernelCache } from "../hypervisor/loader/kernel-image.js";
 import {
@@ -12,6 +13,8 @@ import {
 } from "../hypervisor/public/sched.js";
 import { detachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
+import { type BlockDeviceInfo, BlockDevices } from "./block-devices.js";
+import { type DiskConfig, openDiskConfig } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { GuestConsole, type WaitOptions } from "./guest-console.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
@@ -28,6 +31,8 @@ export interface DomainConfig {
   /** dom0: the privileged domain. Only one a host. */
   readonly privileged?: boolean;
   readonly vcpus?: number;
+  /** Not for dom0. */
+  readonly disks?: readonly DiskConfig[];
   /** Leaves the domain paused. */
   readonly paused?: boolean;
 }
@@ -63,6 +68,9 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   readonly #shell: GuestShell;
   readonly #domain: Domain;
   readonly #services: GuestServices;
+  /** For the host. */
+  readonly blockDevices: BlockDevices;
+  #released: Promise<void> = Promise.resolve();
   #reason: ShutdownReason | undefined;
   #failure: Error | undefined;
   #isDestroyed = false;
@@ -74,6 +82,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     this.name = domain.name;
     this.#domain = domain;
     this.#services = services;
+    this.blockDevices = new BlockDevices(domain, services.store);
     this.console = new GuestConsole(domain.name, (bytes) => domain.console.write(bytes));
     this.#shell = new GuestShell(this.console);
   }
@@ -147,18 +156,55 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     return this.#domain.pauseCount > 0;
   }
 
-  /** Ends the domain at once and frees its memory. */
+  /** The disks it has. */
+  disks(): BlockDeviceInfo[] {
+    return this.blockDevices.list();
+  }
+
+  /** Gives the running domain a disk. @throws XenError: bad-argument, bad-disk, domain-gone */
+  async attachDisk(config: DiskConfig): Promise<void> {
+    const disk = await openDiskConfig(config);
+    try {
+      if (this.#isDestroyed) throw new XenError("domain-gone", `${this.name}: the domain is gone`);
+      this.blockDevices.attach(disk);
+    } catch (error) {
+      await disk.store.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a disk from the running domain; its data is durable then. Waits until the guest lets go, by default 10,000 ms.
+   * @param vdev as in its DiskConfig
+   * @param options force: takes it away when the guest doesn't let go
+   * @throws XenError: bad-argument, timeout
+   */
+  async detachDisk(vdev: string, options: { timeout?: number; force?: boolean } = {}): Promise<void> {
+    const { timeout = 10_000, force = false } = options;
+    const number = parseVirtualDevice(vdev)?.number;
+    if (number === undefined) throw new XenError("bad-argument", `"${vdev}" is not a virtual device such as xvda`);
+    await this.blockDevices.detach(number, { timeout, force });
+  }
+
+  /** Ends the domain at once and frees its memory. What it wrote to its disks is durable when `released` resolves. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
+    this.#released = this.blockDevices.stop();
     if (!this.#domain.privileged) detachXenStore(this.#services.store, this.#domain);
     this.#services.hypervisor.destroyDomain(this.#domain);
     this.#services.onDestroy(this.#domain);
     this.#end("destroyed");
   }
 
+  /** Resolves when nothing of a destroyed domain is under way any more. */
+  released(): Promise<void> {
+    return this.#released;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.destroy();
+    await this.#released;
   }
 
   /** For the host. */

@@ -1,0 +1,43 @@
+// What a domain's backends get of the host (devices/xen/backend.ts): its grants to domain 0 as pages, its event channels, the
+// store. A mapped page holds the references that a mapping of dom0 would: the guest can't make a page table of it meanwhile.
+
+import type { BackendServices, GrantedPage } from "../devices/xen/backend.js";
+import { FrameType } from "../hypervisor/frame-table.js";
+import type { Domain } from "../hypervisor/hypervisor.js";
+import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
+
+const PAGE_SIZE = 4096;
+/** Backends in the host process act for dom0. */
+const BACKEND_DOMID = 0;
+
+export function backendServices(domain: Domain, store: XenStoreServer): BackendServices {
+  return {
+    store,
+    grants: { map: (ref, isWritable) => mapGrant(domain, ref, isWritable) },
+    events: { bind: (port, onEvent) => domain.events.bindHost(port, onEvent) },
+  };
+}
+
+function mapGrant(domain: Domain, ref: number, isWritable: boolean): GrantedPage | undefined {
+  const { memory, mm } = domain.hypervisor;
+  const { frames } = mm;
+  const grant = domain.grants.acquire(ref, BACKEND_DOMID, !isWritable, true);
+  if (typeof grant === "number") return undefined;
+  const mfn = Number(grant.frame);
+  const isHeld =
+    grant.frame < BigInt(frames.frames) &&
+    (isWritable ? frames.getPageAndType(mfn, domain.id, FrameType.Writable) : frames.getPage(mfn, domain.id));
+  if (!isHeld) {
+    domain.grants.release(ref, !isWritable);
+    return undefined;
+  }
+  return {
+    bytes: memory.bytes(mfn * PAGE_SIZE, PAGE_SIZE),
+    write: (offset, source) => memory.write(mfn * PAGE_SIZE + offset, source),
+    release: () => {
+      if (isWritable) frames.putPageAndType(mfn);
+      else frames.putPage(mfn);
+      domain.grants.release(ref, !isWritable);
+    },
+  };
+}

@@ -1,0 +1,174 @@
+// The disks of one domain: XenStore nodes as xl makes them, a backend for each, attaching and detaching while the domain runs.
+
+import { BlockBackend } from "../devices/xen/blkback/block-backend.js";
+import type { BlockStatistics } from "../devices/xen/blkback/block-ring.js";
+import type { Domain } from "../hypervisor/hypervisor.js";
+import type { Permissions } from "../hypervisor/xenstore/permissions.js";
+import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
+import { backendServices } from "./backend-services.js";
+import type { OpenedDisk } from "./disk-config.js";
+import { XenError } from "./errors.js";
+
+/** Attached devices, as `xl block-list` shows them. */
+export interface BlockDeviceInfo {
+  readonly vdev: number;
+  readonly name: string;
+  readonly target: string;
+  readonly access: "r" | "w";
+  /** XenbusState of the backend; 4: connected. */
+  readonly state: number;
+  readonly backendPath: string;
+  readonly frontendPath: string;
+  readonly statistics: Readonly<BlockStatistics>;
+}
+
+const encoder = new TextEncoder();
+
+interface Attached {
+  readonly disk: OpenedDisk;
+  readonly paths: Paths;
+  readonly backend: BlockBackend;
+}
+
+interface Paths {
+  readonly backend: string;
+  readonly frontend: string;
+  /** The toolstack's own record. */
+  readonly libxl: string;
+}
+
+export class BlockDevices {
+  readonly #domain: Domain;
+  readonly #store: XenStoreServer;
+  readonly #attached = new Map<number, Attached>();
+
+  constructor(domain: Domain, store: XenStoreServer) {
+    this.#domain = domain;
+    this.#store = store;
+  }
+
+  /** The disk's store becomes the device's. @throws XenError bad-argument: the guest has such a device */
+  attach(disk: OpenedDisk): void {
+    const { device, store, access, config } = disk;
+    if (this.#attached.has(device.number))
+      throw new XenError("bad-argument", `${this.#domain.name}: disk ${device.name} is attached already`);
+    // xl leaves raw images to blkback and others to QEMU's backend; the path tells which.
+    const kind = config.format === "qcow2" ? "qdisk" : "vbd";
+    const { id } = this.#domain;
+    const paths: Paths = {
+      backend: `/local/domain/0/backend/${kind}/${id}/${device.number}`,
+      frontend: `/local/domain/${id}/device/vbd/${device.number}`,
+      libxl: `/libxl/${id}/device/vbd/${device.number}`,
+    };
+    this.#createNodes(disk, kind, paths);
+    const backend = new BlockBackend({
+      services: backendServices(this.#domain, this.#store),
+      disk: store,
+      backendPath: paths.backend,
+      frontendPath: paths.frontend,
+      isReadonly: access === "r",
+      isCdrom: config.cdrom ?? false,
+      discard: config.discard ?? true,
+      nativeAbi: this.#domain.abi,
+      log: (line) => this.#domain.hypervisor.log(line),
+    });
+    const attached: Attached = { disk, paths, backend };
+    this.#attached.set(device.number, attached);
+    backend.device.start();
+  }
+
+  #createNodes({ device, access, config, store }: OpenedDisk, kind: string, paths: Paths): void {
+    const { id } = this.#domain;
+    const deviceType = config.cdrom ? "cdrom" : "disk";
+    const target = config.target ?? store.name;
+    const back = {
+      frontend: paths.frontend,
+      params: kind === "qdisk" ? `qcow2:${target}` : target,
+      script: "/etc/xen/scripts/block",
+      "frontend-id": id,
+      online: 1,
+      removable: config.cdrom ? 1 : 0,
+      bootable: 1,
+      state: 1,
+      dev: device.name,
+      type: kind === "qdisk" ? "qdisk" : "phy",
+      mode: access,
+      "device-type": deviceType,
+      "discard-enable": config.discard === false ? 0 : 1,
+    };
+    const front = {
+      backend: paths.backend,
+      "backend-id": 0,
+      state: 1,
+      "virtual-device": device.number,
+      "device-type": deviceType,
+    };
+    const owned = (owner: number, reader: number): Permissions => [
+      { access: "n", domid: owner },
+      { access: "r", domid: reader },
+    ];
+    this.#store.update((view) => {
+      const { store: nodes } = this.#store;
+      const make = (path: string, values: Record<string, string | number>, permissions: Permissions) => {
+        nodes.write(view, 0, path, new Uint8Array(0));
+        nodes.setPermissions(view, 0, path, permissions);
+        for (const [name, value] of Object.entries(values))
+          nodes.write(view, 0, `${path}/${name}`, encoder.encode(String(value)));
+      };
+      make(paths.libxl, { ...back, frontend: paths.frontend, backend: paths.backend }, [{ access: "n", domid: 0 }]);
+      make(paths.backend, back, owned(0, id));
+      // Last: a running guest looks at the backend as soon as it sees this.
+      make(paths.frontend, front, owned(id, 0));
+    });
+  }
+
+  list(): BlockDeviceInfo[] {
+    return [...this.#attached.values()].map(({ disk, paths, backend }) => ({
+      vdev: disk.device.number,
+      name: disk.device.name,
+      target: disk.config.target ?? disk.store.name,
+      access: disk.access,
+      state: backend.device.state,
+      backendPath: paths.backend,
+      frontendPath: paths.frontend,
+      statistics: { ...backend.statistics },
+    }));
+  }
+
+  /**
+   * Takes a disk from the running guest: waits until it lets go, or takes it away after the time.
+   * @throws XenError bad-argument: no such disk; timeout: the guest didn't let go, and `force` isn't set
+   */
+  async detach(vdev: number, { timeout, force }: { timeout: number; force: boolean }): Promise<void> {
+    const attached = this.#attached.get(vdev);
+    if (!attached) throw new XenError("bad-argument", `${this.#domain.name}: no disk ${vdev}`);
+    const { backend, disk, paths } = attached;
+    backend.device.requestClose();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(resolve, timeout, "late");
+    });
+    const outcome = await Promise.race([backend.device.finished, late]);
+    clearTimeout(timer);
+    if (outcome === "late" && !force)
+      throw new XenError("timeout", `${this.#domain.name}: the guest doesn't let go of disk ${disk.device.name}`);
+    await this.#end(attached);
+    for (const path of [paths.frontend, paths.backend, paths.libxl]) this.#store.remove(path);
+  }
+
+  async #end({ backend, disk }: Attached): Promise<void> {
+    this.#attached.delete(disk.device.number);
+    await backend.device.stop();
+    await disk.store.close().catch((error: unknown) => {
+      this.#domain.hypervisor.log(`${disk.device.name}: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
+
+  /** The domain ends: its memory is touched no more from this call on. Done when all disks are closed. */
+  async stop(): Promise<void> {
+    const all = [...this.#attached.values()];
+    const ended = Promise.all(all.map((attached) => this.#end(attached)));
+    for (const { paths } of all) for (const path of [paths.backend, paths.libxl]) this.#store.remove(path);
+    await ended;
+  }
+}

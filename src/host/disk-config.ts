@@ -1,0 +1,67 @@
+// Disks as library users describe them, and from there to open stores.
+
+import type { BlockStore } from "../devices/storage/block-store.js";
+import { openDisk } from "../devices/storage/open-disk.js";
+import { StorageError } from "../devices/storage/storage-error.js";
+import { parseVirtualDevice, type VirtualDevice } from "../devices/xen/blkback/virtual-device.js";
+import { XenError } from "./errors.js";
+
+export interface DiskConfig {
+  /** What the guest sees: xvda, hdc, sdb1, or a number (xen-vbd-interface(7)). */
+  readonly vdev: string;
+  /** Path of a file or block device; or `store`. */
+  readonly target?: string;
+  /** raw is the default, as in xl. */
+  readonly format?: "raw" | "qcow2";
+  /** "w" is the default, but "r" of a CD-ROM. */
+  readonly access?: "r" | "w";
+  readonly cdrom?: boolean;
+  /** What the guest writes is gone when the domain ends; the target is only read. */
+  readonly snapshot?: boolean;
+  /** False: doesn't offer discard. */
+  readonly discard?: boolean;
+  /** A disk that isn't a file. The domain closes it at its end. */
+  readonly store?: BlockStore;
+}
+
+/** A disk that is ready for its guest. */
+export interface OpenedDisk {
+  readonly config: DiskConfig;
+  readonly device: VirtualDevice;
+  readonly store: BlockStore;
+  readonly access: "r" | "w";
+}
+
+/** @throws XenError: bad-argument, bad-disk */
+export async function openDiskConfig(config: DiskConfig): Promise<OpenedDisk> {
+  const device = parseVirtualDevice(config.vdev);
+  if (!device) throw new XenError("bad-argument", `disk: "${config.vdev}" is not a virtual device such as xvda`);
+  const { target, format = "raw", cdrom = false, store, snapshot = false } = config;
+  const access = config.access ?? (cdrom ? "r" : "w");
+  if (store) return { config, device, store, access };
+  if (target === undefined) throw new XenError("bad-argument", `disk ${device.name}: neither target nor store`);
+  try {
+    return { config, device, access, store: await openDisk({ format, target, access, snapshot }) };
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    throw new XenError("bad-disk", `disk ${device.name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** All or none; two disks can't be the same device. */
+export async function openDiskConfigs(configs: readonly DiskConfig[]): Promise<OpenedDisk[]> {
+  const opened: OpenedDisk[] = [];
+  try {
+    for (const config of configs) {
+      const disk = await openDiskConfig(config);
+      opened.push(disk);
+      const { number, name } = disk.device;
+      if (opened.some((other) => other !== disk && other.device.number === number))
+        throw new XenError("bad-argument", `disk ${name}: given twice`);
+    }
+    return opened;
+  } catch (error) {
+    await Promise.all(opened.map(({ store }) => store.close()));
+    throw error;
+  }
+}
