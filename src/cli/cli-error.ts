@@ -19,7 +19,6 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   "bad-kernel": ExitCode.BadInput,
   "bad-ramdisk": ExitCode.BadInput,
   "bad-disk": ExitCode.BadInput,
-  "bad-disk": ExitCode.BadInput,
   "out-of-memory": ExitCode.BadInput,
   timeout: ExitCode.Timeout,
   "domain-gone": ExitCode.GuestCrash,
