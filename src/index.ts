@@ -27,6 +27,8 @@ export {
   terminalProgress,
   writeCpio,
 } from "../images/index.js";
+export type { BlockDeviceInfo } from "./host/block-devices.js";
+export { type BlockStore, type DiskConfig, FaultyStore, MemoryStore } from "./host/disk-config.js";
 export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";
 export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";
 export type { GuestConsole, WaitOptions } from "./host/guest-console.js";

@@ -66,9 +66,11 @@ test("the values that can be imported", () => {
     [
       "DEFAULT_RECIPE",
       "DEFAULT_SUITE",
+      "FaultyStore",
       "FramedOutput",
       "ImageError",
       "InternalError",
+      "MemoryStore",
       "RECIPES",
       "SUITE_NAMES",
       "TRACE_KINDS",

@@ -6,6 +6,10 @@ import { StorageError } from "../devices/storage/storage-error.js";
 import { parseVirtualDevice, type VirtualDevice } from "../devices/xen/blkback/virtual-device.js";
 import { XenError } from "./errors.js";
 
+export type { BlockStore } from "../devices/storage/block-store.js";
+export { FaultyStore } from "../devices/storage/faulty-store.js";
+export { MemoryStore } from "../devices/storage/memory-store.js";
+
 export interface DiskConfig {
   /** What the guest sees: xvda, hdc, sdb1, or a number (xen-vbd-interface(7)). */
   readonly vdev: string;

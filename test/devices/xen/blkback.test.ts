@@ -200,7 +200,11 @@ describe.each(VARIANTS)("requests, %j", (options) => {
     const { frontend } = await connected(options);
     const data = frontend.buffer(256);
     for (const [i, page] of data.pages.entries()) page.set(pattern(4096, i));
-    expect(await frontend.run(() => frontend.putIndirect(WRITE, 8, data.segments))).toBe(OKAY);
+    const written = frontend.putIndirect(WRITE, 8, data.segments);
+    frontend.push();
+    await frontend.collect();
+    // Linux's frontend takes any other operation for a broken backend.
+    expect([frontend.answers.get(written), frontend.operations.get(written)]).toEqual([OKAY, WRITE]);
     const back = frontend.buffer(256);
     expect(await frontend.run(() => frontend.putIndirect(READ, 8, back.segments))).toBe(OKAY);
     expectSame(back.bytes(), data.bytes());

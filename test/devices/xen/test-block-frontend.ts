@@ -31,6 +31,8 @@ export class TestBlockFrontend {
   #nextId = 1n;
   /** Status by request. */
   readonly answers = new Map<bigint, number>();
+  /** Operation that the response named, by request. */
+  readonly operations = new Map<bigint, number>();
 
   constructor(guest: TestGuest, { abi = 64, pages = 1, isPersistent = false }: FrontendOptions = {}) {
     this.guest = guest;
@@ -153,8 +155,9 @@ export class TestBlockFrontend {
           const [page, at] = this.#at(start + i);
           return page[at]!;
         });
-        const { id, status } = B.blkif_response.decode(bytes, this.abi);
+        const { id, status, operation } = B.blkif_response.decode(bytes, this.abi);
         this.answers.set(id, status);
+        this.operations.set(id, operation);
       }
       this.word(12, this.#consumed + 1);
     }

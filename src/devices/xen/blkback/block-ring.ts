@@ -249,9 +249,10 @@ export class BlockRing {
     return this.#write(request);
   }
 
-  #respond({ id, operation }: BlockRequest, status: number): void {
+  /** Answers to indirect requests name what was done, as Linux's backend does and its frontend checks. */
+  #respond({ id, action }: BlockRequest, status: number): void {
     const view = new DataView(this.#response.buffer);
-    B.blkif_response.write(view, 0, this.#options.abi, { id, operation, status });
+    B.blkif_response.write(view, 0, this.#options.abi, { id, operation: action, status });
     this.#ring.put(this.#response);
     if (this.#willPublish) return;
     // What completes together is shown together, with one event.
