@@ -166,6 +166,10 @@ export class XenHost {
       config,
       (created) => this.domains.set(created.id, created),
     );
+    if (this.#closed) {
+      guest.destroy();
+      throw new XenError("host-closed", "the host was closed");
+    }
     this.#loop.start();
     return guest;
   }

@@ -51,6 +51,7 @@ class GuestSession {
   #end: (end: End) => void = () => {};
   #fail: (error: unknown) => void = () => {};
   #domain: GuestDomain | undefined;
+  #hasEnded = false;
 
   constructor(kind: GuestKind, options: GuestOptions, input: BootInput, log: BufferedOutput | undefined) {
     this.#kind = kind;
@@ -101,6 +102,7 @@ class GuestSession {
         timer = setTimeout(() => this.#end({ exitCode: ExitCode.Timeout, message }), timeout);
       }
       const { exitCode, message } = await this.#ended;
+      this.#hasEnded = true;
       if (message !== undefined || options.stats) this.#output.endLine();
       this.#terminal.restore();
       traceOutput.flush();
@@ -131,6 +133,8 @@ class GuestSession {
       ...(ramdisk === undefined ? {} : { ramdisk }),
     });
     this.#domain = domain;
+    // A reboot may have been under way when the session ended.
+    if (this.#hasEnded) return domain.destroy();
     domain.console.onData((bytes) => {
       this.#execOutput?.feed(bytes);
       this.#output.guest(bytes);
