@@ -8,8 +8,9 @@ import { hostOperationId } from "../host/registry.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
-import type { LoadKind, StoreKind, Value } from "../wasm/function-builder.js";
+import type { LoadKind, Value } from "../wasm/function-builder.js";
 import { Emitter, type EmitterContext, type Operand } from "./emitter.js";
+import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind } from "./operand.js";
 
 /** How a memory operand's address is formed: how much of base + index * scale + displacement + segment there is. */
 export type AddressForm = "base" | "indexed" | "full" | "checked";
@@ -34,12 +35,6 @@ export interface RuntimeImports {
   /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
   readonly checkSegment: number;
 }
-
-const ACCESS_WRITE = 0x100;
-const ACCESS_STACK = 0x200;
-
-const loadKind: Record<number, LoadKind> = { 8: "i32_8u", 16: "i32_16u", 32: "i32", 64: "i64", 128: "v128" };
-const storeKind: Record<number, StoreKind> = { 8: "i32_8", 16: "i32_16", 32: "i32", 64: "i64", 128: "v128" };
 
 /** State offset of a general register by OperandKind.Gpr code. */
 export function gprOffset(code: number): number {
@@ -298,32 +293,32 @@ export class InterpreterEmitter extends Emitter {
       case kinds.Memory:
         return this.#memoryOperand(size, 0);
       case kinds.Constant:
-        return { ...unsupported("immediate", 8), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE)) };
+        return { ...bareOperand("immediate", 8), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE)) };
       case kinds.Immediate: {
         const read = () => this.let(this.load(size === 64 ? "i64" : "i32", this.record, R.IMMEDIATE));
-        return { ...unsupported("immediate", size), read: size < 32 ? () => this.zeroExtend(read(), size) : read };
+        return { ...bareOperand("immediate", size), read: size < 32 ? () => this.zeroExtend(read(), size) : read };
       }
       case kinds.Immediate2:
-        return { ...unsupported("immediate", size), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)) };
+        return { ...bareOperand("immediate", size), read: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)) };
       case kinds.Relative: {
         const linear = () =>
           this.add(this.load("i64", this.state, S.PAGE_VA), this.load("i64", this.record, R.IMMEDIATE));
-        return { ...unsupported("relative", size), read: () => this.let(this.#toRip(linear())) };
+        return { ...bareOperand("relative", size), read: () => this.let(this.#toRip(linear())) };
       }
       case kinds.FarPointer:
         return {
-          ...unsupported("far", size),
+          ...bareOperand("far", size),
           read: () => this.let(this.load("i64", this.record, R.IMMEDIATE)),
           number: () => this.let(this.load("i32", this.record, R.IMMEDIATE2)),
         };
       case kinds.Segment:
-        return { ...unsupported("segment", size), number };
+        return { ...bareOperand("segment", size), number };
       case kinds.Control:
-        return { ...unsupported("control", size), number };
+        return { ...bareOperand("control", size), number };
       case kinds.Debug:
-        return { ...unsupported("debug", size), number };
+        return { ...bareOperand("debug", size), number };
       default:
-        return { ...unsupported("st", size), number };
+        return { ...bareOperand("st", size), number };
     }
   }
 
@@ -332,7 +327,7 @@ export class InterpreterEmitter extends Emitter {
     const at = (offset: number, width: number): Operand => {
       const read = () => this.let(this.load(loadKind[width]!, place(), offset));
       return {
-        ...unsupported(kind, width),
+        ...bareOperand(kind, width),
         read,
         readForWrite: read,
         write: (value) => {
@@ -349,7 +344,7 @@ export class InterpreterEmitter extends Emitter {
   #memoryOperand(size: number, offset: number): Operand {
     let place: { address: Value; slow: Value } | undefined;
     return {
-      ...unsupported("memory", size),
+      ...bareOperand("memory", size),
       read: () => this.readLinear(this.#operandLinear(offset, size, false), size),
       readForWrite: () => {
         place = this.translate(this.#operandLinear(offset, size, true), size, true);
@@ -365,21 +360,4 @@ export class InterpreterEmitter extends Emitter {
       part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
     };
   }
-}
-
-function unsupported(kind: Operand["kind"], size: number): Operand {
-  const refuse = (what: string) => (): never => {
-    throw new Error(`semantics: ${what} of a ${kind} operand`);
-  };
-  return {
-    kind,
-    size,
-    read: refuse("read"),
-    readForWrite: refuse("readForWrite"),
-    write: refuse("write"),
-    address: refuse("address"),
-    linear: refuse("linear"),
-    number: refuse("number"),
-    part: refuse("part"),
-  };
 }

@@ -6,23 +6,12 @@ import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type Operand } from "../emit/emitter.js";
 import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
+import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
-import {
-  FunctionBuilder,
-  type Label,
-  type LoadKind,
-  type StoreKind,
-  type Value,
-  type Variable,
-} from "../wasm/function-builder.js";
+import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import type { RegionInstruction } from "./region.js";
-
-const ACCESS_WRITE = 0x100;
-const ACCESS_STACK = 0x200;
-const loadKind: Record<number, LoadKind> = { 8: "i32_8u", 16: "i32_16u", 32: "i32", 64: "i64", 128: "v128" };
-const storeKind: Record<number, StoreKind> = { 8: "i32_8", 16: "i32_16", 32: "i32", 64: "i64", 128: "v128" };
 
 /** What the emitter asks of the region's compiler. */
 export interface RegionContext {
@@ -470,7 +459,7 @@ export class JitEmitter extends Emitter {
       case kinds.Gpr: {
         const read = () => this.gpr(code, size);
         return {
-          ...unsupported("register", size),
+          ...bareOperand("register", size),
           read,
           readForWrite: read,
           write: (value) => this.setGpr(code, size, value),
@@ -484,41 +473,41 @@ export class JitEmitter extends Emitter {
       case kinds.Memory:
         return this.#memoryOperand(size, 0);
       case kinds.Constant:
-        return { ...unsupported("immediate", 8), read: () => this.i32(decoded.immLo) };
+        return { ...bareOperand("immediate", 8), read: () => this.i32(decoded.immLo) };
       case kinds.Immediate: {
         const wide = (BigInt(decoded.immHi | 0) << 32n) | BigInt(decoded.immLo >>> 0);
         const read = () => (size === 64 ? this.i64(wide) : this.zeroExtend(this.i32(decoded.immLo), size));
-        return { ...unsupported("immediate", size), read };
+        return { ...bareOperand("immediate", size), read };
       }
       case kinds.Immediate2:
-        return { ...unsupported("immediate", size), read: () => this.i32(decoded.imm2) };
+        return { ...bareOperand("immediate", size), read: () => this.i32(decoded.imm2) };
       case kinds.Relative: {
         const { target } = this.#instruction;
         return {
-          ...unsupported("relative", size),
+          ...bareOperand("relative", size),
           read: () => this.let(this.add(this.get(this.#pageVa), this.i64(target!))),
         };
       }
       case kinds.FarPointer:
         return {
-          ...unsupported("far", size),
+          ...bareOperand("far", size),
           read: () => this.i64(decoded.immLo >>> 0),
           number: () => this.i32(decoded.immHi),
         };
       case kinds.Segment:
-        return { ...unsupported("segment", size), number: () => this.i32(code) };
+        return { ...bareOperand("segment", size), number: () => this.i32(code) };
       case kinds.Control:
-        return { ...unsupported("control", size), number: () => this.i32(code) };
+        return { ...bareOperand("control", size), number: () => this.i32(code) };
       case kinds.Debug:
-        return { ...unsupported("debug", size), number: () => this.i32(code) };
+        return { ...bareOperand("debug", size), number: () => this.i32(code) };
       default:
-        return { ...unsupported("st", size), number: () => this.i32(code) };
+        return { ...bareOperand("st", size), number: () => this.i32(code) };
     }
   }
   #vector(kind: "xmm" | "mmx", size: number, offset: number): Operand {
     const read = () => this.let(this.load(loadKind[size]!, this.state, offset));
     return {
-      ...unsupported(kind, size),
+      ...bareOperand(kind, size),
       read,
       readForWrite: read,
       write: (value) => this.store(storeKind[size]!, this.state, value, offset),
@@ -533,7 +522,7 @@ export class JitEmitter extends Emitter {
       return this.segmentLinear("operand", offset === 0 ? base : this.add(base, this.i64(offset)), width, write);
     };
     return {
-      ...unsupported("memory", size),
+      ...bareOperand("memory", size),
       read: () => this.readLinear(linear(size, false), size),
       readForWrite: () => {
         place = this.translate(linear(size, true), size, true);
@@ -549,21 +538,4 @@ export class JitEmitter extends Emitter {
       part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
     };
   }
-}
-
-function unsupported(kind: Operand["kind"], size: number): Operand {
-  const refuse = (what: string) => (): never => {
-    throw new Error(`semantics: ${what} of a ${kind} operand`);
-  };
-  return {
-    kind,
-    size,
-    read: refuse("read"),
-    readForWrite: refuse("readForWrite"),
-    write: refuse("write"),
-    address: refuse("address"),
-    linear: refuse("linear"),
-    number: refuse("number"),
-    part: refuse("part"),
-  };
 }
