@@ -1,0 +1,93 @@
+// Fault injection for networks: a port that loses, delays or cuts off frames where its owner says so. For tests of guests: loss,
+// partition, a slow line. Frames with the same delay stay in order.
+
+import type { Offload } from "./offload.js";
+import { type FrameHandler, ignoreFrame, type PacketPort } from "./packet-port.js";
+import type { Timers } from "./timers.js";
+
+export type Direction = "sent" | "received";
+
+/** What happens to a frame. */
+export type FrameFault = { readonly drop: true } | { readonly delayMs: number };
+
+export interface FaultyPortOptions {
+  readonly timers: Timers;
+  /** Asked for each frame; undefined: it passes at once. `index` counts the frames of both directions from 0. */
+  readonly decide?: (direction: Direction, frame: Uint8Array, index: number) => FrameFault | undefined;
+}
+
+/** Frames that are delayed at a time; more are lost, as in a full queue. */
+const MAX_DELAYED = 4096;
+
+export class FaultyPort implements PacketPort {
+  readonly #inner: PacketPort;
+  readonly #timers: Timers;
+  /** May be changed at any time. */
+  decide: NonNullable<FaultyPortOptions["decide"]>;
+  /** While true nothing passes, and what was under way is lost. */
+  isPartitioned = false;
+  #index = 0;
+  #delayed = 0;
+  #handler: FrameHandler = ignoreFrame;
+  #isClosed = false;
+
+  constructor(inner: PacketPort, { timers, decide = () => undefined }: FaultyPortOptions) {
+    this.#inner = inner;
+    this.#timers = timers;
+    this.decide = decide;
+    inner.onFrame = (frame, offload) => this.#pass("received", frame, () => this.#handler(frame, offload));
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  get takesOffload(): boolean {
+    return this.#inner.takesOffload;
+  }
+
+  get wantsOffload(): boolean {
+    return this.#inner.wantsOffload;
+  }
+
+  set wantsOffload(wants: boolean) {
+    this.#inner.wantsOffload = wants;
+  }
+
+  get onFrame(): FrameHandler {
+    return this.#handler;
+  }
+
+  set onFrame(handler: FrameHandler) {
+    this.#handler = handler;
+  }
+
+  send(frame: Uint8Array, offload?: Offload): void {
+    this.#pass("sent", frame, () => this.#inner.send(frame, offload));
+  }
+
+  #pass(direction: Direction, frame: Uint8Array, go: () => void): void {
+    const fault = this.decide(direction, frame, this.#index++);
+    if (this.#isClosed || this.isPartitioned || (fault && "drop" in fault)) return;
+    if (!fault) {
+      go();
+      return;
+    }
+    if (this.#delayed >= MAX_DELAYED) return;
+    this.#delayed++;
+    this.#timers.after(fault.delayMs, () => {
+      this.#delayed--;
+      if (!this.#isClosed && !this.isPartitioned) go();
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#inner.close();
+  }
+}
+
+/** A `decide` that loses a share of all frames. @param random in [0, 1) */
+export function loseFrames(share: number, random: () => number): NonNullable<FaultyPortOptions["decide"]> {
+  return () => (random() < share ? { drop: true } : undefined);
+}
