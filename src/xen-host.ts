@@ -63,6 +63,8 @@ export interface HostStatistics {
   readonly codeBytes: number;
   readonly codeInvalidations: number;
   readonly handlers: number;
+  /** Regions compiled by the JIT. */
+  readonly compiledRegions: number;
 }
 
 export class XenHost {
@@ -205,6 +207,7 @@ export class XenHost {
       codeBytes: cache.bytesUsed,
       codeInvalidations: cache.invalidations,
       handlers: handlers.count,
+      compiledRegions: this.#engine.jit?.regions ?? 0,
     };
   }
 

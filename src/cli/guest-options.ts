@@ -19,7 +19,11 @@ export interface GuestOptions {
   readonly log?: string;
   readonly trace?: readonly TraceKind[];
   readonly stats?: boolean;
+  readonly jit?: JitMode;
 }
+
+const JIT_MODES = ["off", "sync"] as const;
+export type JitMode = (typeof JIT_MODES)[number];
 
 export const DEFAULT_MEMORY = "512M";
 /** setTimeout takes no more. */
@@ -50,6 +54,11 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--trace <kinds>",
     description: `print what the guest does: ${TRACE_KINDS.join(", ")} (several with commas), to stderr or the log`,
     parse: parseTrace,
+  },
+  jit: {
+    flags: "--jit <mode>",
+    description: "compile hot guest code to WebAssembly: off (default) or sync; new, and about twice as fast",
+    parse: parseJit,
   },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };
@@ -82,6 +91,11 @@ function parseTimeout(text: string): number {
   const milliseconds = Number(text) * 1000;
   if (!(milliseconds > 0) || !/^[\d.]+$/.test(text)) return usage(`--timeout: "${text}" is not a number of seconds`);
   return Math.min(milliseconds, MAX_TIMEOUT_MS);
+}
+
+function parseJit(text: string): JitMode {
+  const mode = JIT_MODES.find((known) => known === text);
+  return mode ?? usage(`--jit: "${text}" is none of ${JIT_MODES.join(", ")}`);
 }
 
 function parseTrace(text: string): readonly TraceKind[] {

@@ -87,6 +87,7 @@ class GuestSession {
     const traceOutput = this.#log ?? new BufferedOutput((bytes) => process.stderr.write(bytes));
     const host = await createXenHost({
       memory: options.memory ?? DEFAULT_MEMORY,
+      jit: options.jit === "sync",
       log: (line) => this.#output.hypervisor(line),
       ...(options.trace ? { trace: { kinds: options.trace, write: (line) => traceOutput.write(`${line}\n`) } } : {}),
     });

@@ -24,7 +24,7 @@ export function formatStatistics(statistics: HostStatistics, seconds: number, pe
       "code cache",
       `${count(statistics.decodedInstructions)} instructions decoded, ${count(statistics.codePages)} pages, ` +
         `${(statistics.codeBytes / 2 ** 20).toFixed(1)} MiB, ${count(statistics.codeInvalidations)} invalidations, ` +
-        `${count(statistics.handlers)} handlers`,
+        `${count(statistics.handlers)} handlers, ${count(statistics.compiledRegions)} compiled regions`,
     ],
     ["peak memory", `${(peakKilobytes / 1024).toFixed(0)} MiB`],
   ];
