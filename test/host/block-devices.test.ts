@@ -1,0 +1,120 @@
+// What backends get of a real domain: only pages that it owns and has granted to domain 0, and that are no page tables; every
+// reference comes back. And the nodes of a disk, as xl makes them.
+import { expect, test } from "vitest";
+import { MemoryStore } from "../../src/devices/storage/memory-store.js";
+import { backendServices } from "../../src/host/backend-services.js";
+import { BlockDevices } from "../../src/host/block-devices.js";
+import { openDiskConfig, openDiskConfigs } from "../../src/host/disk-config.js";
+import { GTF_permit_access, GTF_readonly } from "../../src/hypervisor/public/grant-table.js";
+import { XenStoreServer } from "../../src/hypervisor/xenstore/server.js";
+import { FREE_PFN, makeDomain, makeHost } from "../hypervisor/hypervisor-fixture.js";
+
+function setUp() {
+  const host = makeHost();
+  const { domain, p2m, built } = makeDomain(host, false);
+  const store = new XenStoreServer(host.memory);
+  return { host, domain, p2m, built, store, services: backendServices(domain, store) };
+}
+
+test("a granted page is the guest's memory, and its references come back", () => {
+  const { host, domain, p2m, services } = setUp();
+  const { frames } = host.hypervisor.mm;
+  const mfn = p2m[FREE_PFN]!;
+  domain.grants.seed(9, 0, BigInt(mfn));
+  const before = [frames.referenceCounts[mfn], frames.typeCounts[mfn]];
+  const page = services.grants.map(9, true)!;
+  page.write(100, Uint8Array.of(1, 2, 3));
+  expect(host.memory.readU32(mfn * 4096 + 100)).toBe(0x030201);
+  host.memory.writeU8(mfn * 4096, 7);
+  expect(page.bytes[0]).toBe(7);
+  expect(domain.grants.activeCount).toBe(1);
+  page.release();
+  expect([frames.referenceCounts[mfn], frames.typeCounts[mfn]]).toEqual(before);
+  expect(domain.grants.activeCount).toBe(0);
+});
+
+test("nothing else is mapped", () => {
+  const { host, domain, p2m, services } = setUp();
+  const other = makeDomain(host, false);
+  const table = domain.vcpus[0]!.pv.guestTable;
+  const { grants } = domain;
+  grants.seed(9, 0, BigInt(other.p2m[FREE_PFN]!));
+  grants.seed(10, 0, BigInt(table));
+  grants.seed(11, other.domain.id, BigInt(p2m[FREE_PFN]!));
+  grants.seed(12, 0, BigInt(p2m[FREE_PFN]!), GTF_permit_access | GTF_readonly);
+  grants.seed(13, 0, 0xffffffffn);
+  for (const ref of [9, 10, 11, 12, 13, 14, 100_000, 0xffffffff])
+    expect(services.grants.map(ref, true)).toBeUndefined();
+  for (const ref of [9, 11, 13, 14]) expect(services.grants.map(ref, false)).toBeUndefined();
+  expect(grants.activeCount).toBe(0);
+  services.grants.map(12, false)!.release();
+});
+
+test("event channels go both ways until one end closes", () => {
+  const { domain, services } = setUp();
+  const port = domain.events.allocUnbound(0);
+  let events = 0;
+  const binding = services.events.bind(port, () => void events++)!;
+  expect(services.events.bind(port, () => {})).toBeUndefined();
+  expect(services.events.bind(999, () => {})).toBeUndefined();
+  domain.events.send(port);
+  expect(events).toBe(1);
+  binding.notify();
+  expect(domain.events.isPending(port)).toBe(true);
+  domain.events.close(port);
+  binding.notify();
+});
+
+test("a disk's nodes are xl's, and go with it", async () => {
+  const { host, domain, store } = setUp();
+  const devices = new BlockDevices(domain, store);
+  devices.attach(await openDiskConfig({ vdev: "xvda", store: new MemoryStore(1 << 20, { name: "/disk.img" }) }));
+  const home = `/local/domain/0/backend/vbd/${domain.id}/51712`;
+  const read = (name: string) => store.read(`${home}/${name}`);
+  expect(["frontend-id", "params", "dev", "type", "mode", "online", "removable", "state"].map(read)).toEqual([
+    String(domain.id),
+    "/disk.img",
+    "xvda",
+    "phy",
+    "w",
+    "1",
+    "0",
+    "2",
+  ]);
+  const front = `/local/domain/${domain.id}/device/vbd/51712`;
+  expect(store.read(`${front}/backend`)).toBe(home);
+  expect(store.read(`${front}/virtual-device`)).toBe("51712");
+  expect(store.read(`/libxl/${domain.id}/device/vbd/51712/backend`)).toBe(home);
+  // The guest writes to its own side alone.
+  const { store: nodes } = store;
+  nodes.direct((view) => nodes.write(view, domain.id, `${front}/state`, Uint8Array.of(0x31)));
+  expect(() => nodes.direct((view) => nodes.write(view, domain.id, `${home}/state`, Uint8Array.of(0x31)))).toThrow(
+    "EACCES",
+  );
+  await expect(async () =>
+    devices.attach(await openDiskConfig({ vdev: "51712", store: new MemoryStore(512) })),
+  ).rejects.toMatchObject({ code: "bad-argument" });
+  await devices.detach(51712, { timeout: 1000, force: false });
+  expect(store.directory(`/local/domain/0/backend/vbd/${domain.id}`)).toEqual([]);
+  expect(store.read(`${front}/backend`)).toBeUndefined();
+  host.hypervisor.destroyDomain(domain);
+});
+
+test("wrong disks are refused by name", async () => {
+  await expect(openDiskConfig({ vdev: "vda", target: "x" })).rejects.toMatchObject({
+    code: "bad-argument",
+    message: expect.stringContaining("vda"),
+  });
+  await expect(openDiskConfig({ vdev: "xvda" })).rejects.toMatchObject({ code: "bad-argument" });
+  await expect(openDiskConfig({ vdev: "xvda", target: "/nowhere/disk.img" })).rejects.toMatchObject({
+    code: "bad-disk",
+    message: "disk xvda: /nowhere/disk.img: no such file",
+  });
+  const store = new MemoryStore(512);
+  await expect(
+    openDiskConfigs([
+      { vdev: "xvda", store },
+      { vdev: "d0", store },
+    ]),
+  ).rejects.toMatchObject({ code: "bad-argument", message: expect.stringContaining("twice") });
+});
