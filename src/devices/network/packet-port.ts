@@ -9,7 +9,8 @@ export type FrameHandler = (frame: Uint8Array, offload?: Offload) => void;
 export interface PacketPort {
   /** For messages. */
   readonly name: string;
-  /** Whether `send` takes frames with an offload. Such a frame's checksums are those of the whole. */
+  /** Whether `send` takes frames with an offload. The TCP checksum field of such a frame holds the
+   * sum of the pseudo-header: whoever cuts it or computes it fills in the rest. */
   readonly takesOffload: boolean;
   /** Set by a receiver that can handle offload; for others frames are cut before. */
   wantsOffload: boolean;

@@ -92,10 +92,10 @@ export class BackRing {
     return (next - this.#read(SRING.rsp_event)) >>> 0 < (next - old) >>> 0;
   }
 
-  /** Asks to be told of the next request. @returns true when one came in meanwhile */
-  rearm(): boolean {
-    if (this.waiting > 0) return true;
-    this.#write(SRING.req_event, (this.#requestsConsumed + 1) >>> 0);
-    return this.waiting > 0;
+  /** Asks to be told when `count` requests wait. @returns true when they came in meanwhile */
+  rearm(count = 1): boolean {
+    if (this.waiting >= count) return true;
+    this.#write(SRING.req_event, (this.#requestsConsumed + count) >>> 0);
+    return this.waiting >= count;
   }
 }

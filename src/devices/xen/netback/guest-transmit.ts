@@ -1,0 +1,180 @@
+// The transmit ring of one queue (io/netif.h, "Guest transmit"): requests become frames. A packet's requests lie together in the
+// ring: the first with the size of the whole, extra infos, the rest. Each slot is answered, in order.
+
+import * as N from "../../../hypervisor/public/io/netif.js";
+import type { Offload } from "../../network/offload.js";
+import { ETHERNET_HEADER_SIZE } from "../../network/packet-port.js";
+import { completeChecksum } from "../../network/transport.js";
+import type { EventBinding, GrantAccess, GrantedPage } from "../backend.js";
+import { BackRing } from "../ring.js";
+import type { RateLimit } from "./rate-limit.js";
+
+const PAGE_SIZE = 4096;
+const ABI = 64;
+/** Slots of one packet that no frontend in good faith uses (Linux: fatal_skb_slots). */
+const MAX_SLOTS = 20;
+
+export interface TransmitOptions {
+  readonly page: GrantedPage;
+  readonly grants: GrantAccess;
+  readonly limit: RateLimit | undefined;
+  readonly onFrame: (frame: Uint8Array, offload: Offload | undefined) => void;
+  readonly onMulticast: (address: Uint8Array, isAdded: boolean) => void;
+  /** A packet that was refused: answered with an error. */
+  readonly onError: () => void;
+  /** The frontend broke the ring's rules: the queue is dead. */
+  readonly onBroken: (reason: string) => void;
+}
+
+type Request = ReturnType<typeof N.netif_tx_request.decode>;
+
+/** What a packet's slots said. `requests[0]` is the first; `slots` are the ids to answer, -1 for an extra info. */
+interface Packet {
+  readonly requests: Request[];
+  readonly slots: number[];
+  offload: Offload | undefined;
+  /** Only told the backend something. */
+  isDummy: boolean;
+  isBad: boolean;
+}
+
+export class GuestTransmit {
+  readonly #options: TransmitOptions;
+  readonly #ring: BackRing;
+  readonly #entry = new Uint8Array(N.NETIF_TX_ENTRY_SIZE);
+  /** The first request of a packet that waits for credit. */
+  #held: Request | undefined;
+  #isDead = false;
+  event: EventBinding | undefined;
+
+  constructor(options: TransmitOptions) {
+    this.#options = options;
+    this.#ring = new BackRing([options.page], N.NETIF_TX_ENTRY_SIZE);
+  }
+
+  /** Takes what waits on the ring. */
+  service(): void {
+    if (this.#isDead) return;
+    while (this.#next());
+    if (!this.#isDead && this.#ring.publish()) this.event?.notify();
+  }
+
+  /** One packet. @returns whether there may be more */
+  #next(): boolean {
+    const { limit, onBroken } = this.#options;
+    if (this.#isDead) return false;
+    if (this.#ring.isBroken) return this.#die("the transmit ring's indices make no sense", onBroken);
+    if (!this.#held) {
+      if (this.#ring.waiting === 0 && !this.#ring.rearm()) return false;
+      if (this.#ring.isBroken) return true;
+      this.#held = this.#take();
+    }
+    const first = this.#held;
+    if (limit && !limit.take(first.size, () => this.service())) return false;
+    this.#held = undefined;
+    const packet = this.#gather(first);
+    if (!packet) return this.#die("a packet's slots go on beyond the ring, or are too many", onBroken);
+    this.#finish(packet);
+    return true;
+  }
+
+  #die(reason: string, onBroken: (reason: string) => void): false {
+    this.#isDead = true;
+    onBroken(reason);
+    return false;
+  }
+
+  #take(): Request {
+    this.#ring.take(this.#entry);
+    return N.netif_tx_request.decode(this.#entry, ABI);
+  }
+
+  /** Undefined when the slots that must follow aren't there. */
+  #gather(first: Request): Packet | undefined {
+    const packet: Packet = { requests: [first], slots: [first.id], offload: undefined, isDummy: false, isBad: false };
+    for (let more = (first.flags & N.NETTXF_extra_info) !== 0; more; ) {
+      if (!this.#canTake(packet)) return undefined;
+      this.#ring.take(this.#entry);
+      packet.slots.push(-1);
+      more = (this.#entry[1]! & N.XEN_NETIF_EXTRA_FLAG_MORE) !== 0;
+      this.#readExtra(packet);
+    }
+    for (let last = first; last.flags & N.NETTXF_more_data; ) {
+      if (!this.#canTake(packet)) return undefined;
+      last = this.#take();
+      packet.requests.push(last);
+      packet.slots.push(last.id);
+    }
+    if (packet.requests.length > N.XEN_NETIF_NR_SLOTS_MIN) packet.isBad = true;
+    return packet;
+  }
+
+  #canTake({ slots }: Packet): boolean {
+    return slots.length < MAX_SLOTS && this.#ring.waiting > 0;
+  }
+
+  #readExtra(packet: Packet): void {
+    switch (this.#entry[0]) {
+      case N.XEN_NETIF_EXTRA_TYPE_GSO: {
+        const { size, gsoType } = N.netif_extra_gso.decode(this.#entry, ABI);
+        if (gsoType === N.XEN_NETIF_GSO_TYPE_TCPV4) packet.offload = { kind: "tcp4", segmentSize: size };
+        else if (gsoType === N.XEN_NETIF_GSO_TYPE_TCPV6) packet.offload = { kind: "tcp6", segmentSize: size };
+        else if (gsoType !== N.XEN_NETIF_GSO_TYPE_NONE) packet.isBad = true;
+        if (packet.offload && size === 0) packet.isBad = true;
+        return;
+      }
+      case N.XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
+      case N.XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
+        packet.isDummy = true;
+        this.#options.onMulticast(this.#entry.slice(2, 8), this.#entry[0] === N.XEN_NETIF_EXTRA_TYPE_MCAST_ADD);
+        return;
+      case N.XEN_NETIF_EXTRA_TYPE_HASH:
+        return;
+      default:
+        packet.isBad = true;
+    }
+  }
+
+  #finish(packet: Packet): void {
+    const { onFrame, onError } = this.#options;
+    const frame = packet.isBad || packet.isDummy ? undefined : this.#assemble(packet);
+    const isGood = frame !== undefined || (packet.isDummy && !packet.isBad);
+    // Answered before the frame goes on: what it leads to may come back to this ring.
+    for (const id of packet.slots) this.#respond(id, isGood);
+    if (!isGood) onError();
+    if (!frame) return;
+    // With offload the field keeps the pseudo-header's sum, for whoever cuts the packet or takes it whole.
+    if (!packet.offload && packet.requests[0]!.flags & N.NETTXF_csum_blank) completeChecksum(frame);
+    onFrame(frame, packet.offload);
+  }
+
+  #respond(id: number, isGood: boolean): void {
+    const status = id < 0 ? N.NETIF_RSP_NULL : isGood ? N.NETIF_RSP_OKAY : N.NETIF_RSP_ERROR;
+    this.#ring.put(N.netif_tx_response.encode(ABI, { id: Math.max(id, 0), status }));
+  }
+
+  /** Copies the packet out of the guest's pages. Undefined when it can't be. */
+  #assemble({ requests }: Packet): Uint8Array | undefined {
+    const total = requests[0]!.size;
+    let rest = 0;
+    for (let i = 1; i < requests.length; i++) rest += requests[i]!.size;
+    if (total < ETHERNET_HEADER_SIZE || rest >= total) return undefined;
+    const frame = new Uint8Array(total);
+    let at = 0;
+    for (const [i, { gref, offset, size }] of requests.entries()) {
+      const length = i === 0 ? total - rest : size;
+      if (offset + length > PAGE_SIZE) return undefined;
+      const page = this.#options.grants.map(gref, false);
+      if (!page) return undefined;
+      frame.set(page.bytes.subarray(offset, offset + length), at);
+      page.release();
+      at += length;
+    }
+    return frame;
+  }
+
+  close(): void {
+    this.#isDead = true;
+    this.event?.close();
+  }
+}
