@@ -78,11 +78,14 @@ export class CpuMachine implements VectorMachine {
   /** What data memory holds when a case starts without patches, and what it should hold if the instruction writes nothing. */
   private readonly background = makeBackground(BACKGROUND_SIZE);
   private readonly shadow = this.background.slice();
+  private readonly jit: boolean;
   private readonly shadowWords = new Uint32Array(this.shadow.buffer);
 
-  constructor() {
+  /** With `jit`, 64-bit instructions run in a region compiled of them and a NOP behind, where they leave room for it. */
+  constructor(options: { readonly jit?: boolean } = {}) {
     const { memory } = this;
-    const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 16 << 20 });
+    this.jit = options.jit ?? false;
+    const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 16 << 20, jit: this.jit });
     const hooks = {
       cpuid: (_leaf: number, _subleaf: number, out: Uint32Array) => {
         out.fill(0);
@@ -130,14 +133,46 @@ export class CpuMachine implements VectorMachine {
     const inside = Math.min(length, CODE_BASE + CODE_SIZE - start);
     const codeAt = CODE_FRAMES + start - CODE_BASE;
     memory.write(codeAt, input.subarray(CODE_OFFSET, CODE_OFFSET + inside));
+    // One NOP: two instructions make a region; the budget stops before the second.
+    const nop = this.jit && inside === length && start + length < CODE_BASE + CODE_SIZE;
+    if (nop) memory.writeU8(codeAt + length, 0x90);
     try {
-      this.step(start);
+      if (nop && input[MODE_OFFSET] === 64 && (codeAt & 0xfff) + length < 4096) this.runCompiled(start, codeAt, length);
+      else this.step(start);
       this.store(input, result);
       this.describeExit(result, BigInt(start));
       this.reportMemory(new DataView(result.buffer, result.byteOffset, RESULT_SIZE));
     } finally {
       this.patch(input, view, true);
-      memory.fill(codeAt, inside, 0xcc);
+      memory.fill(codeAt, nop ? inside + 1 : inside, 0xcc);
+    }
+  }
+
+  /** Regions compiled so far. */
+  get regions(): number {
+    return this.cpu.engine.jit?.regions ?? 0;
+  }
+
+  /** Compiles the instruction and the NOP behind it, and runs until RIP leaves the instruction. */
+  private runCompiled(start: number, codeAt: number, length: number): void {
+    const { cpu } = this;
+    const { engine, state } = cpu;
+    if (!engine.cache.hasRoom) engine.dropCode();
+    const page = engine.cache.page(codeAt >>> 12, 2);
+    const offset = codeAt & 0xfff;
+    if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
+    engine.jit?.compileAt(page, offset);
+    for (let i = 0; i < REP_LIMIT; i++) {
+      // Two, or the region isn't entered; a branch elsewhere finds INT3 or no page there, which leaves RIP at it.
+      const exit = cpu.run(2);
+      const rip = Number(state.rip);
+      if (exit.kind === ExitKind.Budget && rip === start) continue;
+      if (exit.kind === ExitKind.Budget && rip === start + length + 1) state.rip = BigInt(start + length);
+      const elsewhere = rip !== start && rip !== start + length;
+      const stopped =
+        exit.kind === ExitKind.Exception || (exit.kind === ExitKind.SoftwareInterrupt && exit.vector === 3);
+      if (elsewhere && stopped) exit.kind = ExitKind.Budget;
+      return;
     }
   }
 

@@ -104,12 +104,17 @@ export class JitEmitter extends Emitter {
     this.size = form.operandSize;
     this.addressSize = decoded.addressSize;
     this.rep = decoded.rep;
+    const before = this.#comparison;
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
     prologue();
     body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
     this.end();
-    if (this.#reachesEnd) this.dead = false;
+    if (this.#reachesEnd) {
+      this.dead = false;
+      // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
+      if (this.#comparison !== before) this.#unpin();
+    }
     if (this.#hasWrite && !this.dead) {
       const next = instruction.offset + instruction.length;
       this.if(this.get(this.#slowWrite), () => this.#leave(this.#context.record(next), next, position + 1));
@@ -214,6 +219,8 @@ export class JitEmitter extends Emitter {
   }
   #compare(comparison: Comparison): void {
     this.#unpin();
+    // Flags that are set on some paths only tell nothing.
+    if (this.currentDepth !== this.#depth) return;
     this.#comparison = comparison;
     for (const value of [comparison.a, comparison.b, comparison.result]) this.#pin(value);
   }
