@@ -1,31 +1,12 @@
 // Data movement: MOV, extensions, LEA, BSWAP, exchange, conditional moves. SDM volume 2.
 
 import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
+import { CONDITIONS } from "../isa/families.js";
 import { Reg } from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
 
-/** Condition names as mnemonics spell them, by code. */
-export const conditionNames = [
-  "O",
-  "NO",
-  "B",
-  "AE",
-  "E",
-  "NE",
-  "BE",
-  "A",
-  "S",
-  "NS",
-  "P",
-  "NP",
-  "L",
-  "GE",
-  "LE",
-  "G",
-] as const;
-
 export function forEachCondition(make: (condition: number) => SemanticsTable[string], prefix: string): SemanticsTable {
-  return Object.fromEntries(conditionNames.map((name, code) => [`${prefix}${name}`, make(code)]));
+  return Object.fromEntries(CONDITIONS.map((name, code) => [`${prefix}${name}`, make(code)]));
 }
 
 const move = (_e: Emitter, dst: Operand, src: Operand) => dst.write(src.read());
