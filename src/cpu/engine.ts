@@ -97,7 +97,7 @@ export class Engine {
       this.jit = new Jit(
         memory,
         this.cache,
-        new RegionCompiler(memory, this.cache, this.handlers, finder, this.predecoder, semantics),
+        new RegionCompiler(memory, this.cache, this.handlers, finder, this.predecoder, this.decoder, semantics),
         this.handlers,
       );
     }

@@ -1,20 +1,26 @@
 // Compiles a region to a Wasm module with one function of the handlers' signature, and enters it in the dispatch table: the
 // entry's record then runs the region as if it were one long instruction.
 
-import type { MachineMemory } from "../../mmu/machine-memory.js";
+import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
+import type { Decoder } from "../decode/decoder.js";
 import type { SemanticsTable } from "../emit/emitter.js";
-import { Vector } from "../exit.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
-import { type HandlerSet, runtimeIndices } from "../interpreter/handlers.js";
+import type { HandlerSet } from "../interpreter/handlers.js";
 import type { Predecoder } from "../interpreter/predecoder.js";
 import * as R from "../interpreter/record.js";
-import { checkUnit, unitOf } from "../interpreter/unit.js";
-import * as S from "../state-layout.js";
-import type { Label } from "../wasm/function-builder.js";
-import { JitEmitter } from "./jit-emitter.js";
+import { emitRegion } from "./emit-region.js";
 import type { Region, RegionFinder } from "./region.js";
-import { openingAt, type Scope, structureOf } from "./structure.js";
+import type { Edge, RegionRequest } from "./request.js";
+
+/** A region on its way through emission. */
+export interface PendingRegion {
+  readonly page: CodePage;
+  readonly entry: number;
+  readonly entryRecord: number;
+  readonly region: Region;
+  readonly request: RegionRequest;
+}
 
 export class RegionCompiler {
   readonly #memory: MachineMemory;
@@ -22,6 +28,7 @@ export class RegionCompiler {
   readonly #handlers: HandlerSet;
   readonly #finder: RegionFinder;
   readonly #predecoder: Predecoder;
+  readonly #decoder: Decoder;
   readonly #semantics: SemanticsTable;
   /** Records inside regions, and (1) those that enter one. */
   readonly #covered = new Map<number, number>();
@@ -35,8 +42,10 @@ export class RegionCompiler {
     handlers: HandlerSet,
     finder: RegionFinder,
     predecoder: Predecoder,
+    decoder: Decoder,
     semantics: SemanticsTable,
   ) {
+    this.#decoder = decoder;
     this.#predecoder = predecoder;
     this.#memory = memory;
     this.#cache = cache;
@@ -61,16 +70,29 @@ export class RegionCompiler {
 
   /** Compiles the region at a record that the interpreter runs now. False when there is nothing to gain. */
   compile(page: CodePage, entry: number): boolean {
+    const pending = this.prepare(page, entry);
+    if (!pending) return false;
+    this.install(pending, emitRegion(pending.request, this.#decoder, this.#semantics));
+    return true;
+  }
+
+  /** What compiling the region takes, as data for `emitRegion`, here or in another thread. */
+  prepare(page: CodePage, entry: number): PendingRegion | undefined {
     const { view } = this.#memory;
     const entryRecord = this.#cache.recordAt(page, entry);
-    if (this.#covered.get(entryRecord) === 1) return false;
-    if (entryRecord === 0 || view.getUint32(entryRecord + R.HANDLER, true) < Slot.First) return false;
+    if (this.#covered.get(entryRecord) === 1) return undefined;
+    if (entryRecord === 0 || view.getUint32(entryRecord + R.HANDLER, true) < Slot.First) return undefined;
     const region = this.#finder.find(page.frame, entry);
-    if (!region || region.instructionCount < 2) return false;
-    if (!this.#decodeAll(page, region)) return false;
+    if (!region || region.instructionCount < 2) return undefined;
+    if (!this.#decodeAll(page, region)) return undefined;
     const clone = this.#clone(page, entry, entryRecord);
-    const body = this.#emit(region, page, entry, clone);
-    this.#handlers.addCompiled(body, (slot) => view.setUint32(entryRecord + R.HANDLER, slot, true));
+    return { page, entry, entryRecord, region, request: this.#request(region, page, entry, clone) };
+  }
+
+  /** Makes the entry's record run the region. Not after the page was forgotten. */
+  install(pending: PendingRegion, body: Uint8Array): void {
+    const { page, entryRecord, region } = pending;
+    this.#handlers.addCompiled(body, (slot) => this.#memory.view.setUint32(entryRecord + R.HANDLER, slot, true));
     for (const { instructions } of region.blocks) {
       for (const { offset } of instructions) {
         const record = this.#cache.recordAt(page, offset);
@@ -81,7 +103,6 @@ export class RegionCompiler {
     this.regions++;
     this.compiledInstructions += region.instructionCount;
     this.moduleBytes += body.length;
-    return true;
   }
 
   /** Exceptions and early exits name records: all of the region's instructions must have one. */
@@ -112,60 +133,24 @@ export class RegionCompiler {
     return clone;
   }
 
-  #emit(region: Region, page: CodePage, entry: number, clone: number): Uint8Array {
-    const { blocks, index } = region;
-    const edges: [number, number][] = [];
-    for (const [i, block] of blocks.entries()) {
-      const target = block.target === undefined ? undefined : index.get(block.target);
-      if (target !== undefined) edges.push([i, target]);
-      const next = block.fallThrough === undefined ? undefined : index.get(block.fallThrough);
-      if (next !== undefined && next !== i + 1) edges.push([i, next]);
-    }
-    const structure = structureOf(edges);
-    const labels = new Map<string, Label>();
-    let current = 0;
-    const record = (offset: number) => (offset >= 0 && offset < 4096 ? this.#cache.recordAt(page, offset) : 0);
-    const emitter = new JitEmitter({
-      runtime: runtimeIndices,
-      entryRecord: clone,
-      record,
-      interpreterRecord: (offset) => (offset === entry ? clone : record(offset)),
-      label: (offset) => {
-        const to = index.get(offset);
-        if (to === undefined || !structure.canJump(current, to)) return undefined;
-        return labels.get(`${to <= current ? "loop" : "block"}${to}`);
-      },
-    });
-    const open: Scope[] = [];
-    for (const [i, block] of blocks.entries()) {
-      while (open.length > 0 && open.at(-1)!.end === i) {
-        const scope = open.pop()!;
-        labels.delete(`${scope.kind}${scope.target}`);
-        emitter.end();
-      }
-      for (const scope of openingAt(structure, i)) {
-        open.push(scope);
-        labels.set(`${scope.kind}${scope.target}`, emitter.begin(scope.kind));
-      }
-      current = i;
-      const { instructions } = block;
-      emitter.enterBlock(block.start, instructions.length);
-      for (const [position, instruction] of instructions.entries()) {
-        if (emitter.dead) break;
-        const { form } = instruction;
-        const prologue = () => {
-          if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
-          checkUnit(emitter, unitOf(form));
+  #request(region: Region, page: CodePage, entry: number, clone: number): RegionRequest {
+    const { u8 } = this.#memory;
+    const inPage = (at: number) => at >= 0 && at < PAGE_SIZE;
+    const record = (at: number) => (inPage(at) ? this.#cache.recordAt(page, at) : 0);
+    const edge = (at: number | undefined): Edge | undefined =>
+      at === undefined ? undefined : { at, block: region.index.get(at) ?? -1, record: record(at) };
+    const base = page.frame * PAGE_SIZE;
+    return {
+      blocks: region.blocks.map(({ start, instructions, fallThrough, target }) => {
+        const last = instructions.at(-1)!;
+        return {
+          at: start,
+          bytes: u8.slice(base + start, base + last.offset + last.length),
+          records: instructions.map(({ offset }) => (offset === entry ? clone : record(offset))),
+          fallThrough: edge(fallThrough),
+          target: edge(target),
         };
-        emitter.instruction(instruction, position, prologue, (operands) =>
-          this.#semantics[form.semantics]!(emitter, ...operands),
-        );
-      }
-      if (block.fallThrough !== undefined)
-        emitter.fallThrough(block.fallThrough, instructions.length, index.get(block.fallThrough) === i + 1);
-      else if (!emitter.dead) emitter.unreachable();
-    }
-    while (open.pop()) emitter.end();
-    return emitter.finishRegion();
+      }),
+    };
   }
 }

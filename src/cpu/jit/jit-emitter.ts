@@ -2,7 +2,7 @@
 // stores what changed. Runs the same semantics bodies as the interpreter. What needs a host operation is left to the interpreter:
 // the region exits before that instruction.
 
-import type { FormOperand } from "../decode/decoded.js";
+import type { Decoded, FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type Operand } from "../emit/emitter.js";
 import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
@@ -11,19 +11,28 @@ import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
-import type { RegionInstruction } from "./region.js";
+import type { BlockRequest, Edge } from "./request.js";
 
-/** What the emitter asks of the region's compiler. */
+/** What the emitter asks of the region's structure. */
 export interface RegionContext {
   readonly runtime: RuntimeImports;
-  /** Linear address of the record at a page offset for the interpreter to run, or 0 when there is none. */
-  record(offset: number): number;
-  /** The same, but never a record that enters this region. */
-  interpreterRecord(offset: number): number;
-  /** A record of this page. */
-  readonly entryRecord: number;
-  /** Label of the block at a page offset, when the current block may jump there. */
-  label(offset: number): Label | undefined;
+  /** Label of an edge's block, when the current block may jump there. */
+  label(edge: Edge): Label | undefined;
+}
+
+export interface RegionInstruction {
+  /** Distance from the region's first page. */
+  readonly at: number;
+  readonly length: number;
+  readonly decoded: Decoded;
+  /** Number of its memory operand's segment. */
+  readonly segment: number;
+  /** Its place in the block. */
+  readonly position: number;
+  /** Its record for the interpreter, and that of the instruction behind it (0: to be looked up). */
+  readonly record: number;
+  readonly nextRecord: number;
+  readonly target: Edge | undefined;
 }
 
 /** The outcome of the latest flag-setting instruction of the block, for conditions that follow it. */
@@ -56,7 +65,7 @@ export class JitEmitter extends Emitter {
   #pinned: Variable[] = [];
   #comparison: Comparison | undefined;
   #instruction!: RegionInstruction;
-  #position = 0;
+  #block!: BlockRequest;
   #after!: Label;
   #hasWrite = false;
   /** The instruction's body went on with the next instruction from somewhere inside. */
@@ -81,26 +90,22 @@ export class JitEmitter extends Emitter {
 
   // --- region ---
 
-  /** Before a block's code: leaves when fewer than `count` instructions may still run. */
-  enterBlock(offset: number, count: number): void {
+  /** Before a block's code: leaves when fewer instructions than the block has may still run. */
+  enterBlock(block: BlockRequest): void {
+    this.#block = block;
     this.#comparison = undefined;
     this.dead = false;
-    this.if(this.ltS(this.get(this.#left), this.i32(count)), () =>
-      this.#leave(this.#context.interpreterRecord(offset), offset, 0),
+    this.if(this.ltS(this.get(this.#left), this.i32(block.records.length)), () =>
+      this.#leave(block.records[0]!, block.at, 0),
     );
   }
 
-  instruction(
-    instruction: RegionInstruction,
-    position: number,
-    prologue: () => void,
-    body: (operands: Operand[]) => void,
-  ): void {
+  instruction(instruction: RegionInstruction, prologue: () => void, body: (operands: Operand[]) => void): void {
     this.#instruction = instruction;
-    this.#position = position;
     this.#hasWrite = false;
     this.#reachesEnd = false;
-    const { form, decoded } = instruction;
+    const { decoded } = instruction;
+    const { form } = decoded;
     this.size = form.operandSize;
     this.addressSize = decoded.addressSize;
     this.rep = decoded.rep;
@@ -116,21 +121,22 @@ export class JitEmitter extends Emitter {
       if (this.#comparison !== before) this.#unpin();
     }
     if (this.#hasWrite && !this.dead) {
-      const next = instruction.offset + instruction.length;
-      this.if(this.get(this.#slowWrite), () => this.#leave(this.#context.record(next), next, position + 1));
+      const next = instruction.at + instruction.length;
+      this.if(this.get(this.#slowWrite), () => this.#leave(instruction.nextRecord, next, instruction.position + 1));
     }
     this.#recycle();
   }
 
-  /** After a block's last instruction, unless it never falls through: continues at `offset`; `isNext`: its code comes right behind. */
-  fallThrough(offset: number, count: number, isNext: boolean): void {
+  /** After a block's last instruction, unless it never falls through; `isNext`: the edge's block comes right behind. */
+  fallThrough(edge: Edge, isNext: boolean): void {
     if (this.dead) return;
-    const label = this.#context.label(offset);
+    const count = this.#block.records.length;
+    const label = this.#context.label(edge);
     if (!label && !isNext) {
-      this.#leave(this.#context.record(offset), offset, count);
+      this.#leave(edge.record, edge.at, count);
       return;
     }
-    this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
+    this.#count(count);
     if (!isNext) this.br(label!);
   }
 
@@ -163,12 +169,9 @@ export class JitEmitter extends Emitter {
   }
 
   /** Leaves to a record, or by lookup where there is none, after `count` instructions of this block. */
-  #leave(record: number, offset: number, count: number): void {
-    if (record !== 0) {
-      this.set(this.#next, this.i32(record));
-    } else {
-      this.set(this.#next, this.#goto(this.add(this.get(this.#pageVa), this.i64(offset))));
-    }
+  #leave(record: number, at: number, count: number): void {
+    if (record !== 0) this.set(this.#next, this.i32(record));
+    else this.set(this.#next, this.#goto(this.add(this.get(this.#pageVa), this.i64(at))));
     this.#count(count);
     this.br(this.#exit);
   }
@@ -176,20 +179,16 @@ export class JitEmitter extends Emitter {
     if (count !== 0) this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
   }
   #goto(linear: Value): Value {
-    return this.call(this.#context.runtime.goto, "i32", [
-      this.state,
-      this.i32(this.#context.interpreterRecord(this.#instruction.offset)),
-      linear,
-    ]);
+    return this.call(this.#context.runtime.goto, "i32", [this.state, this.#here(), linear]);
   }
   /** The record whose place an exception is described with. */
   #here(): Value {
-    return this.i32(this.#context.interpreterRecord(this.#instruction.offset));
+    return this.i32(this.#instruction.record);
   }
   /** Leaves after an exit was described: this instruction isn't counted (TypeScript does where it is complete). */
   #leaveForHost(): void {
     this.set(this.#next, this.i32(0));
-    this.#count(this.#position + 1);
+    this.#count(this.#instruction.position + 1);
     this.br(this.#exit);
   }
   #markDead(): void {
@@ -380,11 +379,10 @@ export class JitEmitter extends Emitter {
     return this.let(this.add(at, this.stateLoad("i64", S.SEG_BASE + 8 * number)));
   }
   #effectiveAddress(): Value {
-    const { decoded, offset, length } = this.#instruction;
+    const { decoded, at, length } = this.#instruction;
     const displacement = (BigInt(decoded.dispHi | 0) << 32n) | BigInt(decoded.dispLo >>> 0);
     let address: Value;
-    if (decoded.ripRelative)
-      address = this.add(this.get(this.#pageVa), this.i64(displacement + BigInt(offset + length)));
+    if (decoded.ripRelative) address = this.add(this.get(this.#pageVa), this.i64(displacement + BigInt(at + length)));
     else {
       const index =
         decoded.index < 0 ? this.i64(0) : this.shl(this.get(this.#register(decoded.index)), this.i64(decoded.scale));
@@ -398,10 +396,10 @@ export class JitEmitter extends Emitter {
   // --- control ---
 
   currentRip(): Value {
-    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.offset)));
+    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.at)));
   }
   nextRip(): Value {
-    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.offset + this.#instruction.length)));
+    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.at + this.#instruction.length)));
   }
   /** Only code outside 64-bit mode has limits to check. */
   checkTarget(_target: Value): void {}
@@ -410,18 +408,17 @@ export class JitEmitter extends Emitter {
   }
   jump(target: Value): void {
     this.set(this.#next, this.#goto(target));
-    this.#count(this.#position + 1);
+    this.#count(this.#instruction.position + 1);
     this.br(this.#exit);
     this.#markDead();
   }
   jumpRelative(_to: Operand): void {
     const target = this.#instruction.target!;
     const label = this.#context.label(target);
-    const leave = () =>
-      this.#leave(target >= 0 && target < 4096 ? this.#context.record(target) : 0, target, this.#position + 1);
+    const leave = () => this.#leave(target.record, target.at, this.#instruction.position + 1);
     if (label) {
       if (this.#hasWrite) this.if(this.get(this.#slowWrite), leave);
-      this.#count(this.#position + 1);
+      this.#count(this.#instruction.position + 1);
       this.br(label);
     } else leave();
     this.#markDead();
@@ -431,8 +428,8 @@ export class JitEmitter extends Emitter {
     this.#reachesEnd = true;
   }
   again(): void {
-    const { offset } = this.#instruction;
-    this.#leave(this.#context.record(offset), offset, this.#position + 1);
+    const { at, record, position } = this.#instruction;
+    this.#leave(record, at, position + 1);
     this.#markDead();
   }
   raise(vector: number, errorCode: number | Value = -1): void {
@@ -450,8 +447,8 @@ export class JitEmitter extends Emitter {
     this.#markDead();
   }
   host(_name: string, ..._args: Value[]): void {
-    const { offset } = this.#instruction;
-    this.#leave(this.#context.interpreterRecord(offset), offset, this.#position);
+    const { at, record, position } = this.#instruction;
+    this.#leave(record, at, position);
     this.#markDead();
   }
 
@@ -492,7 +489,7 @@ export class JitEmitter extends Emitter {
         const { target } = this.#instruction;
         return {
           ...bareOperand("relative", size),
-          read: () => this.let(this.add(this.get(this.#pageVa), this.i64(target!))),
+          read: () => this.let(this.add(this.get(this.#pageVa), this.i64(target!.at))),
         };
       }
       case kinds.FarPointer:
