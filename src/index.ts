@@ -27,6 +27,21 @@ export {
   terminalProgress,
   writeCpio,
 } from "../images/index.js";
+export { ConfigError, type ConfigPlace } from "./config/config-error.js";
+export { type CpuList, type CpuRange, expandCpuList, parseCpuList } from "./config/cpu-list.js";
+export { type DiskSpec, DiskSpecError, parseDiskSpec } from "./config/disk-spec.js";
+export { domainConfigOf } from "./config/domain-config.js";
+export {
+  type ConfigWarning,
+  type EventAction,
+  formatWarning,
+  type ParsedXlConfig,
+  parseXlConfig,
+  type XlConfigOptions,
+  type XlDomainConfig,
+} from "./config/xl-config.js";
+export { type DiskOptions, diskConfigOf } from "./config/xl-disk.js";
+export type { PlacedText } from "./config/xl-values.js";
 export type { BlockDeviceInfo } from "./host/block-devices.js";
 export { type BlockStore, type DiskConfig, FaultyStore, MemoryStore } from "./host/disk-config.js";
 export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";

@@ -64,8 +64,10 @@ test("the declarations of the public API", async () => {
 test("the values that can be imported", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
     [
+      "ConfigError",
       "DEFAULT_RECIPE",
       "DEFAULT_SUITE",
+      "DiskSpecError",
       "FaultyStore",
       "FramedOutput",
       "ImageError",
@@ -78,9 +80,16 @@ test("the values that can be imported", () => {
       "buildImage",
       "createXenHost",
       "defaultCacheDirectory",
+      "diskConfigOf",
+      "domainConfigOf",
+      "expandCpuList",
       "findImage",
+      "formatWarning",
       "listImages",
+      "parseCpuList",
+      "parseDiskSpec",
       "parseSize",
+      "parseXlConfig",
       "removeImage",
       "resolveImageName",
       "terminalProgress",

@@ -19,6 +19,7 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   "bad-kernel": ExitCode.BadInput,
   "bad-ramdisk": ExitCode.BadInput,
   "bad-disk": ExitCode.BadInput,
+  "bad-config": ExitCode.BadInput,
   "out-of-memory": ExitCode.BadInput,
   timeout: ExitCode.Timeout,
   "domain-gone": ExitCode.GuestCrash,

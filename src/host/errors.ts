@@ -5,6 +5,7 @@ export type XenErrorCode =
   | "bad-kernel"
   | "bad-ramdisk"
   | "bad-disk"
+  | "bad-config"
   | "out-of-memory"
   | "timeout"
   | "domain-gone"
