@@ -4,6 +4,7 @@
 import { Cpu } from "./cpu/cpu.js";
 import { Engine, type EngineCpu } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
+import { FileLocks } from "./devices/storage/file-locks.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
@@ -74,6 +75,7 @@ export class XenHost {
   readonly #store: XenStoreServer;
   readonly #loop: RunLoop;
   readonly #config: HostConfig;
+  readonly #locks = new FileLocks();
   #closed = false;
 
   /** Use createXenHost. */
@@ -164,7 +166,13 @@ export class XenHost {
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
     const guest = await startGuest(
-      { hypervisor: this.#hypervisor, store: this.#store, cache, onDestroy: (domain) => this.#forget(domain) },
+      {
+        hypervisor: this.#hypervisor,
+        store: this.#store,
+        cache,
+        locks: this.#locks,
+        onDestroy: (domain) => this.#forget(domain),
+      },
       config,
       (created) => this.domains.set(created.id, created),
     );

@@ -1,6 +1,7 @@
 // Disks as library users describe them, and from there to open stores.
 
 import type { BlockStore } from "../devices/storage/block-store.js";
+import type { FileLocks } from "../devices/storage/file-locks.js";
 import { openDisk } from "../devices/storage/open-disk.js";
 import { StorageError } from "../devices/storage/storage-error.js";
 import { parseVirtualDevice, type VirtualDevice } from "../devices/xen/blkback/virtual-device.js";
@@ -36,8 +37,15 @@ export interface OpenedDisk {
   readonly access: "r" | "w";
 }
 
+/** Whose disks these are: two domains don't share a file that one of them writes. */
+export interface DiskOwner {
+  readonly locks: FileLocks;
+  /** The domain's name. */
+  readonly name: string;
+}
+
 /** @throws XenError: bad-argument, bad-disk */
-export async function openDiskConfig(config: DiskConfig): Promise<OpenedDisk> {
+export async function openDiskConfig(config: DiskConfig, owner: DiskOwner): Promise<OpenedDisk> {
   const device = parseVirtualDevice(config.vdev);
   if (!device) throw new XenError("bad-argument", `disk: "${config.vdev}" is not a virtual device such as xvda`);
   const { target, format = "raw", cdrom = false, store, snapshot = false } = config;
@@ -45,7 +53,8 @@ export async function openDiskConfig(config: DiskConfig): Promise<OpenedDisk> {
   if (store) return { config, device, store, access };
   if (target === undefined) throw new XenError("bad-argument", `disk ${device.name}: neither target nor store`);
   try {
-    return { config, device, access, store: await openDisk({ format, target, access, snapshot }) };
+    const lock = { locks: owner.locks, holder: `${device.name} of domain ${owner.name}` };
+    return { config, device, access, store: await openDisk({ format, target, access, snapshot, lock }) };
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     throw new XenError("bad-disk", `disk ${device.name}: ${error.message}`, { cause: error });
@@ -53,11 +62,11 @@ export async function openDiskConfig(config: DiskConfig): Promise<OpenedDisk> {
 }
 
 /** All or none; two disks can't be the same device. */
-export async function openDiskConfigs(configs: readonly DiskConfig[]): Promise<OpenedDisk[]> {
+export async function openDiskConfigs(configs: readonly DiskConfig[], owner: DiskOwner): Promise<OpenedDisk[]> {
   const opened: OpenedDisk[] = [];
   try {
     for (const config of configs) {
-      const disk = await openDiskConfig(config);
+      const disk = await openDiskConfig(config, owner);
       opened.push(disk);
       const { number, name } = disk.device;
       if (opened.some((other) => other !== disk && other.device.number === number))

@@ -1,6 +1,7 @@
 // A domain as library users hold it: its console, its end, and the ways to end it.
 
 import { EventEmitter } from "node:events";
+import type { FileLocks } from "../devices/storage/file-locks.js";
 import { parseVirtualDevice } from "../devices/xen/blkback/virtual-device.js";
 import type { Domain, Hypervisor } from "../hypervisor/hypervisor.js";
 import type { KernelCache } from "../hypervisor/loader/kernel-image.js";
@@ -51,6 +52,8 @@ export interface GuestServices {
   readonly hypervisor: Hypervisor;
   readonly store: XenStoreServer;
   readonly cache: KernelCache | undefined;
+  /** Of the files behind the host's disks. */
+  readonly locks: FileLocks;
   readonly onDestroy: (domain: Domain) => void;
 }
 
@@ -163,7 +166,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
 
   /** Gives the running domain a disk. @throws XenError: bad-argument, bad-disk, domain-gone */
   async attachDisk(config: DiskConfig): Promise<void> {
-    const disk = await openDiskConfig(config);
+    const disk = await openDiskConfig(config, { locks: this.#services.locks, name: this.name });
     try {
       if (this.#isDestroyed) throw new XenError("domain-gone", `${this.name}: the domain is gone`);
       this.blockDevices.attach(disk);

@@ -52,14 +52,15 @@ export async function startGuest(
     fileOrBytes(config.kernel, "kernel"),
     config.ramdisk === undefined ? undefined : fileOrBytes(config.ramdisk, "ramdisk"),
   ]);
-  const disks: OpenedDisk[] = await openDiskConfigs(config.disks ?? []);
+  const name = config.name ?? (privileged ? "Domain-0" : "guest");
+  const disks: OpenedDisk[] = await openDiskConfigs(config.disks ?? [], { locks: services.locks, name });
   let domain: Domain | undefined;
   let guest: GuestDomain | undefined;
   try {
     const image = unpackKernel(kernelBytes, { name: kernelName, ...(cache ? { cache } : {}) });
     const kernel = requirePv64Kernel(image, { dom0: privileged });
     domain = hypervisor.createDomain({
-      name: config.name ?? (privileged ? "Domain-0" : "guest"),
+      name,
       privileged,
       maxPages: pages,
       vcpus: config.vcpus ?? 1,

@@ -1,13 +1,21 @@
 // What backends get of a real domain: only pages that it owns and has granted to domain 0, and that are no page tables; every
 // reference comes back. And the nodes of a disk, as xl makes them.
+
+import { symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { FileLocks } from "../../src/devices/storage/file-locks.js";
 import { MemoryStore } from "../../src/devices/storage/memory-store.js";
+import { createQcow2 } from "../../src/devices/storage/qcow2/create-qcow2.js";
 import { backendServices } from "../../src/host/backend-services.js";
 import { BlockDevices } from "../../src/host/block-devices.js";
 import { openDiskConfig, openDiskConfigs } from "../../src/host/disk-config.js";
 import { GTF_permit_access, GTF_readonly } from "../../src/hypervisor/public/grant-table.js";
 import { XenStoreServer } from "../../src/hypervisor/xenstore/server.js";
+import { temporaryPaths } from "../devices/storage/temporary-directory.js";
 import { FREE_PFN, makeDomain, makeHost } from "../hypervisor/hypervisor-fixture.js";
+
+const fresh = temporaryPaths();
+const owner = { locks: new FileLocks(), name: "guest" };
 
 function setUp() {
   const host = makeHost();
@@ -68,7 +76,7 @@ test("event channels go both ways until one end closes", () => {
 test("a disk's nodes are xl's, and go with it", async () => {
   const { host, domain, store } = setUp();
   const devices = new BlockDevices(domain, store);
-  devices.attach(await openDiskConfig({ vdev: "xvda", store: new MemoryStore(1 << 20, { name: "/disk.img" }) }));
+  devices.attach(await openDiskConfig({ vdev: "xvda", store: new MemoryStore(1 << 20, { name: "/disk.img" }) }, owner));
   const home = `/local/domain/0/backend/vbd/${domain.id}/51712`;
   const read = (name: string) => store.read(`${home}/${name}`);
   expect(["frontend-id", "params", "dev", "type", "mode", "online", "removable", "state"].map(read)).toEqual([
@@ -92,7 +100,7 @@ test("a disk's nodes are xl's, and go with it", async () => {
     "EACCES",
   );
   await expect(async () =>
-    devices.attach(await openDiskConfig({ vdev: "51712", store: new MemoryStore(512) })),
+    devices.attach(await openDiskConfig({ vdev: "51712", store: new MemoryStore(512) }, owner)),
   ).rejects.toMatchObject({ code: "bad-argument" });
   await devices.detach(51712, { timeout: 1000, force: false });
   expect(store.directory(`/local/domain/0/backend/vbd/${domain.id}`)).toEqual([]);
@@ -101,20 +109,55 @@ test("a disk's nodes are xl's, and go with it", async () => {
 });
 
 test("wrong disks are refused by name", async () => {
-  await expect(openDiskConfig({ vdev: "vda", target: "x" })).rejects.toMatchObject({
+  await expect(openDiskConfig({ vdev: "vda", target: "x" }, owner)).rejects.toMatchObject({
     code: "bad-argument",
     message: expect.stringContaining("vda"),
   });
-  await expect(openDiskConfig({ vdev: "xvda" })).rejects.toMatchObject({ code: "bad-argument" });
-  await expect(openDiskConfig({ vdev: "xvda", target: "/nowhere/disk.img" })).rejects.toMatchObject({
+  await expect(openDiskConfig({ vdev: "xvda" }, owner)).rejects.toMatchObject({ code: "bad-argument" });
+  await expect(openDiskConfig({ vdev: "xvda", target: "/nowhere/disk.img" }, owner)).rejects.toMatchObject({
     code: "bad-disk",
     message: "disk xvda: /nowhere/disk.img: no such file",
   });
   const store = new MemoryStore(512);
   await expect(
-    openDiskConfigs([
-      { vdev: "xvda", store },
-      { vdev: "d0", store },
-    ]),
+    openDiskConfigs(
+      [
+        { vdev: "xvda", store },
+        { vdev: "d0", store },
+      ],
+      owner,
+    ),
   ).rejects.toMatchObject({ code: "bad-argument", message: expect.stringContaining("twice") });
+});
+
+test("a file that one domain writes is no other disk", async () => {
+  const target = fresh(".img");
+  writeFileSync(target, "");
+  truncateSync(target, 4096);
+  const link = fresh(".img");
+  symlinkSync(target, link);
+  const base = fresh(".qcow2");
+  await createQcow2(base, { size: 4096, backing: { name: target, format: "raw" } });
+  const web = { locks: owner.locks, name: "web" };
+  const writer = await openDiskConfig({ vdev: "xvda", target }, web);
+  for (const other of [{ target: link }, { target: link, access: "r" }, { target, snapshot: true }] as const)
+    await expect(openDiskConfig({ vdev: "xvdb", ...other }, owner)).rejects.toMatchObject({
+      code: "bad-disk",
+      message: `disk xvdb: ${other.target}: in use by xvda of domain web for writing`,
+    });
+  await expect(openDiskConfig({ vdev: "xvdb", target: base, format: "qcow2" }, owner)).rejects.toThrow(
+    "in use by xvda",
+  );
+  await writer.store.close();
+  // Readers don't mind each other, and keep writers away until the last has gone.
+  const readers = [
+    await openDiskConfig({ vdev: "xvda", target, access: "r" }, web),
+    await openDiskConfig({ vdev: "xvda", target: base, format: "qcow2" }, owner),
+  ];
+  await readers[0]!.store.close();
+  await expect(openDiskConfig({ vdev: "xvdb", target }, web)).rejects.toThrow(
+    "in use by xvda of domain guest for reading",
+  );
+  await readers[1]!.store.close();
+  await (await openDiskConfig({ vdev: "xvdb", target }, web)).store.close();
 });

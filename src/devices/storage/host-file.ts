@@ -2,7 +2,15 @@
 // its length. Knows no format. Errors are StorageErrors that name the file.
 
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import type { FileLocks } from "./file-locks.js";
 import { StorageError, storageError } from "./storage-error.js";
+
+/** Keeps the file from other users while it is open. */
+export interface FileLock {
+  readonly locks: FileLocks;
+  /** For messages. */
+  readonly holder: string;
+}
 
 export class HostFile {
   readonly path: string;
@@ -13,6 +21,7 @@ export class HostFile {
   #pending = 0;
   #idle: (() => void) | undefined;
   #isClosed = false;
+  #unlock: () => void = () => {};
 
   private constructor(path: string, handle: FileHandle, isWritable: boolean, length: number, isBlockDevice: boolean) {
     this.path = path;
@@ -23,7 +32,18 @@ export class HostFile {
   }
 
   /** @throws StorageError */
-  static async open(path: string, isWritable: boolean): Promise<HostFile> {
+  static async open(path: string, isWritable: boolean, lock?: FileLock): Promise<HostFile> {
+    const { file, identity } = await HostFile.#open(path, isWritable);
+    try {
+      if (lock) file.#unlock = lock.locks.acquire(identity, path, isWritable, lock.holder);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  static async #open(path: string, isWritable: boolean): Promise<{ file: HostFile; identity: string }> {
     let handle: FileHandle | undefined;
     try {
       handle = await open(path, isWritable ? "r+" : "r");
@@ -32,10 +52,11 @@ export class HostFile {
       if (stat.isBlockDevice()) {
         const { length, isReadonly } = await blockDevice(handle, stat.rdev);
         if (isReadonly && isWritable) throw new StorageError("read-only", `${path}: the device is read-only`);
-        return new HostFile(path, handle, isWritable, length, true);
+        return { file: new HostFile(path, handle, isWritable, length, true), identity: `device ${stat.rdev}` };
       }
       if (!stat.isFile()) throw new StorageError("unsupported", `${path}: neither a file nor a block device`);
-      return new HostFile(path, handle, isWritable, stat.size, false);
+      const identity = `file ${stat.dev} ${stat.ino}`;
+      return { file: new HostFile(path, handle, isWritable, stat.size, false), identity };
     } catch (error) {
       await handle?.close();
       throw storageError(path, error);
@@ -109,6 +130,7 @@ export class HostFile {
     this.#isClosed = true;
     if (this.#pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#handle.close();
+    this.#unlock();
   }
 }
 

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { BlockStore } from "./block-store.js";
-import { HostFile } from "./host-file.js";
+import { type FileLock, HostFile } from "./host-file.js";
 import { OverlayStore } from "./overlay-store.js";
 import { isQcow2 } from "./qcow2/header.js";
 import { Qcow2Store } from "./qcow2/qcow2-store.js";
@@ -24,6 +24,8 @@ export interface DiskTarget {
   readonly snapshot?: boolean;
   /** Where that temporary file is made; default: the system's directory for these. */
   readonly temporaryDirectory?: string;
+  /** Of the target and its backing files. */
+  readonly lock?: FileLock;
 }
 
 /** Longest chain of backing files; one that is longer is taken for a loop. */
@@ -31,11 +33,12 @@ const MAX_CHAIN = 32;
 
 /** @throws StorageError */
 export async function openDisk(disk: DiskTarget): Promise<BlockStore> {
-  const { format, target, access } = disk;
+  const { format, target, access, lock } = disk;
   if (format !== "raw" && format !== "qcow2")
     throw new StorageError("unsupported", `${target}: disk format "${format}" is not supported (raw and qcow2 are)`);
-  if (!disk.snapshot || access === "r") return openImage(format, target, access === "w", 0);
-  const base = await openImage(format, target, false, 0);
+  if (!disk.snapshot || access === "r")
+    return openImage({ format, path: target, isWritable: access === "w", depth: 0, lock });
+  const base = await openImage({ format, path: target, isWritable: false, depth: 0, lock });
   try {
     const path = join(disk.temporaryDirectory ?? tmpdir(), `xen-ts-${randomUUID()}`);
     return new OverlayStore(base, new RawStore(await HostFile.temporary(path, base.size)));
@@ -45,15 +48,25 @@ export async function openDisk(disk: DiskTarget): Promise<BlockStore> {
   }
 }
 
-async function openImage(format: DiskFormat, path: string, isWritable: boolean, depth: number): Promise<BlockStore> {
-  if (format === "raw") return RawStore.open(path, isWritable);
+interface Image {
+  readonly format: DiskFormat;
+  readonly path: string;
+  readonly isWritable: boolean;
+  /** Images in front of this one. */
+  readonly depth: number;
+  readonly lock: FileLock | undefined;
+}
+
+async function openImage({ format, path, isWritable, depth, lock }: Image): Promise<BlockStore> {
+  if (format === "raw") return RawStore.open(path, isWritable, lock);
   if (depth > MAX_CHAIN)
     throw new StorageError("corrupt", `${path}: the chain of backing files is a loop, or too long`);
-  const file = await HostFile.open(path, isWritable);
+  const file = await HostFile.open(path, isWritable, lock);
   return Qcow2Store.open(file, async (name, backingFormat) => {
     const backingPath = resolveBacking(path, name);
     try {
-      return await openImage(await formatOf(backingPath, backingFormat), backingPath, false, depth + 1);
+      const backing = await formatOf(backingPath, backingFormat);
+      return await openImage({ format: backing, path: backingPath, isWritable: false, depth: depth + 1, lock });
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       throw new StorageError(error.code, `${path}: backing file: ${error.message}`, { cause: error });

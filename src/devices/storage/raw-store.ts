@@ -2,7 +2,7 @@
 // sector at the end of a file isn't part of the disk. A file cut short afterwards gives I/O errors where it is missing.
 
 import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE } from "./block-store.js";
-import { HostFile } from "./host-file.js";
+import { type FileLock, HostFile } from "./host-file.js";
 import { StorageError } from "./storage-error.js";
 
 export class RawStore implements BlockStore {
@@ -23,8 +23,8 @@ export class RawStore implements BlockStore {
   }
 
   /** @throws StorageError */
-  static async open(path: string, isWritable: boolean): Promise<RawStore> {
-    const file = await HostFile.open(path, isWritable);
+  static async open(path: string, isWritable: boolean, lock?: FileLock): Promise<RawStore> {
+    const file = await HostFile.open(path, isWritable, lock);
     if (file.length >= SECTOR_SIZE) return new RawStore(file);
     await file.close();
     throw new StorageError("corrupt", `${path}: too small for a disk (${file.length} bytes)`);

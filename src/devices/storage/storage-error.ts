@@ -5,6 +5,8 @@ export type StorageErrorCode =
   | "io"
   | "no-space"
   | "read-only"
+  /** Another disk uses the file, and one of the two writes. */
+  | "in-use"
   /** Not whole sectors, or beyond the end of the disk. */
   | "out-of-range"
   | "closed"

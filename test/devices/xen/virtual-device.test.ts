@@ -22,13 +22,28 @@ test.each([
   ["51712", 51712, "xvda"],
   ["768", 768, "hda"],
   ["5696", 5696, "hdd"],
+  ["0xca00", 51712, "xvda"],
+  ["0145001", 51713, "xvda1"],
 ])("%s is %i", (text, number, name) => {
   expect(parseVirtualDevice(text)).toEqual({ number, name });
 });
 
-test.each(["", "xvd", "hde", "sdq", "sda16", "hda64", "xvda01", "xvda256", "vda", "1", "99999999999", "d1p", "xvdA"])(
-  "%j is none",
-  (text) => {
-    expect(parseVirtualDevice(text)).toBeUndefined();
-  },
-);
+test.each([
+  "",
+  "xvd",
+  "hde",
+  "sdq",
+  "sda16",
+  "hda64",
+  "xvda01",
+  "xvda256",
+  "vda",
+  "1",
+  "99999999999",
+  "d1p",
+  "xvdA",
+  "0x",
+  "09",
+])("%j is none", (text) => {
+  expect(parseVirtualDevice(text)).toBeUndefined();
+});

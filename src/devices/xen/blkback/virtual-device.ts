@@ -44,7 +44,8 @@ function sd(disk: number, partition: number): VirtualDevice | undefined {
   return { name: `sd${diskLetters(disk)}${partition || ""}`, number: (MAJOR_SD << 8) | (disk << 4) | partition };
 }
 
-/** @returns undefined for what isn't the name of a virtual disk. "/dev/" may stand before it; a decimal number is a number. */
+/** @returns undefined for what isn't the name of a virtual disk. "/dev/" may stand before it; a number is one, in
+ * decimal, 0x… or 0…. */
 export function parseVirtualDevice(text: string): VirtualDevice | undefined {
   const name = text.replace(/^\/dev\//, "");
   const letters = /^(xvd|hd|sd)([a-z]{1,4})(\d{0,3})$/.exec(name);
@@ -56,8 +57,8 @@ export function parseVirtualDevice(text: string): VirtualDevice | undefined {
   }
   const indexed = /^d(\d{1,7})(?:p(\d{1,3}))?$/.exec(name);
   if (indexed) return xvd(Number(indexed[1]), Number(indexed[2] ?? 0));
-  if (!/^\d{1,10}$/.test(name)) return undefined;
-  return describeNumber(Number(name));
+  if (!/^(?:0[0-7]{0,11}|[1-9]\d{0,9}|0x[0-9a-f]{1,8})$/.test(name)) return undefined;
+  return describeNumber(/^0\d/.test(name) ? Number.parseInt(name, 8) : Number(name));
 }
 
 /** The name that belongs to a number; undefined when it is none of a virtual disk. */
