@@ -15,6 +15,10 @@ import { compareVersions } from "./version.js";
 
 export interface DebianArchiveOptions {
   readonly suite: SuiteName;
+  /** Whose binary packages; default amd64. */
+  readonly architecture?: "amd64" | "i386";
+  /** Leaves the security archive out: for packages that meet nobody. */
+  readonly withoutSecurity?: boolean;
   readonly mirrors: Mirrors;
   readonly cache: Cache;
   /** Undefined: offline. */
@@ -45,7 +49,6 @@ interface OpenSource {
   readonly packages: PackageIndex;
 }
 
-const ARCHITECTURE_DIRECTORY = "main/binary-amd64";
 /** An InRelease file has about 200 KB, a Packages file 60 MB. */
 const MAX_RELEASE_BYTES = 8 * 2 ** 20;
 const MAX_INDEX_BYTES = 2 ** 29;
@@ -62,7 +65,10 @@ export class DebianArchive {
   /** Fetches and checks the indexes of a suite. Throws ImageError. */
   static async open(options: DebianArchiveOptions): Promise<DebianArchive> {
     const sources: OpenSource[] = [];
-    for (const source of SUITES[options.suite]) sources.push(await openSource(options, source));
+    for (const source of SUITES[options.suite]) {
+      if (options.withoutSecurity && source.archive === "security") continue;
+      sources.push(await openSource(options, source));
+    }
     return new DebianArchive(options, sources);
   }
 
@@ -103,11 +109,15 @@ async function openSource(options: DebianArchiveOptions, source: SuiteSource): P
     const until = release.validUntil.toISOString().slice(0, 10);
     warn(options, `The index ${url} was to be used until ${until} only: the mirror or the cache is out of date.`);
   }
-  const name = `${ARCHITECTURE_DIRECTORY}/Packages`;
+  const architecture = options.architecture ?? "amd64";
+  const indexes = `main/binary-${architecture}`;
+  const name = `${indexes}/Packages`;
   const choice = [`${name}.xz`, `${name}.gz`].find((path) => release.files.has(path));
-  if (choice === undefined) throw new ImageError("bad-index", `${url} lists no compressed index of amd64 packages.`);
+  if (choice === undefined) {
+    throw new ImageError("bad-index", `${url} lists no compressed index of ${architecture} packages.`);
+  }
   const file = release.files.get(choice) as ReleaseFile;
-  const path = release.byHash ? `${ARCHITECTURE_DIRECTORY}/by-hash/SHA256/${file.sha256}` : choice;
+  const path = release.byHash ? `${indexes}/by-hash/SHA256/${file.sha256}` : choice;
   const what = `package index of ${source.directory}`;
   const packed = await fetchBlob(options, { url: `${directory}/${path}`, what, phase: "index", ...file });
   const packages = new PackageIndex(

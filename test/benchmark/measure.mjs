@@ -1,0 +1,86 @@
+// Runs a peer as a child process and takes the time of each program from outside: between the markers that its script prints on the
+// console. Guest clocks are not asked.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const KEPT_OUTPUT = 4000;
+
+/** Peak resident memory of a process that still runs, MiB. */
+function peakMemory(pid) {
+  try {
+    const found = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+    return found ? Number(found[1]) / 1024 : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs `words` until `onLine(line, milliseconds)` returns true. Resolves with the milliseconds and the peak memory by then. */
+export function watch(words, { onLine, timeoutMs, cwd }) {
+  return new Promise((resolve, reject) => {
+    const start = performance.now();
+    const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+    let pending = "";
+    let tail = "";
+    let result;
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    child.stdout.setEncoding("latin1").on("data", (chunk) => {
+      const now = performance.now() - start;
+      tail = (tail + chunk).slice(-KEPT_OUTPUT);
+      pending += chunk;
+      const lines = pending.split(/\r*\n/);
+      pending = lines.pop();
+      for (const line of lines) {
+        if (result || !onLine(line, now)) continue;
+        result = { milliseconds: now, peakMiB: peakMemory(child.pid) };
+        child.kill("SIGKILL");
+      }
+    });
+    child.stderr.setEncoding("latin1").on("data", (chunk) => {
+      tail = (tail + chunk).slice(-KEPT_OUTPUT);
+    });
+    child.on("error", reject);
+    child.on("close", () => {
+      clearTimeout(timer);
+      if (result) resolve(result);
+      else
+        reject(
+          new Error(`${words[0]} ended before its last line; the end of its output:\n${tail.slice(-KEPT_OUTPUT)}`),
+        );
+    });
+  });
+}
+
+/** Milliseconds of all runs by program, and the hash of each one's output. `onProgress` gets each program's key when it begins. */
+export async function measurePrograms(words, { timeoutMs, cwd, onProgress }) {
+  const times = new Map();
+  const hashes = new Map();
+  const failed = new Set();
+  let begun;
+  const onLine = (line, now) => {
+    if (line.includes("@@DONE")) return true;
+    const marker = /@@([BEH]) (\S+) (\d+)(?: (\S+))?$/.exec(line);
+    if (!marker) return false;
+    const [, kind, key, run, value] = marker;
+    if (kind === "B") {
+      begun = now;
+      if (run === "1") onProgress?.(key);
+    } else if (kind === "E") {
+      times.set(key, [...(times.get(key) ?? []), now - begun]);
+      if (value !== "0") failed.add(key);
+    } else hashes.set(key, new Set([...(hashes.get(key) ?? []), value]));
+    return false;
+  };
+  const { milliseconds, peakMiB } = await watch(words, { onLine, timeoutMs, cwd });
+  return { times, hashes, failed, milliseconds, peakMiB };
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+export const geometricMean = (values) =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
