@@ -9,6 +9,9 @@
 import * as S from "../state-layout.js";
 import { FunctionBuilder, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 
+/** Binary32 and binary64. */
+export type FloatBits = 32 | 64;
+
 export interface Operand {
   readonly kind:
     | "register"
@@ -29,6 +32,10 @@ export interface Operand {
   /** Like read, but a memory operand is checked for writing too, so that the following `write` cannot fault. */
   readForWrite(): Value;
   write(value: Value): void;
+  /** XMM and memory operands: snapshot of the lowest lane as f32 or f64. */
+  readFloat(bits: FloatBits): Value;
+  /** Writes the lowest lane (f32 or f64) and nothing else. */
+  writeFloat(bits: FloatBits, value: Value): void;
   /** Memory operands: the effective address (i64) without segment base, as LEA gives it. */
   address(): Value;
   /** Memory operands: the linear address (i64), after the segment's checks for reading, or for writing too. */
@@ -115,6 +122,49 @@ export abstract class Emitter extends FunctionBuilder {
   /** The linear address of `offset` (i64) in a segment, checked against its limit outside 64-bit mode. */
   abstract segmentLinear(segment: number | "operand", offset: Value, size: number, write: boolean): Value;
 
+  /** The same for an f32 or f64. */
+  readFloatLinear(address: Value, bits: FloatBits, segment?: number): Value {
+    const place = this.translate(this.let(address), bits, false, segment);
+    return this.let(this.load(bits === 64 ? "f64" : "f32", place.address));
+  }
+
+  // --- floats ---
+
+  /**
+   * Exponent field minus 2 below which (unsigned) a rounded result is the processor's: none is unless MXCSR masks everything, rounds
+   * to nearest, has neither DAZ nor FTZ, and PE set.
+   */
+  abstract floatLimit(bits: FloatBits): Value;
+  /** (i32) Whether Wasm's result of an operation on two vectors is what the processor gives under MXCSR as it is, and plain. */
+  abstract ordinaryFloat(operation: number, a: Value, b: Value): Value;
+  readonly #plain = new Map<number, FloatBits>();
+  /** The value (a snapshot: f32, f64, or lanes of `bits`) is known to hold no denormal and no NaN. */
+  markPlain(value: Value, bits: FloatBits): void {
+    if (value.opcode === 0x20) this.#plain.set(value.imm, bits);
+  }
+  isPlain(value: Value, bits: FloatBits): boolean {
+    return value.opcode === 0x20 && this.#plain.get(value.imm) === bits;
+  }
+  /** A local gets another meaning. */
+  protected forgetPlain(variable: Variable): void {
+    this.#plain.delete(variable.index);
+  }
+  /** After a comparison of two floats that are no NaNs: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
+  flagsFloat(a: Value, b: Value): void {
+    const [eq, lt] = a.type === "f64" ? [0x61, 0x63] : [0x5b, 0x5d];
+    this.setStatusFlags(this.or(this.shl(this.op("i32", eq, [a, b]), this.i32(6)), this.op("i32", lt, [a, b])));
+  }
+  /** Performs a host operation whose first result is the six status flags, and continues with the next instruction. */
+  hostFlags(name: string): void {
+    this.host(name);
+    this.setStatusFlags(this.hostResult(0, "i32"));
+    this.next();
+  }
+  /** Whether code that runs before this in the same generation has made sure already that the unit can be used. */
+  unitChecked(_unit: "mmx" | "sse"): boolean {
+    return false;
+  }
+
   // --- control ---
 
   /** Architectural address (i64) of this instruction and of the next one. */
@@ -141,6 +191,8 @@ export abstract class Emitter extends FunctionBuilder {
    * elsewhere; otherwise execution goes on here. Results come back in `hostResult`.
    */
   abstract host(name: string, ...args: Value[]): void;
+  /** True when `host` leaves the generated code, so that what follows never runs and arguments needn't be passed. */
+  readonly leavesForHost: boolean = false;
   hostResult(index: number, type: "i32" | "i64" = "i64"): Value {
     return this.let(this.stateLoad(type, S.ARGS + 8 * index));
   }

@@ -9,8 +9,9 @@ import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import type { LoadKind, Value } from "../wasm/function-builder.js";
-import { Emitter, type EmitterContext, type Operand } from "./emitter.js";
-import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind } from "./operand.js";
+import { Emitter, type EmitterContext, type FloatBits, type Operand } from "./emitter.js";
+import { floatLimitOf } from "./float-limit.js";
+import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "./operand.js";
 
 /** How a memory operand's address is formed: how much of base + index * scale + displacement + segment there is. */
 export type AddressForm = "base" | "indexed" | "full" | "checked";
@@ -34,6 +35,8 @@ export interface RuntimeImports {
   readonly host: number;
   /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
   readonly checkSegment: number;
+  /** (state, operation, a, b) -> 1 when Wasm's result of a float operation is the processor's. */
+  readonly ordinaryFloat: number;
 }
 
 /** State offset of a general register by OperandKind.Gpr code. */
@@ -92,6 +95,13 @@ export class InterpreterEmitter extends Emitter {
     this.store(kind, this.state, value, offset);
   }
 
+  floatLimit(bits: FloatBits): Value {
+    return floatLimitOf(this, bits);
+  }
+  ordinaryFloat(operation: number, a: Value, b: Value): Value {
+    return this.call(this.#runtime.ordinaryFloat, "i32", [this.state, this.i32(operation), a, b]);
+  }
+
   #storeRegister(address: Value, offset: number, size: number, value: Value): void {
     // A 32-bit destination clears the upper half of its register, SDM volume 1, 3.4.1.1.
     if (size === 32) this.store("i64", address, this.extendU(value), offset);
@@ -142,7 +152,7 @@ export class InterpreterEmitter extends Emitter {
   }
 
   #storeAt(place: { address: Value; slow: Value }, size: number, value: Value): void {
-    this.store(storeKind[size]!, place.address, value);
+    this.store(storeKindOf(value, size), place.address, value);
     this.if(place.slow, () => this.callStatement(this.#runtime.commit, [this.state, this.record]));
   }
 
@@ -334,6 +344,8 @@ export class InterpreterEmitter extends Emitter {
           if (kind === "register") this.#storeRegister(place(), offset, width, value);
           else this.store(storeKind[width]!, place(), value, offset);
         },
+        readFloat: (bits) => this.let(this.load(bits === 64 ? "f64" : "f32", place(), offset)),
+        writeFloat: (bits, value) => this.store(bits === 64 ? "f64" : "f32", place(), value, offset),
         part: (more, partSize) => at(offset + more, partSize),
         number: () => this.let(this.load("i32_16u", this.record, R.OPERAND + 2 * slot)),
       };
@@ -354,6 +366,8 @@ export class InterpreterEmitter extends Emitter {
         if (place) this.#storeAt(place, size, this.let(value));
         else this.writeLinear(this.#operandLinear(offset, size, true), size, value);
       },
+      readFloat: (bits) => this.readFloatLinear(this.#operandLinear(offset, bits, false), bits),
+      writeFloat: (bits, value) => this.writeLinear(this.#operandLinear(offset, bits, true), bits, value),
       address: () =>
         offset === 0 ? this.effectiveAddress() : this.let(this.add(this.effectiveAddress(), this.i64(offset))),
       linear: (write = false) => this.#operandLinear(offset, Math.max(size, 8), write),

@@ -1,6 +1,6 @@
 // What the emitters' operands have in common: an operand refuses whatever its kind can't do, and the Wasm memory operations by size.
 
-import type { LoadKind, StoreKind } from "../wasm/function-builder.js";
+import type { LoadKind, StoreKind, Value } from "../wasm/function-builder.js";
 import type { Operand } from "./emitter.js";
 
 /** By size in bits; 8 and 16 are zero-extended. */
@@ -19,6 +19,11 @@ export const storeKind: Readonly<Record<number, StoreKind>> = {
   128: "v128",
 };
 
+/** The same for a value that may be a float. */
+export function storeKindOf(value: Value, size: number): StoreKind {
+  return value.type === "f32" || value.type === "f64" ? value.type : storeKind[size]!;
+}
+
 /** Flags beside the byte count in the argument of a translation. */
 export const ACCESS_WRITE = 0x100;
 export const ACCESS_STACK = 0x200;
@@ -34,6 +39,8 @@ export function bareOperand(kind: Operand["kind"], size: number): Operand {
     read: refuse("read"),
     readForWrite: refuse("readForWrite"),
     write: refuse("write"),
+    readFloat: refuse("readFloat"),
+    writeFloat: refuse("writeFloat"),
     address: refuse("address"),
     linear: refuse("linear"),
     number: refuse("number"),

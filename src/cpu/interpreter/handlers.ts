@@ -126,7 +126,7 @@ export class HandlerSet {
   }
 }
 
-const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment"] as const;
+const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment", "ordinaryFloat"] as const;
 /** Function indices of the runtime in every module of handlers or regions. */
 export const runtimeIndices: RuntimeImports = {
   translate: 0,
@@ -135,6 +135,7 @@ export const runtimeIndices: RuntimeImports = {
   gotoDirect: 3,
   host: 4,
   checkSegment: 5,
+  ordinaryFloat: 6,
 };
 
 function declareRuntime(m: ModuleWriter, pages: number): number {
@@ -146,6 +147,7 @@ function declareRuntime(m: ModuleWriter, pages: number): number {
     gotoDirect: m.type(["i32", "i32", "i64"], ["i32"]),
     host: m.type(["i32", "i32", "i32"], ["i32"]),
     checkSegment: m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]),
+    ordinaryFloat: m.type(["i32", "i32", "v128", "v128"], ["i32"]),
   };
   for (const name of runtimeNames) m.importFunction("e", name, types[name]);
   return m.type(["i32", "i32"], ["i32"]);

@@ -10,6 +10,9 @@ export const swizzleOp: number = at(0x0e);
 export const splatOp: Readonly<Record<number, number>> = { 8: at(0x0f), 16: at(0x10), 32: at(0x11), 64: at(0x12) };
 
 export const V128 = {
+  /** From memory into the lowest lane, the others zero. */
+  load32Zero: at(0x5c),
+  load64Zero: at(0x5d),
   not: at(0x4d),
   and: at(0x4e),
   andNot: at(0x4f),
@@ -20,6 +23,8 @@ export const V128 = {
 } as const;
 
 export const I8x16 = {
+  extractU: at(0x16),
+  replace: at(0x17),
   eq: at(0x23),
   gtS: at(0x27),
   abs: at(0x60),
@@ -44,6 +49,7 @@ export const I8x16 = {
 
 export const I16x8 = {
   extractU: at(0x19),
+  replace: at(0x1a),
   eq: at(0x2d),
   gtS: at(0x31),
   extaddPairwiseU8: at(0x7d),
@@ -120,6 +126,8 @@ export const I64x2 = {
 } as const;
 
 export const F32x4 = {
+  extract: at(0x1f),
+  replace: at(0x20),
   eq: at(0x41),
   ne: at(0x42),
   lt: at(0x43),
@@ -144,6 +152,8 @@ export const F32x4 = {
 } as const;
 
 export const F64x2 = {
+  extract: at(0x21),
+  replace: at(0x22),
   eq: at(0x47),
   ne: at(0x48),
   lt: at(0x49),

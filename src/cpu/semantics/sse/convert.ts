@@ -5,21 +5,10 @@ import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emi
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
 import { F32x4, F64x2, half, I32x4, splat, splatConstant, v1, v2 } from "../../wasm/simd.js";
-import { lowLane, readFloat, writeFloat } from "./float.js";
-import {
-  all,
-  and,
-  callHost,
-  FLOAT,
-  type FloatBits,
-  isPlain,
-  isZero,
-  or,
-  ordinaryMxcsr,
-  orHost,
-  precisionSettled,
-} from "./float-check.js";
+import { all, and, callHost, FLOAT, type FloatBits, isPlain, ordinaryMxcsr, orHost, precisionSettled } from "./float-check.js";
+import { Ordinary, ordinaryCode } from "./ordinary.js";
 import { checkPendingX87, enterMmxState, readAligned, readLow, writeMmx } from "./registers.js";
+import { float, floatConstant, isSettled, refuseDenormal, splatFloat, typeOf } from "./scalar.js";
 
 /** Bit pattern of a double. */
 function pattern64(value: number): bigint {
@@ -31,73 +20,40 @@ function pattern32(value: number): bigint {
 
 // --- to general registers: scalar Wasm operations ---
 
-interface Scalar {
-  readonly reinterpret: number;
-  readonly abs: number;
-  readonly nearest: number;
-  readonly eq: number;
-  readonly ge: number;
-  readonly le: number;
-  /** Saturating truncation to i32 and i64, and their inverses. */
-  readonly to: Readonly<Record<number, number>>;
-  readonly from: Readonly<Record<number, number>>;
-  /** Largest magnitude that fits i32 and i64 whatever the rounding. */
-  readonly limit: Readonly<Record<number, bigint>>;
-}
-
-const SCALAR: Readonly<Record<FloatBits, Scalar>> = {
-  32: {
-    reinterpret: 0xbe,
-    abs: 0x8b,
-    nearest: 0x90,
-    eq: 0x5b,
-    ge: 0x60,
-    le: 0x5f,
-    to: { 32: 0xfc00, 64: 0xfc04 },
-    from: { 32: 0xb2, 64: 0xb4 },
-    limit: { 32: pattern32(2 ** 31 - 128), 64: pattern32(2 ** 63 - 2 ** 39) },
-  },
-  64: {
-    reinterpret: 0xbf,
-    abs: 0x99,
-    nearest: 0x9e,
-    eq: 0x61,
-    ge: 0x66,
-    le: 0x65,
-    to: { 32: 0xfc02, 64: 0xfc06 },
-    from: { 32: 0xb7, 64: 0xb9 },
-    limit: { 32: pattern64(2 ** 31 - 2), 64: pattern64(2 ** 63 - 1024) },
-  },
+/** Saturating truncation of f32 and f64 to i32 and i64, and conversions back. */
+const toInteger: Readonly<Record<FloatBits, Readonly<Record<number, number>>>> = {
+  32: { 32: 0xfc00, 64: 0xfc04 },
+  64: { 32: 0xfc02, 64: 0xfc06 },
 };
-
-const typeOf = (bits: FloatBits) => (bits === 64 ? "f64" : "f32");
-
-function scalarConstant(e: Emitter, bits: FloatBits, pattern: bigint): Value {
-  return e.op(typeOf(bits), SCALAR[bits].reinterpret, [e.constant(bits, pattern)]);
-}
+const fromInteger: Readonly<Record<FloatBits, Readonly<Record<number, number>>>> = {
+  32: { 32: 0xb2, 64: 0xb4 },
+  64: { 32: 0xb7, 64: 0xb9 },
+};
+/** Largest magnitude that fits i32 and i64 whatever the rounding. */
+const integerLimit: Readonly<Record<FloatBits, Readonly<Record<number, bigint>>>> = {
+  32: { 32: pattern32(2 ** 31 - 128), 64: pattern32(2 ** 63 - 2 ** 39) },
+  64: { 32: pattern64(2 ** 31 - 2), 64: pattern64(2 ** 63 - 1024) },
+};
 
 /** CVTSS2SI, CVTTSD2SI...: a float to a signed integer register. */
 const toRegister =
   (bits: FloatBits, truncate: boolean): Semantics =>
   (e, dst, src) => {
-    const s = SCALAR[bits];
-    const type = typeOf(bits);
-    const raw = e.let(readLow(src, bits));
-    const a = e.let(e.op(type, s.reinterpret, [raw]));
-    const rounded = e.let(truncate ? a : e.op(type, s.nearest, [a]));
-    const value = e.let(e.op(e.typeOf(dst.size), s.to[dst.size]!, [rounded]));
-    const magnitude = e.let(e.op(type, s.abs, [a]));
-    const fits = e.op("i32", s.le, [magnitude, scalarConstant(e, bits, s.limit[dst.size]!)]);
-    const zero = e.eqz(e.shl(raw, e.constant(bits, 1)));
-    const plain = e.or(e.op("i32", s.ge, [magnitude, scalarConstant(e, bits, FLOAT[bits].least)]), zero);
-    const exact = e.op("i32", s.eq, [e.op(type, s.from[dst.size]!, [value]), a]);
-    const settled = truncate ? precisionSettled(e) : ordinaryMxcsr(e);
-    const ordinary = e.and(e.and(fits, plain), e.or(exact, settled));
-    const result = e.mutable(value);
-    e.if(e.eqz(ordinary), () => {
-      callHost(e, `float.toInteger${truncate ? "Truncated" : ""}.${bits}.${dst.size}x1`, splat(e, bits, raw));
-      e.set(result, e.stateLoad(e.typeOf(dst.size), S.ARGS));
+    const a = src.readFloat(bits);
+    const rounded = e.let(truncate ? a : float(e, "nearest", a));
+    const result = e.variable(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
+    e.block((done) => {
+      e.block((slow) => {
+        e.brIf(slow, e.eqz(float(e, "le", float(e, "abs", a), floatConstant(e, bits, integerLimit[bits][dst.size]!))));
+        refuseDenormal(e, slow, a);
+        e.brIf(done, e.floatLimit(bits));
+        e.brIf(done, float(e, "eq", e.op(typeOf(bits), fromInteger[bits][dst.size]!, [e.get(result)]), a));
+        if (truncate) e.brIf(done, precisionSettled(e));
+      });
+      callHost(e, `float.toInteger${truncate ? "Truncated" : ""}.${bits}.${dst.size}x1`, splatFloat(e, a));
+      if (!e.leavesForHost) e.set(result, e.stateLoad(e.typeOf(dst.size), S.ARGS));
     });
+    e.markPlain(a, bits);
     dst.write(e.get(result));
   };
 
@@ -106,24 +62,59 @@ const fromRegister =
   (bits: FloatBits): Semantics =>
   (e, dst, src) => {
     const value = src.read();
-    const type = typeOf(bits);
-    const float = e.op(type, SCALAR[bits].from[src.size]!, [value]);
-    // Back to the bit pattern: i32.reinterpret_f32, i64.reinterpret_f64.
-    const fast = e.let(e.op(bits === 64 ? "i64" : "i32", bits === 64 ? 0xbd : 0xbc, [float]));
-    if (bits === 64 && src.size === 32) {
-      dst.part(0, 64).write(fast);
-      return;
+    const result = e.variable(e.op(typeOf(bits), fromInteger[bits][src.size]!, [value]));
+    if (bits !== 64 || src.size !== 32) {
+      e.block((done) => {
+        e.brIf(done, e.floatLimit(bits));
+        const digits = bits === 64 ? 53n : 24n;
+        const offset = e.add(value, e.constant(src.size, 1n << digits));
+        e.brIf(done, e.leU(offset, e.constant(src.size, 2n << digits)));
+        callHost(e, `float.fromInteger.${src.size}.${bits}x1`, splat(e, src.size, value));
+        if (!e.leavesForHost) e.set(result, e.stateLoad(typeOf(bits), S.ARGS));
+      });
     }
-    const digits = bits === 64 ? 53n : 24n;
-    const offset = e.add(value, e.constant(src.size, 1n << digits));
-    const exact = e.leU(offset, e.constant(src.size, 2n << digits));
-    const result = e.mutable(fast);
-    e.if(e.eqz(e.or(exact, ordinaryMxcsr(e))), () => {
-      callHost(e, `float.fromInteger.${src.size}.${bits}x1`, splat(e, src.size, value));
-      e.set(result, e.stateLoad(bits === 64 ? "i64" : "i32", S.ARGS));
-    });
-    dst.part(0, bits).write(e.get(result));
+    e.markPlain(e.get(result), bits);
+    dst.writeFloat(bits, e.get(result));
   };
+
+/** CVTSS2SD: exact unless a NaN or denormal needs flags. */
+const widen: Semantics = (e, dst, src) => {
+  const a = src.readFloat(32);
+  const result = e.variable(e.op("f64", 0xbb, [a]));
+  e.block((done) => {
+    e.block((slow) => {
+      if (!e.isPlain(a, 32)) {
+        refuseDenormal(e, slow, a);
+        e.brIf(slow, float(e, "ne", a, a));
+      }
+      e.br(done);
+    });
+    callHost(e, "float.convert.32.64x1", splatFloat(e, a));
+    if (!e.leavesForHost) e.set(result, e.stateLoad("f64", S.ARGS));
+  });
+  e.markPlain(a, 32);
+  e.markPlain(e.get(result), 64);
+  dst.writeFloat(64, e.get(result));
+};
+
+/** CVTSD2SS. */
+const narrow: Semantics = (e, dst, src) => {
+  const a = src.readFloat(64);
+  const result = e.variable(e.op("f32", 0xb6, [a]));
+  e.block((done) => {
+    e.block((slow) => {
+      refuseDenormal(e, slow, a);
+      e.brIf(done, isSettled(e, e.get(result)));
+    });
+    const vector = e.let(splatFloat(e, a));
+    e.brIf(done, e.ordinaryFloat(ordinaryCode(Ordinary.Narrow, 64), vector, vector));
+    callHost(e, "float.convert.64.32x1", vector);
+    if (!e.leavesForHost) e.set(result, e.stateLoad("f32", S.ARGS));
+  });
+  e.markPlain(a, 64);
+  e.markPlain(e.get(result), 32);
+  dst.writeFloat(32, e.get(result));
+};
 
 // --- vectors ---
 
@@ -154,23 +145,17 @@ function dwordsToSingles(e: Emitter, count: 2 | 4, source: Value): Value {
 }
 
 /** The two low singles to doubles: exact unless a NaN or denormal needs flags. */
-function singlesToDoubles(e: Emitter, count: 1 | 2, low: Value): Value {
+function singlesToDoubles(e: Emitter, low: Value): Value {
   const a = e.let(splat(e, 64, low));
   const value = e.let(v1(e, F64x2.promoteLowF32, a));
-  return orHost(e, { value, ordinary: all(e, FLOAT[32], isPlain(e, FLOAT[32], a)) }, `float.convert.32.64x${count}`, a);
+  return orHost(e, { value, ordinary: all(e, FLOAT[32], isPlain(e, FLOAT[32], a)) }, "float.convert.32.64x2", a);
 }
 
 /** Doubles to singles in the low half, the high half zero. */
-function doublesToSingles(e: Emitter, count: 1 | 2, a: Value): Value {
-  const lanes = FLOAT[64];
+function doublesToSingles(e: Emitter, a: Value): Value {
   const value = e.let(v1(e, F32x4.demoteF64Zero, a));
-  const back = e.let(v1(e, F64x2.promoteLowF32, value));
-  const finite = v2(e, lanes.f.le, v1(e, lanes.f.abs, back), splatConstant(e, 64, pattern64(3.4028234663852886e38)));
-  const large = v2(e, lanes.f.gt, v1(e, lanes.f.abs, back), splatConstant(e, 64, pattern64(2 ** -126)));
-  const mask = and(e, finite, or(e, large, isZero(e, lanes, a)), isPlain(e, lanes, a));
-  const exact = all(e, lanes, v2(e, lanes.f.eq, back, a));
-  const ordinary = e.and(all(e, lanes, mask), e.or(exact, ordinaryMxcsr(e)));
-  return orHost(e, { value, ordinary }, `float.convert.64.32x${count}`, a);
+  const ordinary = e.ordinaryFloat(ordinaryCode(Ordinary.Narrow, 64), a, a);
+  return orHost(e, { value, ordinary }, "float.convert.64.32x2", a);
 }
 
 const packedToDwords =
@@ -200,9 +185,6 @@ const fromMmx =
   };
 
 const low64 = (src: Operand) => readLow(src, 64);
-const single = { lanes: FLOAT[32], packed: false };
-const double = { lanes: FLOAT[64], packed: false };
-
 export const sseConvertSemantics: SemanticsTable = {
   CVTSS2SI: toRegister(32, false),
   CVTTSS2SI: toRegister(32, true),
@@ -222,11 +204,8 @@ export const sseConvertSemantics: SemanticsTable = {
   CVTPI2PD: fromMmx(64),
   CVTDQ2PS: (e, dst, src) => dst.write(dwordsToSingles(e, 4, readAligned(e, src))),
   CVTDQ2PD: (e, dst, src) => dst.write(v1(e, F64x2.convertLowI32, splat(e, 64, low64(src)))),
-  CVTPS2PD: (e, dst, src) => dst.write(singlesToDoubles(e, 2, low64(src))),
-  CVTPD2PS: (e, dst, src) => dst.write(doublesToSingles(e, 2, readAligned(e, src))),
-  CVTSS2SD: (e, dst, src) => {
-    const a = lowLane(e, 64, readFloat(e, single, src));
-    writeFloat(e, double, dst, singlesToDoubles(e, 1, a));
-  },
-  CVTSD2SS: (e, dst, src) => writeFloat(e, single, dst, doublesToSingles(e, 1, readFloat(e, double, src))),
+  CVTPS2PD: (e, dst, src) => dst.write(singlesToDoubles(e, low64(src))),
+  CVTPD2PS: (e, dst, src) => dst.write(doublesToSingles(e, readAligned(e, src))),
+  CVTSS2SD: widen,
+  CVTSD2SS: narrow,
 };

@@ -1,13 +1,12 @@
-// When Wasm's floating point gives what the processor gives, flags included (SDM volume 1, chapter 11). Wasm rounds to
-// nearest and knows no flags, so a lane is ordinary when nothing but PE can be raised, and PE is set and masked already or the
-// result is exact. Whatever isn't ordinary goes to the host operations in ../../host/sse-float.ts.
+// Tests on lanes and on MXCSR that tell when Wasm's floating point is the processor's (the rule itself: ordinary.ts), and the call of
+// a host operation where it isn't. Functions take any function whose first parameter is the vCPU's state.
 
-import type { Emitter } from "../../emit/emitter.js";
+import type { Emitter, FloatBits } from "../../emit/emitter.js";
 import * as S from "../../state-layout.js";
-import type { Value } from "../../wasm/function-builder.js";
+import type { FunctionBuilder, Value } from "../../wasm/function-builder.js";
 import { F32x4, F64x2, I32x4, I64x2, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
 
-export type FloatBits = 32 | 64;
+export type { FloatBits } from "../../emit/emitter.js";
 
 /** Wasm operations and limits of a format's lanes. */
 export interface FloatLanes {
@@ -33,90 +32,81 @@ export const FLOAT: Readonly<Record<FloatBits, FloatLanes>> = {
 };
 
 /** MXCSR: all exceptions masked, nearest, neither DAZ nor FTZ, PE set. i32, 0 or 1. */
-export function ordinaryMxcsr(e: Emitter): Value {
-  return e.eq(e.and(e.stateLoad("i32", S.MXCSR), e.i32(0xffe0)), e.i32(0x1fa0));
+export function ordinaryMxcsr(f: FunctionBuilder): Value {
+  return f.eq(f.and(f.load("i32", f.param(0), S.MXCSR), f.i32(0xffe0)), f.i32(0x1fa0));
 }
 
 /** PE set and masked: an inexact result changes nothing if its rounding doesn't come from MXCSR. */
-export function precisionSettled(e: Emitter): Value {
-  return e.eq(e.and(e.stateLoad("i32", S.MXCSR), e.i32(0x1020)), e.i32(0x1020));
+export function precisionSettled(f: FunctionBuilder): Value {
+  return f.eq(f.and(f.load("i32", f.param(0), S.MXCSR), f.i32(0x1020)), f.i32(0x1020));
 }
 
-const constant = (e: Emitter, lanes: FloatLanes, pattern: bigint) => splatConstant(e, lanes.bits, pattern);
+const constant = (f: FunctionBuilder, lanes: FloatLanes, pattern: bigint) => splatConstant(f, lanes.bits, pattern);
 
 /** Lanes equal to zero of either sign. */
-export function isZero(e: Emitter, lanes: FloatLanes, v: Value): Value {
-  return v2(e, lanes.f.eq, v, e.v128(0n, 0n));
+export function isZero(f: FunctionBuilder, lanes: FloatLanes, v: Value): Value {
+  return v2(f, lanes.f.eq, v, f.v128(0n, 0n));
 }
 
 /** Lanes that are zero, normal or infinite: no denormal, no NaN. */
-export function isPlain(e: Emitter, lanes: FloatLanes, v: Value): Value {
-  return v2(e, V128.or, v2(e, lanes.f.ge, v1(e, lanes.f.abs, v), constant(e, lanes, lanes.least)), isZero(e, lanes, v));
+export function isPlain(f: FunctionBuilder, lanes: FloatLanes, v: Value): Value {
+  return v2(f, V128.or, v2(f, lanes.f.ge, v1(f, lanes.f.abs, v), constant(f, lanes, lanes.least)), isZero(f, lanes, v));
 }
 
 /** Lanes that are finite. */
-export function isFiniteLane(e: Emitter, lanes: FloatLanes, v: Value): Value {
-  return v2(e, lanes.f.le, v1(e, lanes.f.abs, v), constant(e, lanes, lanes.greatest));
+export function isFiniteLane(f: FunctionBuilder, lanes: FloatLanes, v: Value): Value {
+  return v2(f, lanes.f.le, v1(f, lanes.f.abs, v), constant(f, lanes, lanes.greatest));
 }
 
 /** Lanes above the smallest normal number in magnitude: rounding can't have made them so. */
-export function isAboveLeast(e: Emitter, lanes: FloatLanes, v: Value): Value {
-  return v2(e, lanes.f.gt, v1(e, lanes.f.abs, v), constant(e, lanes, lanes.least));
+export function isAboveLeast(f: FunctionBuilder, lanes: FloatLanes, v: Value): Value {
+  return v2(f, lanes.f.gt, v1(f, lanes.f.abs, v), constant(f, lanes, lanes.least));
 }
 
-export function and(e: Emitter, ...masks: Value[]): Value {
-  return masks.reduce((a, b) => v2(e, V128.and, a, b));
+export function and(f: FunctionBuilder, ...masks: Value[]): Value {
+  return masks.reduce((a, b) => v2(f, V128.and, a, b));
 }
-export function or(e: Emitter, ...masks: Value[]): Value {
-  return masks.reduce((a, b) => v2(e, V128.or, a, b));
+export function or(f: FunctionBuilder, ...masks: Value[]): Value {
+  return masks.reduce((a, b) => v2(f, V128.or, a, b));
 }
 
 /** i32: 1 when every lane of the mask is set. */
-export function all(e: Emitter, lanes: FloatLanes, mask: Value): Value {
-  return e.op("i32", lanes.allTrue, [mask]);
-}
-
-/** MXCSR as ordinaryMxcsr wants it, but PE may be clear: good for exact results. */
-function exactMxcsr(e: Emitter): Value {
-  return e.eq(e.and(e.stateLoad("i32", S.MXCSR), e.i32(0xffc0)), e.i32(0x1f80));
-}
-
-/** Whether a result may be taken when PE isn't set yet: `plain` (a snapshot) lanes, and all of `exact`. */
-export function exactly(e: Emitter, lanes: FloatLanes, plain: Value, exact: () => Value): () => Value {
-  return () => e.and(e.and(plain, exactMxcsr(e)), all(e, lanes, exact()));
+export function all(f: FunctionBuilder, lanes: FloatLanes, mask: Value): Value {
+  return f.op("i32", lanes.allTrue, [mask]);
 }
 
 /** Lanes of a and b whose significands are so short that their product is exact. */
-export function areShort(e: Emitter, lanes: FloatLanes, a: Value, b: Value): Value {
-  const low = splatConstant(e, lanes.bits, lanes.bits === 64 ? 0x7ffffffn : 0xfffn);
+export function areShort(f: FunctionBuilder, lanes: FloatLanes, a: Value, b: Value): Value {
+  const low = splatConstant(f, lanes.bits, lanes.bits === 64 ? 0x7ffffffn : 0xfffn);
   const opcode = lanes.bits === 64 ? I64x2.eq : I32x4.eq;
-  return v2(e, opcode, v2(e, V128.and, v2(e, V128.or, a, b), low), e.v128(0n, 0n));
+  return v2(f, opcode, v2(f, V128.and, v2(f, V128.or, a, b), low), f.v128(0n, 0n));
 }
 
-/** A vector result, the i32 condition under which it is the processor's, and a second one that is tried when that fails. */
+/** A vector result and the i32 condition under which it is the processor's. */
 export interface Fast {
   readonly value: Value;
   readonly ordinary: Value;
-  readonly otherwise?: () => Value;
 }
 
 /** The fast result where it holds, else what the host operation makes of a and b. */
 export function orHost(e: Emitter, fast: Fast, host: string, a: Value, b?: Value, imm?: Value): Value {
   const result = e.mutable(fast.value);
-  const slow = () => {
-    callHost(e, host, a, b, imm);
-    e.set(result, e.stateLoad("v128", S.ARGS));
-  };
   e.if(e.eqz(fast.ordinary), () => {
-    if (fast.otherwise) e.if(e.eqz(fast.otherwise()), slow);
-    else slow();
+    callHost(e, host, a, b, imm);
+    if (!e.leavesForHost) e.set(result, e.stateLoad("v128", S.ARGS));
   });
   return e.get(result);
 }
 
-export function callHost(e: Emitter, host: string, a: Value, b?: Value, imm?: Value): void {
+/** Arguments of a host operation on vectors. */
+export function passVectors(e: Emitter, a: Value, b?: Value, imm?: Value): void {
+  if (e.leavesForHost) return;
   e.stateStore("v128", S.ARGS, a);
   if (b) e.stateStore("v128", S.ARGS + 16, b);
   if (imm) e.stateStore("i32", S.ARG_IMMEDIATE, imm);
+}
+
+export function callHost(e: Emitter, host: string, a: Value, b?: Value, imm?: Value): void {
+  passVectors(e, a, b, imm);
   e.host(host);
 }

@@ -1,30 +1,37 @@
 // SSE arithmetic: one definition of each operation for its packed and scalar forms of both formats (SDM volume 1, sections
-// 11.2-11.5). Scalar forms compute on vectors whose lanes are all equal.
+// 11.2-11.5). Scalar forms compute on Wasm's floats, some rare ones on vectors whose lanes are all equal.
 
 import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
 import * as S from "../../state-layout.js";
-import type { Value } from "../../wasm/function-builder.js";
-import { half, I32x4, splat, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
+import { Value, type Variable } from "../../wasm/function-builder.js";
+import { half, I32x4, splat, V128, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
   and,
-  areShort,
   callHost,
-  exactly,
-  type Fast,
   FLOAT,
   type FloatBits,
   type FloatLanes,
   isAboveLeast,
   isFiniteLane,
   isPlain,
-  isZero,
   or,
-  ordinaryMxcsr,
   orHost,
+  passVectors,
   precisionSettled,
 } from "./float-check.js";
+import { Ordinary, type OrdinaryKind, ordinaryCode } from "./ordinary.js";
 import { readAligned, readLow } from "./registers.js";
+import {
+  type FloatOperation,
+  float,
+  floatConstant,
+  isSettled,
+  refuseDenormal,
+  requireOrdered,
+  splatFloat,
+  typeOf,
+} from "./scalar.js";
 
 export interface Shape {
   readonly lanes: FloatLanes;
@@ -53,87 +60,124 @@ export function writeFloat(e: Emitter, { lanes, packed }: Shape, dst: Operand, v
   else dst.part(0, lanes.bits).write(lowLane(e, lanes.bits, v));
 }
 
-type FastOperation = (e: Emitter, shape: Shape, a: Value, b: Value) => Fast;
+/** A float or vector operand of this shape. */
+function readOperand(e: Emitter, { lanes, packed }: Shape, operand: Operand): Value {
+  return packed ? readAligned(e, operand) : operand.readFloat(lanes.bits);
+}
+function writeOperand({ lanes, packed }: Shape, dst: Operand, value: Value): void {
+  if (packed) dst.write(value);
+  else dst.writeFloat(lanes.bits, value);
+}
+const asVector = (e: Emitter, v: Value) => (v.type === "v128" ? v : splatFloat(e, v));
 
-/** A rounded result whose lanes in `plain` raise nothing but PE, those in `exact` not even that. */
-function rounded(e: Emitter, lanes: FloatLanes, value: Value, plain: Value, exact: () => Value): Fast {
-  const allPlain = e.let(all(e, lanes, plain));
-  return {
-    value,
-    ordinary: e.and(ordinaryMxcsr(e), allPlain),
-    otherwise: exactly(e, lanes, allPlain, exact),
-  };
+/** An operation whose results are rounded. */
+interface Rounded {
+  readonly shape: Shape;
+  readonly host: string;
+  readonly kind: OrdinaryKind;
+  /** The operation on floats, and its vector form. */
+  readonly scalar: FloatOperation;
+  /** Signs of b to change to make it an operation of `kind`. */
+  readonly negate?: Value;
+  readonly zeroIsExact?: boolean;
 }
 
-/** Sums of plain numbers have no tiny inexact results. Knuth's two-sum gives their rounding error. */
-const sum: FastOperation = (e, { lanes }, a, b) => {
-  const { f } = lanes;
-  const value = e.let(v2(e, f.add, a, b));
-  const mask = and(e, isFiniteLane(e, lanes, value), isPlain(e, lanes, a), isPlain(e, lanes, b));
-  return rounded(e, lanes, value, mask, () => {
-    const part = e.let(v2(e, f.sub, value, a));
-    const errorA = v2(e, f.sub, a, v2(e, f.sub, value, part));
-    return isZero(e, lanes, v2(e, f.add, errorA, v2(e, f.sub, b, part)));
+/**
+ * Makes `value`, Wasm's result of an operation on a and b, the processor's. In the common case (operands no denormals, results
+ * neither tiny nor too large, MXCSR as usual) that takes a few comparisons; otherwise the whole rule is asked, then the host.
+ */
+function settle(e: Emitter, { shape, host, kind, negate, zeroIsExact }: Rounded, value: Variable, a: Value, b: Value): void {
+  const { lanes, packed } = shape;
+  const { bits } = lanes;
+  const result = e.get(value);
+  e.block((done) => {
+    e.block((slow) => {
+      const operands = a === b ? [a] : [a, b];
+      if (packed) {
+        e.brIf(slow, e.eqz(e.floatLimit(bits)));
+        for (const v of operands) if (!e.isPlain(v, bits)) e.brIf(slow, e.eqz(all(e, lanes, isPlain(e, lanes, v))));
+        const settled = and(e, isFiniteLane(e, lanes, result), isAboveLeast(e, lanes, result));
+        e.brIf(done, all(e, lanes, settled));
+      } else {
+        for (const v of operands) refuseDenormal(e, slow, v);
+        e.brIf(done, isSettled(e, result));
+        const isNone = () => float(e, "eq", result, floatConstant(e, bits, 0n));
+        if (zeroIsExact) e.brIf(done, e.and(isNone(), e.ne(e.floatLimit(bits), e.i32(0))));
+      }
+    });
+    const x = e.let(asVector(e, a));
+    const y = e.let(asVector(e, b));
+    const operand = negate ? v2(e, V128.xor, y, negate) : y;
+    e.brIf(done, e.ordinaryFloat(ordinaryCode(kind, bits), x, operand));
+    callHost(e, `float.${host}.${shapeName(shape)}`, x, y);
+    if (!e.leavesForHost) e.set(value, e.stateLoad(packed ? "v128" : typeOf(bits), S.ARGS));
   });
-};
-
-const difference: FastOperation = (e, shape, a, b) =>
-  sum(e, shape, a, e.let(v2(e, V128.xor, b, splatConstant(e, shape.lanes.bits, shape.lanes.sign))));
-
-const product: FastOperation = (e, { lanes }, a, b) => {
-  const value = e.let(v2(e, lanes.f.mul, a, b));
-  const exactZero = or(e, isZero(e, lanes, a), isZero(e, lanes, b));
-  const large = or(e, isAboveLeast(e, lanes, value), exactZero);
-  const mask = and(e, isFiniteLane(e, lanes, value), large, isPlain(e, lanes, a), isPlain(e, lanes, b));
-  return rounded(e, lanes, value, mask, () => areShort(e, lanes, a, b));
-};
-
-const quotient: FastOperation = (e, { lanes }, a, b) => {
-  const value = e.let(v2(e, lanes.f.div, a, b));
-  const large = or(e, isAboveLeast(e, lanes, value), isZero(e, lanes, a));
-  const mask = and(e, isFiniteLane(e, lanes, value), large, isPlain(e, lanes, a), isPlain(e, lanes, b));
-  return rounded(e, lanes, value, mask, () =>
-    and(e, areShort(e, lanes, value, b), v2(e, lanes.f.eq, v2(e, lanes.f.mul, value, b), a)),
-  );
-};
-
-/** The processor gives the second operand unless the first is less (greater); Wasm's pmin and pmax do with a and b swapped. */
-const extreme =
-  (opcode: "pmin" | "pmax"): FastOperation =>
-  (e, { lanes }, a, b) => {
-    const value = e.let(v2(e, lanes.f[opcode], b, a));
-    return { value, ordinary: all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b))) };
-  };
-
-/** Even lanes subtract, odd lanes add. */
-const addSub: FastOperation = (e, shape, a, b) => {
-  const { lanes } = shape;
-  const signs = lanes.bits === 64 ? e.v128(lanes.sign, 0n) : e.v128(lanes.sign, lanes.sign);
-  const plus = e.let(v2(e, V128.xor, b, signs));
-  return sum(e, shape, a, plus);
-};
+  for (const v of [a, b, result]) e.markPlain(v, bits);
+}
 
 const binary =
-  (shape: Shape, host: string, operation: FastOperation): Semantics =>
+  (rounded: Rounded): Semantics =>
   (e, dst, src) => {
-    const b = readFloat(e, shape, src);
-    const a = shape.packed ? dst.read() : readFloat(e, shape, dst);
-    const fast = operation(e, shape, a, b);
-    writeFloat(e, shape, dst, orHost(e, fast, `float.${host}.${shapeName(shape)}`, a, b));
+    const { shape, scalar } = rounded;
+    const b = readOperand(e, shape, src);
+    const a = shape.packed ? dst.read() : dst.readFloat(shape.lanes.bits);
+    const { f } = shape.lanes;
+    const operation = shape.packed ? v2(e, f[scalar as "add"], a, b) : float(e, scalar, a, b);
+    const value = e.variable(operation);
+    settle(e, rounded, value, a, b);
+    writeOperand(shape, dst, e.get(value));
   };
+
+/** Signs whose change turns the subtraction into an addition. */
+const negation = (lanes: FloatLanes) => {
+  const half = lanes.bits === 64 ? lanes.sign : lanes.sign | (lanes.sign << 32n);
+  return new Value("v128", 0xfd0c, [], 0, half | (half << 64n));
+};
 
 const squareRoot =
   (shape: Shape): Semantics =>
   (e, dst, src) => {
+    const a = readOperand(e, shape, src);
+    const value = e.variable(shape.packed ? v1(e, shape.lanes.f.sqrt, a) : float(e, "sqrt", a));
+    settle(e, { shape, host: "sqrt", kind: Ordinary.Root, scalar: "sqrt" }, value, a, a);
+    writeOperand(shape, dst, e.get(value));
+  };
+
+/** The processor gives the second operand unless the first is less (greater); Wasm's pmin and pmax do with a and b swapped. */
+const extreme =
+  (shape: Shape, host: string, opcode: "pmin" | "pmax"): Semantics =>
+  (e, dst, src) => {
+    const { lanes, packed } = shape;
+    const b = readOperand(e, shape, src);
+    const a = packed ? dst.read() : dst.readFloat(lanes.bits);
+    const vector = v2(e, lanes.f[opcode], asVector(e, b), asVector(e, a));
+    const value = e.variable(packed ? vector : e.op(typeOf(lanes.bits), lanes.f.extract, [vector], 0));
+    e.block((done) => {
+      e.block((slow) => {
+        if (packed) e.brIf(done, all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b))));
+        else {
+          requireOrdered(e, slow, a, b);
+          e.br(done);
+        }
+      });
+      callHost(e, `float.${host}.${shapeName(shape)}`, e.let(asVector(e, a)), e.let(asVector(e, b)));
+      if (!e.leavesForHost) e.set(value, e.stateLoad(packed ? "v128" : typeOf(lanes.bits), S.ARGS));
+    });
+    for (const v of [a, b, e.get(value)]) e.markPlain(v, lanes.bits);
+    writeOperand(shape, dst, e.get(value));
+  };
+
+/** Even lanes subtract, odd lanes add: an addition of b with some signs changed. */
+const addSub =
+  (shape: Shape): Semantics =>
+  (e, dst, src) => {
     const { lanes } = shape;
-    const a = readFloat(e, shape, src);
-    const value = e.let(v1(e, lanes.f.sqrt, a));
-    const notNegative = or(e, v2(e, lanes.f.gt, a, e.v128(0n, 0n)), isZero(e, lanes, a));
-    const mask = and(e, notNegative, isFiniteLane(e, lanes, a), isPlain(e, lanes, a));
-    const fast = rounded(e, lanes, value, mask, () =>
-      and(e, areShort(e, lanes, value, value), v2(e, lanes.f.eq, v2(e, lanes.f.mul, value, value), a)),
-    );
-    writeFloat(e, shape, dst, orHost(e, fast, `float.sqrt.${shapeName(shape)}`, a));
+    const b = readAligned(e, src);
+    const a = dst.read();
+    const signs = lanes.bits === 64 ? e.v128(lanes.sign, 0n) : e.v128(lanes.sign, lanes.sign);
+    const value = e.variable(v2(e, lanes.f.add, a, v2(e, V128.xor, b, signs)));
+    settle(e, { shape, host: "addSub", kind: Ordinary.Add, scalar: "add", negate: signs }, value, a, b);
+    dst.write(e.get(value));
   };
 
 /** CMPccPS and relatives. Of plain numbers every predicate is a union of less and equal, or its complement. */
@@ -144,29 +188,41 @@ const compare =
     const b = readFloat(e, shape, src);
     const a = shape.packed ? dst.read() : readFloat(e, shape, dst);
     const n = imm!.read();
-    const spread = (bit: Value) => splat(e, 32, e.neg(e.and(bit, e.i32(1))));
-    const equal = and(e, v2(e, lanes.f.eq, a, b), spread(e.xor(n, e.i32(1))));
-    const less = and(e, v2(e, lanes.f.lt, a, b), spread(e.xor(n, e.shrU(n, e.i32(1)))));
-    const value = e.let(v2(e, V128.xor, or(e, equal, less), spread(e.shrU(n, e.i32(2)))));
+    const value = e.let(n.isConst ? fixedPredicate(e, lanes, Number(n.constant), a, b) : predicate(e, lanes, n, a, b));
     const ordinary = all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b)));
     writeFloat(e, shape, dst, orHost(e, { value, ordinary }, `float.compare.${shapeName(shape)}`, a, b, n));
   };
+function predicate(e: Emitter, lanes: FloatLanes, n: Value, a: Value, b: Value): Value {
+  const spread = (bit: Value) => splat(e, 32, e.neg(e.and(bit, e.i32(1))));
+  const equal = and(e, v2(e, lanes.f.eq, a, b), spread(e.xor(n, e.i32(1))));
+  const less = and(e, v2(e, lanes.f.lt, a, b), spread(e.xor(n, e.shrU(n, e.i32(1)))));
+  return v2(e, V128.xor, or(e, equal, less), spread(e.shrU(n, e.i32(2))));
+}
+/** Plain numbers are never unordered. */
+function fixedPredicate(e: Emitter, lanes: FloatLanes, n: number, a: Value, b: Value): Value {
+  const { f } = lanes;
+  const [eq, lt, le] = n & 4 ? [f.ne, f.ge, f.gt] : [f.eq, f.lt, f.le];
+  if ((n & 3) === 3) return n & 4 ? e.v128(-1n, -1n) : e.v128(0n, 0n);
+  return v2(e, (n & 3) === 0 ? eq : (n & 3) === 1 ? lt : le, a, b);
+}
 
 /** COMISS and relatives: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
 const compareFlags =
   (bits: FloatBits, host: string): Semantics =>
   (e, dst, src) => {
-    const lanes = FLOAT[bits];
-    const shape = { lanes, packed: false };
-    const b = readFloat(e, shape, src);
-    const a = readFloat(e, shape, dst);
-    const bit = (opcode: number) => e.and(e.op("i32", I32x4.extract, [v2(e, opcode, a, b)], 0), e.i32(1));
-    const flags = e.mutable(e.or(e.shl(bit(lanes.f.eq), e.i32(6)), bit(lanes.f.lt)));
-    e.if(e.eqz(all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b)))), () => {
-      callHost(e, `float.${host}.${bits}`, a, b);
-      e.set(flags, e.hostResult(0, "i32"));
+    const b = src.readFloat(bits);
+    const a = dst.readFloat(bits);
+    e.block((done) => {
+      e.block((slow) => {
+        requireOrdered(e, slow, a, b);
+        e.br(done);
+      });
+      passVectors(e, e.let(splatFloat(e, a)), e.let(splatFloat(e, b)));
+      e.hostFlags(`float.${host}.${bits}`);
     });
-    e.setStatusFlags(e.get(flags));
+    e.markPlain(a, bits);
+    e.markPlain(b, bits);
+    e.flagsFloat(a, b);
   };
 
 /** ROUNDPS and relatives: imm 1-0 rounding mode, 2: MXCSR's instead, 3: keep PE quiet. */
@@ -202,8 +258,10 @@ const horizontal =
       Array.from({ length: 16 }, (_, i) => 2 * bytes * Math.floor(i / bytes) + odd * bytes + (i % bytes));
     const a = e.let(e.shuffle(x, y, pick(0)));
     const b = e.let(e.shuffle(x, y, pick(1)));
-    const fast = (host === "add" ? sum : difference)(e, shape, a, b);
-    dst.write(orHost(e, fast, `float.${host}.${shapeName(shape)}`, a, b));
+    const value = e.variable(v2(e, shape.lanes.f[host], a, b));
+    const signs = host === "sub" ? { negate: negation(shape.lanes) } : {};
+    settle(e, { shape, host, kind: Ordinary.Add, scalar: host, ...signs }, value, a, b);
+    dst.write(e.get(value));
   };
 
 const dotProduct =
@@ -232,12 +290,13 @@ const shapes = {
 function forShapes(): SemanticsTable {
   const table: Record<string, Semantics> = {};
   for (const [suffix, shape] of Object.entries(shapes)) {
-    table[`ADD${suffix}`] = binary(shape, "add", sum);
-    table[`SUB${suffix}`] = binary(shape, "sub", difference);
-    table[`MUL${suffix}`] = binary(shape, "mul", product);
-    table[`DIV${suffix}`] = binary(shape, "div", quotient);
-    table[`MIN${suffix}`] = binary(shape, "min", extreme("pmin"));
-    table[`MAX${suffix}`] = binary(shape, "max", extreme("pmax"));
+    const sum = { shape, kind: Ordinary.Add, zeroIsExact: true } as const;
+    table[`ADD${suffix}`] = binary({ ...sum, host: "add", scalar: "add" });
+    table[`SUB${suffix}`] = binary({ ...sum, host: "sub", scalar: "sub", negate: negation(shape.lanes) });
+    table[`MUL${suffix}`] = binary({ shape, kind: Ordinary.Multiply, host: "mul", scalar: "mul" });
+    table[`DIV${suffix}`] = binary({ shape, kind: Ordinary.Divide, host: "div", scalar: "div" });
+    table[`MIN${suffix}`] = extreme(shape, "min", "pmin");
+    table[`MAX${suffix}`] = extreme(shape, "max", "pmax");
     table[`SQRT${suffix}`] = squareRoot(shape);
     table[`ROUND${suffix}`] = round(shape);
     table[suffix === "SD" ? "CMPSD_XMM" : `CMP${suffix}`] = compare(shape);
@@ -251,8 +310,8 @@ export const sseFloatSemantics: SemanticsTable = {
   COMISD: compareFlags(64, "ordered"),
   UCOMISS: compareFlags(32, "unordered"),
   UCOMISD: compareFlags(64, "unordered"),
-  ADDSUBPS: binary(shapes.PS, "addSub", addSub),
-  ADDSUBPD: binary(shapes.PD, "addSub", addSub),
+  ADDSUBPS: addSub(shapes.PS),
+  ADDSUBPD: addSub(shapes.PD),
   HADDPS: horizontal(32, "add"),
   HADDPD: horizontal(64, "add"),
   HSUBPS: horizontal(32, "sub"),

@@ -1,7 +1,7 @@
 // Moves between XMM registers, MMX registers, general registers and memory (SDM volume 1, sections 5.4.1, 5.5.1.1, 5.6.1.1,
 // 5.6.3), MXCSR and EMMS. Non-temporal stores are stores.
 
-import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
+import type { Emitter, FloatBits, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
 import { Vector } from "../../exit.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
@@ -9,6 +9,7 @@ import { half, I8x16, I32x4, I64x2, splat } from "../../wasm/simd.js";
 import {
   checkPendingX87,
   enterMmxState,
+  loadZeroExtended,
   readAligned,
   readLow,
   readMmx,
@@ -22,10 +23,10 @@ const unaligned: Semantics = (_e, dst, src) => dst.write(src.read());
 
 /** MOVSS, MOVSD: a load clears the rest of the register, a move between registers keeps it. */
 const scalar =
-  (bits: number): Semantics =>
+  (bits: FloatBits): Semantics =>
   (e, dst, src) => {
-    if (src.kind === "memory") writeZeroExtended(e, dst, src.read());
-    else dst.part(0, bits).write(readLow(src, bits));
+    if (src.kind === "memory") dst.write(loadZeroExtended(e, src, bits));
+    else dst.writeFloat(bits, src.readFloat(bits));
   };
 
 /** Between a 64-bit piece of a register at byte `offset` and memory. */
@@ -60,6 +61,7 @@ function storeMmx(e: Emitter, dst: Operand, src: Operand): void {
 const movq: Semantics = (e, dst, src) => {
   if (dst.kind === "mmx" || src.kind === "mmx") storeMmx(e, dst, src);
   else if (dst.kind === "memory") dst.write(readLow(src, 64));
+  else if (src.kind === "memory") dst.write(loadZeroExtended(e, src, 64));
   else writeZeroExtended(e, dst, readLow(src, 64));
 };
 

@@ -1,11 +1,11 @@
 // What bodies on XMM and MMX registers share: operands, alignment, and the MMX state rules (SDM volume 1, 9.5 and 10.4.1).
 // Everything is computed on v128; an MMX operand is the low half of one.
 
-import type { Emitter, Operand, Semantics } from "../../emit/emitter.js";
+import type { Emitter, FloatBits, Operand, Semantics } from "../../emit/emitter.js";
 import { Vector } from "../../exit.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
-import { fromHalves, half, splat } from "../../wasm/simd.js";
+import { fromHalves, half, I64x2, splat, V128 } from "../../wasm/simd.js";
 
 /**
  * Linear address of a 128-bit memory operand; #GP(0) unless it is a multiple of 16, as all must be but those of the unaligned
@@ -41,7 +41,13 @@ export function readLow(operand: Operand, bits: number): Value {
 
 /** Writes `low` (i32 or i64) and clears the rest of an XMM register. */
 export function writeZeroExtended(e: Emitter, dst: Operand, low: Value): void {
-  dst.write(fromHalves(e, e.extendU(low), e.i64(0)));
+  dst.write(e.op("v128", I64x2.replace, [e.v128(0n, 0n), e.extendU(low)], 0));
+}
+
+/** 32 or 64 bits of memory as the lowest lane of a vector that is otherwise zero. */
+export function loadZeroExtended(e: Emitter, src: Operand, bits: FloatBits): Value {
+  const place = e.translate(src.linear(), bits, false);
+  return e.let(e.op("v128", bits === 64 ? V128.load64Zero : V128.load32Zero, [place.address], 0));
 }
 
 /** Before an MMX instruction reads or writes anything: an x87 exception left pending is reported now. */
