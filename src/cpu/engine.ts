@@ -68,7 +68,7 @@ export class Engine {
         this.current!.access.checkSegment(record, segment, offset, access),
     };
     this.core = instantiateCore(memory, imports);
-    const { translate, goto, gotoDirect, checkSegment, table } = this.core;
+    const { translate, goto, gotoDirect, checkSegment, ordinaryFloat, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
@@ -77,6 +77,7 @@ export class Engine {
       gotoDirect,
       host: imports.host,
       checkSegment,
+      ordinaryFloat,
     };
     this.handlers = new HandlerSet(semantics, memory.memory.buffer.byteLength / 65536, (bytes, slots) => {
       const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {

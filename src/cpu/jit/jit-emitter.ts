@@ -4,14 +4,16 @@
 
 import type { Decoded, FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
-import { Emitter, type Operand } from "../emit/emitter.js";
+import { Emitter, type FloatBits, type Operand } from "../emit/emitter.js";
+import { floatLimitOf } from "../emit/float-limit.js";
 import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
-import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind } from "../emit/operand.js";
+import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "../emit/operand.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import type { BlockRequest, Edge } from "./request.js";
+import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
 /** What the emitter asks of the region's structure. */
 export interface RegionContext {
@@ -37,14 +39,18 @@ export interface RegionInstruction {
 
 /** The outcome of the latest flag-setting instruction of the block, for conditions that follow it. */
 interface Comparison {
-  readonly kind: "sub" | "logic" | "result";
+  readonly kind: "sub" | "logic" | "result" | "float";
   readonly size: number;
   readonly a: Value;
   readonly b: Value;
   readonly result: Value;
 }
 
-export class JitEmitter extends Emitter {
+/** eq, ne, lt, gt, le, ge. */
+const SINGLE_COMPARISONS = [0x5b, 0x5c, 0x5d, 0x5e, 0x5f, 0x60] as const;
+const DOUBLE_COMPARISONS = [0x61, 0x62, 0x63, 0x64, 0x65, 0x66] as const;
+
+export class JitEmitter extends Emitter implements VectorHost {
   readonly #context: RegionContext;
   readonly state: Value;
   readonly #registers: (Variable | undefined)[] = [];
@@ -60,6 +66,11 @@ export class JitEmitter extends Emitter {
   /** 1 after a write that took the slow path: code may have changed under us. */
   readonly #slowWrite: Variable;
   readonly #exit: Label;
+  readonly #vectors: VectorRegisters = new VectorRegisters(this);
+  /** Emitter.floatLimit by format, and the units that the block has checked. */
+  readonly #floatLimits = new Map<FloatBits, Variable>();
+  readonly #checkedUnits = new Set<"mmx" | "sse">();
+  override readonly leavesForHost = true;
   readonly #free = new Map<ValueTypeName, Variable[]>();
   #temporaries: Variable[] = [];
   #pinned: Variable[] = [];
@@ -94,6 +105,8 @@ export class JitEmitter extends Emitter {
   enterBlock(block: BlockRequest): void {
     this.#block = block;
     this.#comparison = undefined;
+    this.#vectors.forget();
+    this.#checkedUnits.clear();
     this.dead = false;
     this.if(this.ltS(this.get(this.#left), this.i32(block.records.length)), () =>
       this.#leave(block.records[0]!, block.at, 0),
@@ -119,11 +132,13 @@ export class JitEmitter extends Emitter {
       this.dead = false;
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
       if (this.#comparison !== before) this.#unpin();
+      this.#vectors.forget();
     }
     if (this.#hasWrite && !this.dead) {
       const next = instruction.at + instruction.length;
       this.if(this.get(this.#slowWrite), () => this.#leave(instruction.nextRecord, next, instruction.position + 1));
     }
+    this.#vectors.endInstruction();
     this.#recycle();
   }
 
@@ -153,6 +168,12 @@ export class JitEmitter extends Emitter {
       load(S.GPR + 8 * code, variable);
       if (this.#written[code]) store(S.GPR + 8 * code, variable);
     }
+    for (const { index, vector, written } of this.#vectors.used()) {
+      const offset = S.XMM + 16 * index;
+      prologue.set(vector, prologue.load("v128", prologue.param(0), offset));
+      if (written) this.store("v128", this.state, this.get(vector), offset);
+    }
+    for (const [bits, variable] of this.#floatLimits) prologue.set(variable, floatLimitOf(prologue, bits));
     load(S.FLAG_RESULT, this.#flagResult);
     load(S.FLAG_AUX, this.#flagAux);
     load(S.PAGE_VA, this.#pageVa);
@@ -205,6 +226,7 @@ export class JitEmitter extends Emitter {
   #recycle(): void {
     for (const variable of this.#temporaries) {
       if (this.#pinned.includes(variable)) continue;
+      this.forgetPlain(variable);
       const list = this.#free.get(variable.type);
       if (list) list.push(variable);
       else this.#free.set(variable.type, [variable]);
@@ -257,10 +279,42 @@ export class JitEmitter extends Emitter {
     }
   }
   xmm(index: number): Value {
-    return this.let(this.load("v128", this.state, S.XMM + 16 * index));
+    return this.#vectors.read(index);
   }
   setXmm(index: number, value: Value): void {
-    this.store("v128", this.state, value, S.XMM + 16 * index);
+    this.#vectors.write(index, value);
+  }
+  lasting(type: ValueTypeName): Variable {
+    return super.local(type);
+  }
+  get unconditional(): boolean {
+    return this.currentDepth === this.#depth;
+  }
+  override markPlain(value: Value, bits: FloatBits): void {
+    super.markPlain(value, bits);
+    this.#vectors.notePlain(value, bits);
+  }
+  floatLimit(bits: FloatBits): Value {
+    return this.get(this.#limit(bits));
+  }
+  #limit(bits: FloatBits): Variable {
+    let variable = this.#floatLimits.get(bits);
+    if (!variable) {
+      variable = super.local("i32");
+      this.#floatLimits.set(bits, variable);
+    }
+    return variable;
+  }
+  ordinaryFloat(operation: number, a: Value, b: Value): Value {
+    return this.call(this.#context.runtime.ordinaryFloat, "i32", [this.state, this.i32(operation), a, b]);
+  }
+  override unitChecked(unit: "mmx" | "sse"): boolean {
+    if (this.#checkedUnits.has(unit)) return true;
+    this.#checkedUnits.add(unit);
+    return false;
+  }
+  override hostFlags(name: string): void {
+    this.host(name);
   }
   flagResult(): Value {
     return this.let(this.get(this.#flagResult));
@@ -283,6 +337,8 @@ export class JitEmitter extends Emitter {
   }
   stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
     this.store(kind, this.state, value, offset);
+    // The limits of a block that comes first in the function may be made by one behind it.
+    if (offset === S.MXCSR) for (const bits of [32, 64] as const) this.set(this.#limit(bits), floatLimitOf(this, bits));
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
@@ -297,11 +353,23 @@ export class JitEmitter extends Emitter {
     super.flagsLogic(size, r);
     this.#compare({ kind: "logic", size, a: r, b: r, result: r });
   }
+  override flagsFloat(a: Value, b: Value): void {
+    super.flagsFloat(a, b);
+    this.#compare({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });
+  }
   override condition(cc: number): Value {
     const c = this.#comparison;
+    if (c?.kind === "float") return this.#fusedFloat(c, cc) ?? super.condition(cc);
     const direct = c ? this.#fused(c, cc & ~1) : undefined;
     if (!direct) return super.condition(cc);
     return cc & 1 ? this.xor(direct, this.i32(1)) : direct;
+  }
+  /** Two floats that are no NaNs. */
+  #fusedFloat({ a, b }: Comparison, cc: number): Value | undefined {
+    const [eq, ne, lt, gt, le, ge] = a.type === "f64" ? DOUBLE_COMPARISONS : SINGLE_COMPARISONS;
+    const opcode = { 2: lt, 3: ge, 4: eq, 5: ne, 6: le, 7: gt }[cc];
+    if (opcode !== undefined) return this.op("i32", opcode, [a, b]);
+    return cc === 10 ? this.i32(0) : cc === 11 ? this.i32(1) : undefined;
   }
   /** An even condition code from the operands of the comparison, where that is simpler than from the flags. */
   #fused(c: Comparison, cc: number): Value | undefined {
@@ -366,7 +434,7 @@ export class JitEmitter extends Emitter {
   }
   #storeAt(place: { address: Value; slow: Value }, size: number, value: Value): void {
     this.#hasWrite = true;
-    this.store(storeKind[size]!, place.address, value);
+    this.store(storeKindOf(value, size), place.address, value);
     this.if(place.slow, () => {
       this.callStatement(this.#context.runtime.commit, [this.state, this.#here()]);
       this.set(this.#slowWrite, this.i32(1));
@@ -432,8 +500,9 @@ export class JitEmitter extends Emitter {
     this.#leave(record, at, position + 1);
     this.#markDead();
   }
-  raise(vector: number, errorCode: number | Value = -1): void {
-    this.#describe(2, vector, errorCode);
+  /** The interpreter, running the instruction again, will raise it: bodies do before they change anything. */
+  raise(_vector: number, _errorCode: number | Value = -1): void {
+    this.host("");
   }
   exit(kind: number, options: { vector?: number | Value; before?: boolean } = {}): void {
     this.#describe(kind, options.vector ?? 0, options.before ? 1 : 0);
@@ -471,9 +540,9 @@ export class JitEmitter extends Emitter {
         };
       }
       case kinds.Xmm:
-        return this.#vector("xmm", size, S.XMM + 16 * code);
+        return this.#xmmOperand(code, size, 0);
       case kinds.Mmx:
-        return this.#vector("mmx", size, S.FPR + 16 * code);
+        return this.#mmxOperand(size, S.FPR + 16 * code);
       case kinds.Memory:
         return this.#memoryOperand(size, 0);
       case kinds.Constant:
@@ -508,15 +577,31 @@ export class JitEmitter extends Emitter {
         return { ...bareOperand("st", size), number: () => this.i32(code) };
     }
   }
-  #vector(kind: "xmm" | "mmx", size: number, offset: number): Operand {
+  #xmmOperand(code: number, size: number, offset: number): Operand {
+    const vectors = this.#vectors;
+    const whole = size === 128;
+    const read = () => (whole ? vectors.read(code) : vectors.readPart(code, offset, size));
+    return {
+      ...bareOperand("xmm", size),
+      read,
+      readForWrite: read,
+      write: (value) => {
+        if (whole) vectors.write(code, value);
+        else vectors.writePart(code, offset, size, value);
+      },
+      readFloat: (bits) => vectors.readFloat(code, bits),
+      writeFloat: (bits, value) => vectors.writeFloat(code, bits, value),
+      part: (more, partSize) => this.#xmmOperand(code, partSize, offset + more),
+    };
+  }
+  #mmxOperand(size: number, offset: number): Operand {
     const read = () => this.let(this.load(loadKind[size]!, this.state, offset));
     return {
-      ...bareOperand(kind, size),
+      ...bareOperand("mmx", size),
       read,
       readForWrite: read,
       write: (value) => this.store(storeKind[size]!, this.state, value, offset),
-      part: (more, partSize) => this.#vector(kind, partSize, offset + more),
-      number: () => this.i32(offset),
+      part: (more, partSize) => this.#mmxOperand(partSize, offset + more),
     };
   }
   #memoryOperand(size: number, offset: number): Operand {
@@ -536,6 +621,8 @@ export class JitEmitter extends Emitter {
         if (place) this.#storeAt(place, size, this.let(value));
         else this.writeLinear(linear(size, true), size, value);
       },
+      readFloat: (bits) => this.readFloatLinear(linear(bits, false), bits),
+      writeFloat: (bits, value) => this.writeLinear(linear(bits, true), bits, value),
       address: () =>
         offset === 0 ? this.#effectiveAddress() : this.let(this.add(this.#effectiveAddress(), this.i64(offset))),
       linear: () => linear(Math.max(size, 8), false),

@@ -531,7 +531,11 @@ export class FunctionBuilder {
         return;
     }
     this.#opcode(opcode);
-    if ((opcode >= 0x28 && opcode <= 0x35) || (opcode >= SIMD && opcode <= (SIMD | 0x0a)) || (opcode >= (SIMD | 0x5c) && opcode <= (SIMD | 0x5d))) {
+    if (
+      (opcode >= 0x28 && opcode <= 0x35) ||
+      (opcode >= SIMD && opcode <= (SIMD | 0x0a)) ||
+      (opcode >= (SIMD | 0x5c) && opcode <= (SIMD | 0x5d))
+    ) {
       code.u32(0);
       code.u32(value.imm);
     } else if (opcode > 0xff && value.imm >= 0) {

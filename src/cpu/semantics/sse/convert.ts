@@ -5,7 +5,17 @@ import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emi
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
 import { F32x4, F64x2, half, I32x4, splat, splatConstant, v1, v2 } from "../../wasm/simd.js";
-import { all, and, callHost, FLOAT, type FloatBits, isPlain, ordinaryMxcsr, orHost, precisionSettled } from "./float-check.js";
+import {
+  all,
+  and,
+  callHost,
+  FLOAT,
+  type FloatBits,
+  isPlain,
+  ordinaryMxcsr,
+  orHost,
+  precisionSettled,
+} from "./float-check.js";
 import { Ordinary, ordinaryCode } from "./ordinary.js";
 import { checkPendingX87, enterMmxState, readAligned, readLow, writeMmx } from "./registers.js";
 import { float, floatConstant, isSettled, refuseDenormal, splatFloat, typeOf } from "./scalar.js";

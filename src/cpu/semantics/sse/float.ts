@@ -86,7 +86,13 @@ interface Rounded {
  * Makes `value`, Wasm's result of an operation on a and b, the processor's. In the common case (operands no denormals, results
  * neither tiny nor too large, MXCSR as usual) that takes a few comparisons; otherwise the whole rule is asked, then the host.
  */
-function settle(e: Emitter, { shape, host, kind, negate, zeroIsExact }: Rounded, value: Variable, a: Value, b: Value): void {
+function settle(
+  e: Emitter,
+  { shape, host, kind, negate, zeroIsExact }: Rounded,
+  value: Variable,
+  a: Value,
+  b: Value,
+): void {
   const { lanes, packed } = shape;
   const { bits } = lanes;
   const result = e.get(value);

@@ -5,7 +5,7 @@
 
 import * as S from "../../state-layout.js";
 import type { FunctionBuilder, Value } from "../../wasm/function-builder.js";
-import { F32x4, F64x2, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
+import { F32x4, F64x2, splatConstant, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
   and,
