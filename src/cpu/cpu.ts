@@ -13,7 +13,6 @@ import type { AccessKind, CpuHooks, HostCpu, HostOperation } from "./host/host-o
 import type { CodePage } from "./interpreter/code-cache.js";
 import { EXIT_JUMP, EXIT_NEED_CODE, EXIT_NEED_CODE_UNCOUNTED, Slot } from "./interpreter/core-module.js";
 import * as R from "./interpreter/record.js";
-import { SAMPLE_INTERVAL } from "./jit/jit.js";
 import { MemoryAccess } from "./memory-access.js";
 import * as S from "./state-layout.js";
 
@@ -67,7 +66,7 @@ export class Cpu implements HostCpu {
     let left = budget;
     while (left > 0) {
       const stepping = state.u32(S.STEP_MODE) !== 0;
-      const slice = stepping ? 1 : engine.jit && left > SAMPLE_INTERVAL ? SAMPLE_INTERVAL : left;
+      const slice = stepping ? 1 : left;
       state.setU32(S.BUDGET, slice);
       const rflags = stepping ? state.u32(S.EFLAGS) : 0;
       if (stepping && !this.#beforeStep(rflags)) break;
@@ -77,7 +76,6 @@ export class Cpu implements HostCpu {
       this.instructions += done;
       if (this.exit.kind !== ExitKind.Budget) break;
       if (stepping && !this.#afterStep(rflags)) break;
-      if (engine.jit && slice === SAMPLE_INTERVAL) engine.jit.sample(state.u32(S.EXIT_RECORD));
     }
     return this.exit;
   }

@@ -11,8 +11,10 @@ import { type CoreExports, instantiateCore } from "./interpreter/core-module.js"
 import { HandlerSet } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
 import { RegionCompiler } from "./jit/compiler.js";
+import { InstalledRegions } from "./jit/installed-regions.js";
 import { Jit } from "./jit/jit.js";
 import { RegionFinder } from "./jit/region.js";
+import { compileRegions, type RegionService } from "./jit/region-module.js";
 import type { MemoryAccess } from "./memory-access.js";
 import { semantics } from "./semantics/index.js";
 import * as S from "./state-layout.js";
@@ -21,11 +23,20 @@ export interface EngineOptions {
   /** CPUID features (features.ts) that exist for guests. */
   readonly features: ReadonlySet<string>;
   /** Compile hot regions. */
-  readonly jit?: boolean;
+  readonly jit?: boolean | JitOptions;
   /** Bytes for decoded code; when full, all of it is dropped. */
   readonly codeBytes?: number;
 }
 
+export interface JitOptions {
+  /** Compiles in the background; without it compilation is part of running the guest, and does the same each time. */
+  readonly service?: RegionService | undefined;
+  /** Bytes of machine code that compiled regions may take, an estimate. */
+  readonly cacheBytes?: number | undefined;
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+const DEFAULT_JIT_CACHE_BYTES = 256 * 1024 * 1024;
 const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 
 /** What the engine needs of a vCPU (cpu.ts). */
@@ -66,6 +77,7 @@ export class Engine {
         this.current!.hostCall(record, hostOperationList[operation]!),
       segment: (_state: number, record: number, segment: number, offset: number, access: number) =>
         this.current!.access.checkSegment(record, segment, offset, access),
+      sample: (record: number) => this.jit?.sample(record),
     };
     this.core = instantiateCore(memory, imports);
     const { translate, goto, gotoDirect, checkSegment, ordinaryFloat, table } = this.core;
@@ -79,11 +91,13 @@ export class Engine {
       checkSegment,
       ordinaryFloat,
     };
-    this.handlers = new HandlerSet(semantics, memory.memory.buffer.byteLength / 65536, (bytes, slots) => {
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-        e: runtime as WebAssembly.ModuleImports,
-      });
-      for (const slot of slots) table.set(slot, instance.exports[String(slot)]);
+    const instantiate = (compiled: WebAssembly.Module) =>
+      new WebAssembly.Instance(compiled, { e: runtime as WebAssembly.ModuleImports }).exports;
+    this.decoder = new Decoder({ features: options.features });
+    const { forms } = this.decoder;
+    this.handlers = new HandlerSet(semantics, forms.length, memory.memory.buffer.byteLength / 65536, (bytes, slots) => {
+      const exports = instantiate(new WebAssembly.Module(bytes));
+      for (const slot of slots) table.set(slot, exports[String(slot)]);
     });
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.cache.onNewCodeFrame = (frame) => {
@@ -91,16 +105,21 @@ export class Engine {
       for (const cpu of this.cpus) cpu.spaces.protectFrame(frame);
       memory.frameFlags[frame]! &= ~FRAME_WRITE_CACHED;
     };
-    this.decoder = new Decoder({ features: options.features });
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
+      const { service, cacheBytes, log } = options.jit === true ? {} : options.jit;
       const finder = new RegionFinder(memory, this.decoder, this.handlers);
-      this.jit = new Jit(
+      this.jit = new Jit({
         memory,
-        this.cache,
-        new RegionCompiler(memory, this.cache, this.handlers, finder, this.predecoder, this.decoder, semantics),
-        this.handlers,
-      );
+        cache: this.cache,
+        handlers: this.handlers,
+        compiler: new RegionCompiler(memory, this.cache, finder, this.predecoder),
+        installed: new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES),
+        compile: (requests) => compileRegions(requests, this.decoder, semantics),
+        instantiate,
+        service,
+        log: log ?? (() => {}),
+      });
     }
   }
 
@@ -124,6 +143,11 @@ export class Engine {
     if (at < 0) return;
     this.cpus.splice(at, 1);
     this.#freeBlocks.push(cpu.block);
+  }
+
+  /** No vCPU runs any more; what is being compiled is dropped. */
+  close(): void {
+    this.jit?.close();
   }
 
   /** Forgets all decoded code. Only between two `run`s of the core. */

@@ -91,6 +91,8 @@ export const PENDING_SIZE = 1024; // u32; 0 = none
 export const INTERRUPT_SHADOW = 1028;
 /** u32: nonzero when TF, a data breakpoint or an instruction breakpoint makes the CPU step one instruction at a time. */
 export const STEP_MODE = 1032;
+/** Dispatches of the interpreter until it reports the next sample of where it is. */
+export const SAMPLE_TICKS = 1036;
 export const SCRATCH = 1040; // 64 bytes, 16-aligned
 /** Arguments of a host operation: 4 x u64. */
 export const ARGS = 1104;

@@ -19,6 +19,8 @@ export class CodePage {
   readonly granules = new Uint8Array(PAGE_SIZE >> GRANULE_SHIFT);
   /** Records of this page, pseudo records included, and of instructions that cross into it. */
   records: number[] = [];
+  /** Doublings of what it takes to compile code of this page: it changes soon after it was compiled. */
+  backOff = 0;
 
   constructor(frame: number, mode: number, table: number) {
     this.frame = frame;
@@ -39,6 +41,10 @@ export class CodeCache {
   #tableBottom: number;
   /** Called when a frame starts to hold code: its write translations must go. */
   onNewCodeFrame: (frame: number) => void = () => {};
+  /** Called when all records of a page have become stale. */
+  onForget: (page: CodePage) => void = () => {};
+  /** Counts `drop`s: record addresses are used again afterwards. */
+  generation = 0;
   invalidations = 0;
 
   constructor(memory: MachineMemory, bytes: number) {
@@ -135,10 +141,12 @@ export class CodeCache {
     }
     page.records = [];
     page.granules.fill(0);
+    this.onForget(page);
   }
 
   /** Forgets everything. Only when no record pointer is held anywhere; code TLBs must be emptied too. */
   drop(): void {
+    this.generation++;
     for (const frame of this.#byFrame.keys()) this.#memory.frameFlags[frame]! &= ~FRAME_HAS_CODE;
     this.#memory.linear.fill(0, this.#base, this.#recordTop);
     this.#memory.linear.fill(0, this.#tableBottom, this.#end);

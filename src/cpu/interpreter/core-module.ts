@@ -23,6 +23,9 @@ export const Slot = {
 
 export const TABLE_SIZE = 65536;
 
+/** Dispatches between two samples. One that enters a compiled region counts as one, so samples show what is still interpreted. */
+export const SAMPLE_INTERVAL = 1024;
+
 /** EXIT_KIND values above the public ones: handled inside Cpu.run. */
 export const EXIT_NEED_CODE = 100; // EXIT_VALUE: linear address
 export const EXIT_JUMP = 101; // a host operation changed RIP
@@ -35,6 +38,8 @@ export interface CoreImports {
   host(state: number, record: number, operation: number): number;
   /** (state, record, segment, offset, access) -> 1 or 0. */
   segment(state: number, record: number, segment: number, offset: number, access: number): number;
+  /** The record that runs next, every SAMPLE_INTERVAL dispatches. */
+  sample(record: number): void;
 }
 
 export interface CoreExports {
@@ -66,6 +71,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
   const withTarget = m.type(["i32", "i32", "i64"], ["i32"]);
   const miss = m.importFunction("e", "miss", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
   const segmentSlow = m.importFunction("e", "segment", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
+  const sample = m.importFunction("e", "sample", m.type(["i32"], []));
   m.table(TABLE_SIZE);
 
   const build = (params: ("i32" | "i64")[], body: (f: FunctionBuilder, state: Value, record: Value) => void) => {
@@ -200,6 +206,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       const record = f.variable(first);
       const next = f.local("i32");
       const budget = f.local("i32");
+      const ticks = f.variable(f.load("i32", state, S.SAMPLE_TICKS));
       f.loop((again) => {
         f.set(next, dispatch(f, state, f.get(record)));
         f.if(f.get(next), () => {
@@ -207,11 +214,18 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
           // In memory, because compiled regions count their instructions there.
           f.set(budget, f.sub(f.load("i32", state, S.BUDGET), f.i32(1)));
           f.store("i32", state, f.get(budget), S.BUDGET);
-          f.brIf(again, f.get(budget));
+          f.if(f.get(budget), () => {
+            f.set(ticks, f.sub(f.get(ticks), f.i32(1)));
+            f.brIf(again, f.gtS(f.get(ticks), f.i32(0)));
+            f.callStatement(sample, [f.get(record)]);
+            f.set(ticks, f.i32(SAMPLE_INTERVAL));
+            f.br(again);
+          });
           f.store("i32", state, f.get(record), S.EXIT_RECORD);
           f.store("i32", state, f.i32(1), S.EXIT_KIND);
         });
       });
+      f.store("i32", state, f.get(ticks), S.SAMPLE_TICKS);
     }),
     "run",
   );

@@ -24,29 +24,42 @@ interface Pending {
   readonly body: Uint8Array;
 }
 
+/** Slots that compiled regions leave to handlers: more than an instruction set can need. */
+const HANDLER_RESERVE = 16_384;
+/** Kinds that one form can be asked for in: by address form, address size, code mode and repeat prefix. */
+const KINDS_PER_FORM = 4 * 3 * 3 * 3;
+const addressForms: readonly AddressForm[] = ["base", "indexed", "full", "checked"];
+
 export class HandlerSet {
   readonly #semantics: SemanticsTable;
+  /** Slots by what a handler's code depends on: forms that differ in encoding only share one. */
   readonly #slots = new Map<string, number>();
+  /** The same by form and kind, a number each; 0 where not asked for yet. */
+  readonly #slotOfKind: Uint16Array;
   /** By slot: 1 when control never falls through, 2 when it may branch. */
   readonly #ends = new Uint8Array(TABLE_SIZE);
   readonly #link: (bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]) => void;
   readonly #pages: number;
   #next: number = Slot.First;
+  #handlers = 0;
+  readonly #free: number[] = [];
   #pending: Pending[] = [];
 
   /** `link` instantiates a module that exports one function per slot, named by it, and puts them into the table. */
   constructor(
     semantics: SemanticsTable,
+    forms: number,
     pages: number,
     link: (bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]) => void,
   ) {
+    this.#slotOfKind = new Uint16Array(forms * KINDS_PER_FORM);
     this.#semantics = semantics;
     this.#pages = pages;
     this.#link = link;
   }
 
   get count(): number {
-    return this.#next - Slot.First;
+    return this.#handlers;
   }
 
   ends(slot: number): boolean {
@@ -59,6 +72,17 @@ export class HandlerSet {
   }
 
   slotFor(kind: HandlerKind): number {
+    const { form, addressSize, mode, rep } = kind;
+    const variant = (addressForms.indexOf(kind.addressForm) * 3 + (addressSize >> 5)) * 3 + (mode >> 5);
+    const place = form.id * KINDS_PER_FORM + variant * 3 + (rep === 0 ? 0 : rep - 1);
+    const known = this.#slotOfKind[place]!;
+    if (known !== 0) return known;
+    const slot = this.#slotByText(kind);
+    this.#slotOfKind[place] = slot;
+    return slot;
+  }
+
+  #slotByText(kind: HandlerKind): number {
     const { form, mode, rep } = kind;
     const operands = form.operands.map((o) => `${o.kind}.${o.size}`).join();
     const { cpl } = form.row.options;
@@ -94,8 +118,9 @@ export class HandlerSet {
   }
 
   #add(key: string, emitter: InterpreterEmitter): number {
-    const slot = this.#next++;
+    const slot = this.#free.pop() ?? this.#next++;
     if (slot >= TABLE_SIZE) throw new Error("interpreter: dispatch table full");
+    this.#handlers++;
     this.#slots.set(key, slot);
     this.#ends[slot] = emitter.endsBlock ? 1 : 0;
     if (!emitter.terminated) emitter.next();
@@ -103,15 +128,17 @@ export class HandlerSet {
     return slot;
   }
 
-  /** Compiles a region's function at once; `install` gets its slot in the table. */
-  addCompiled(body: Uint8Array, install: (slot: number) => void): void {
-    this.flush();
-    const slot = this.#next++;
-    if (slot >= TABLE_SIZE) throw new Error("interpreter: dispatch table full");
+  /** A slot of the dispatch table for a compiled region; 0 when regions have used up theirs. */
+  takeRegionSlot(): number {
+    if (this.#free.length === 0 && this.#next >= TABLE_SIZE - HANDLER_RESERVE) return 0;
+    const slot = this.#free.pop() ?? this.#next++;
     this.#ends[slot] = 1;
-    this.#pending.push({ slot, body });
-    this.flush();
-    install(slot);
+    return slot;
+  }
+
+  /** The region at this slot is no more, and no record leads to it. */
+  freeRegionSlot(slot: number): void {
+    this.#free.push(slot);
   }
 
   /** Compiles the handlers asked for since the last call. */
@@ -138,7 +165,8 @@ export const runtimeIndices: RuntimeImports = {
   ordinaryFloat: 6,
 };
 
-function declareRuntime(m: ModuleWriter, pages: number): number {
+/** Declares what modules of handlers and of regions import. Returns the type of their functions. */
+export function declareRuntime(m: ModuleWriter, pages?: number): number {
   m.importMemory("e", "memory", pages);
   const types = {
     translate: m.type(["i32", "i32", "i64", "i32"], ["i32"]),

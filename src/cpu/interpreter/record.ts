@@ -22,4 +22,19 @@ export const LINK = 40;
 export const PAGE = 44;
 /** i32: second immediate. */
 export const IMMEDIATE2 = 48;
+/** u8: bits of Compiled. */
+export const COMPILED = 52;
+/** u16: times it was found hot. */
+export const HEAT = 54;
 export const RECORD_SIZE = 56;
+
+export const Compiled = {
+  /** Part of a compiled region. */
+  Inside: 1,
+  /** Runs a region: HANDLER is its slot. */
+  Enters: 2,
+  /** Its region is being compiled. */
+  Waiting: 4,
+  /** No region can start here. */
+  Never: 8,
+} as const;

@@ -1,73 +1,177 @@
-// Decides what to compile: the run loop reports where it stopped after each slice of a fixed length, which samples the hot
-// places; a block seen often enough is compiled with what it reaches.
+// Decides what to compile and when. The dispatch loop reports every SAMPLE_INTERVAL dispatches what it runs next: what is
+// reported often is hot and still interpreted. Hot places wait together and are compiled in batches, here or by a service in
+// the background whose results are installed when they arrive, if the code they were made of is still there.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
-import type { RegionCompiler } from "./compiler.js";
+import type { PendingRegion, RegionCompiler } from "./compiler.js";
+import type { InstalledRegions } from "./installed-regions.js";
+import type { CompiledRegions, RegionService } from "./region-module.js";
+import type { RegionRequest } from "./request.js";
 
-/** Instructions between two samples. */
-export const SAMPLE_INTERVAL = 16_384;
-/** Samples of a record before its region is compiled. */
-const THRESHOLD = 2;
-/** The same for a record that lies inside a region already: it may only have been met where that region's budget ran out. */
-const COVERED_THRESHOLD = 24;
+/** Samples of a place before its region is compiled. */
+const THRESHOLD = 6;
+/** The same for a record inside a region: it may only have been met where that region left for a host operation. */
+const COVERED_THRESHOLD = 12;
+const MAX_THRESHOLD = 0x8000;
+/** Code that is lost sooner than this many samples after it was compiled makes its page harder to heat. */
+const SHORT_LIFE = 256;
 /** Instructions looked back over for the start of a stretch. */
 const MAX_STRETCH = 400;
-const MAX_REGIONS = 20_000;
+/** Regions of a module at most, and samples that the first of a batch waits for others at most. */
+const MAX_BATCH = 24;
+/** The same where compiling holds up the guest. */
+const MAX_FOREGROUND_BATCH = 8;
+const MAX_WAIT = 64;
+const { Inside, Enters, Waiting, Never } = R.Compiled;
+
+export interface JitParts {
+  readonly memory: MachineMemory;
+  readonly cache: CodeCache;
+  readonly handlers: HandlerSet;
+  readonly compiler: RegionCompiler;
+  readonly installed: InstalledRegions;
+  /** Compiles at once. */
+  readonly compile: (requests: readonly RegionRequest[]) => CompiledRegions;
+  /** The exports of a new instance of a regions' module. */
+  readonly instantiate: (module: WebAssembly.Module) => Readonly<Record<string, unknown>>;
+  /** Compiles in the background. */
+  readonly service?: RegionService | undefined;
+  readonly log: (line: string) => void;
+}
 
 export class Jit {
-  readonly #memory: MachineMemory;
-  readonly #cache: CodeCache;
-  readonly #compiler: RegionCompiler;
-  readonly #handlers: HandlerSet;
-  readonly #samples = new Map<number, number>();
+  readonly #parts: JitParts;
+  #waiting: PendingRegion[] = [];
+  /** Samples taken, and when the first of #waiting came. */
+  #now = 0;
+  #since = 0;
+  #service: RegionService | undefined;
+  #isBusy = false;
+  #isClosed = false;
+  /** Regions installed, their instructions, modules made for them, results that came too late. */
+  regions = 0;
+  compiledInstructions = 0;
+  modules = 0;
+  outdated = 0;
 
-  constructor(memory: MachineMemory, cache: CodeCache, compiler: RegionCompiler, handlers: HandlerSet) {
-    this.#handlers = handlers;
-    this.#memory = memory;
-    this.#cache = cache;
-    this.#compiler = compiler;
+  constructor(parts: JitParts) {
+    this.#parts = parts;
+    this.#service = parts.service;
+    const { cache, installed } = parts;
+    cache.onForget = (page) => installed.forget(page, this.#now);
+    installed.onLost = (page, age) => {
+      page.backOff = age < SHORT_LIFE ? page.backOff + 1 : 0;
+    };
   }
 
-  get regions(): number {
-    return this.#compiler.regions;
-  }
-  get compiledInstructions(): number {
-    return this.#compiler.compiledInstructions;
+  /** Compiled regions in use, the estimate of their machine code in bytes, and how many were dropped to make room. */
+  get installed(): Pick<InstalledRegions, "count" | "bytes" | "evicted"> {
+    return this.#parts.installed;
   }
 
-  /** The vCPU is about to run this record of 64-bit code. */
+  /** The interpreter is about to run this record. */
   sample(record: number): void {
-    const leader = this.#leader(record);
-    if (leader === 0) return;
-    const compiled = this.#compiler.enters(leader);
-    // Inside a region's own blocks a sample may only tell where that region's budget ran out.
-    const place = compiled ? record : leader;
-    const count = (this.#samples.get(place) ?? 0) + 1;
-    if (count < (compiled || this.#compiler.covers(record) ? COVERED_THRESHOLD : THRESHOLD)) {
-      this.#samples.set(place, count);
+    this.#now++;
+    if (this.#waiting.length > 0 && this.#now - this.#since >= MAX_WAIT) this.#compileWaiting();
+    const { view } = this.#parts.memory;
+    if (view.getUint8(record + R.COMPILED) & Enters) {
+      this.#parts.installed.touch(view.getUint32(record + R.HANDLER, true), this.#now);
       return;
     }
-    this.#samples.delete(place);
-    if (this.#compiler.regions >= MAX_REGIONS || !this.#cache.hasRoom) return;
-    const { view } = this.#memory;
-    const page = this.#cache.pageOfTable(view.getUint32(place + R.PAGE, true));
-    if (page?.mode === 2) this.#compiler.compile(page, view.getUint16(place + R.OFFSET, true));
+    const leader = this.#leader(record);
+    if (leader === 0) return;
+    const place = view.getUint8(leader + R.COMPILED) & Enters ? record : leader;
+    const state = view.getUint8(place + R.COMPILED);
+    if (state & (Waiting | Never)) return;
+    const page = this.#parts.cache.pageOfTable(view.getUint32(place + R.PAGE, true));
+    if (page?.mode !== 2) return;
+    const heat = view.getUint16(place + R.HEAT, true) + 1;
+    const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
+    view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
+    if (heat >= Math.min(needed, MAX_THRESHOLD)) this.#enqueue(page, place);
+  }
+
+  #enqueue(page: CodePage, record: number): void {
+    const { cache, compiler, memory } = this.#parts;
+    if (!cache.hasRoom) return;
+    const { view } = memory;
+    const pending = compiler.prepare(page, view.getUint16(record + R.OFFSET, true));
+    view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | (pending ? Waiting : Never));
+    if (!pending) return;
+    if (this.#waiting.length === 0) this.#since = this.#now;
+    this.#waiting.push(pending);
+    // An idle service starts at once; what comes meanwhile makes the next batch.
+    if (this.#service || this.#waiting.length >= MAX_FOREGROUND_BATCH) this.#compileWaiting();
+  }
+
+  #compileWaiting(): void {
+    if (this.#isBusy) return;
+    const most = this.#service ? MAX_BATCH : MAX_FOREGROUND_BATCH;
+    const batch = this.#waiting.splice(0, most).filter((pending) => this.#isValid(pending));
+    this.#since = this.#now;
+    if (batch.length === 0) return;
+    const requests = batch.map(({ request }) => request);
+    if (!this.#service) {
+      this.#install(batch, this.#parts.compile(requests));
+      return;
+    }
+    const { generation } = this.#parts.cache;
+    this.#isBusy = true;
+    this.#service.compile(requests, (result) => {
+      this.#isBusy = false;
+      if (this.#isClosed) return;
+      if (result instanceof Error) {
+        this.#parts.log(`jit: compiling in the background failed, going on without: ${result.message}`);
+        this.#service = undefined;
+        if (generation === this.#parts.cache.generation) this.#waiting.unshift(...batch);
+      } else if (generation === this.#parts.cache.generation) this.#install(batch, result);
+      else this.outdated += batch.length;
+      this.#compileWaiting();
+    });
+  }
+
+  /** Makes those regions of a batch run whose code has not changed since they were prepared. */
+  #install(batch: readonly PendingRegion[], { module, sizes }: CompiledRegions): void {
+    const { installed, instantiate } = this.#parts;
+    const valid = batch.map((pending) => this.#isValid(pending));
+    if (!valid.includes(true)) {
+      this.outdated += batch.length;
+      return;
+    }
+    const exports = instantiate(module);
+    const regions = batch.flatMap((pending, i) =>
+      valid[i] ? [{ pending, run: exports[String(i)], size: sizes[i]! }] : [],
+    );
+    installed.install(regions, this.#now);
+    this.modules++;
+    this.regions += regions.length;
+    this.outdated += batch.length - regions.length;
+    for (const { pending } of regions)
+      for (const { records } of pending.request.blocks) this.compiledInstructions += records.length;
+  }
+
+  /** A change of any code byte has made all records of its page stale; records are never used again before a drop. */
+  #isValid({ entryRecord, request }: PendingRegion): boolean {
+    const { view } = this.#parts.memory;
+    const isStale = (record: number) => view.getUint32(record + R.HANDLER, true) === Slot.Stale;
+    return !isStale(entryRecord) && !request.blocks.some(({ records }) => records.some(isStale));
   }
 
   /** The first record of the straight stretch that `record` lies in; 0 when it's no instruction. */
   #leader(record: number): number {
-    const { view } = this.#memory;
-    if (record === 0 || view.getUint32(record + R.HANDLER, true) < Slot.First) return 0;
+    const { memory, handlers } = this.#parts;
+    const { view } = memory;
+    if (view.getUint32(record + R.HANDLER, true) < Slot.First) return 0;
     const page = view.getUint32(record + R.PAGE, true);
     let at = record;
     for (let i = 0; i < MAX_STRETCH; i++) {
       const before = at - R.RECORD_SIZE;
       const slot = view.getUint32(before + R.HANDLER, true);
-      if (slot < Slot.First || view.getUint32(before + R.PAGE, true) !== page || this.#handlers.branches(slot)) break;
+      if (slot < Slot.First || view.getUint32(before + R.PAGE, true) !== page || handlers.branches(slot)) break;
       const next = view.getUint16(before + R.OFFSET, true) + view.getUint8(before + R.LENGTH);
       if (next !== view.getUint16(at + R.OFFSET, true)) break;
       at = before;
@@ -75,14 +179,22 @@ export class Jit {
     return at;
   }
 
-  /** Compiles the region at a page offset now; for tests. */
+  /** Compiles the region at a page offset now, whatever its heat; for tests. */
   compileAt(page: CodePage, offset: number): boolean {
-    return this.#compiler.compile(page, offset);
+    const pending = this.#parts.compiler.prepare(page, offset);
+    if (pending) this.#install([pending], this.#parts.compile([pending.request]));
+    return pending !== undefined;
   }
 
   /** All code was dropped. */
   reset(): void {
-    this.#samples.clear();
-    this.#compiler.reset();
+    this.#waiting = [];
+    this.#parts.installed.reset();
+  }
+
+  /** What is still being compiled is not wanted any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#waiting = [];
   }
 }

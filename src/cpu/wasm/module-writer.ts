@@ -18,7 +18,7 @@ export class ModuleWriter {
   readonly #imports: FunctionImport[] = [];
   readonly #functions: { type: number; body: Uint8Array }[] = [];
   readonly #exports: { name: string; kind: number; index: number }[] = [];
-  #memory: { module: string; name: string; pages: number } | undefined;
+  #memory: { module: string; name: string; pages: number | undefined } | undefined;
   #table: number | undefined;
 
   type(params: readonly ValueTypeName[], results: readonly ValueTypeName[]): number {
@@ -32,8 +32,8 @@ export class ModuleWriter {
     return this.#types.length - 1;
   }
 
-  /** Imports a memory of exactly `pages` 64 KiB pages. */
-  importMemory(module: string, name: string, pages: number): void {
+  /** Imports a memory of exactly `pages` 64 KiB pages; of any size when undefined. */
+  importMemory(module: string, name: string, pages?: number): void {
     this.#memory = { module, name, pages };
   }
 
@@ -71,10 +71,11 @@ export class ModuleWriter {
       if (this.#memory) {
         s.name(this.#memory.module);
         s.name(this.#memory.name);
+        const { pages } = this.#memory;
         s.u8(2);
-        s.u8(1);
-        s.u32(this.#memory.pages);
-        s.u32(this.#memory.pages);
+        s.u8(pages === undefined ? 0 : 1);
+        s.u32(pages ?? 0);
+        if (pages !== undefined) s.u32(pages);
       }
       for (const f of this.#imports) {
         s.name(f.module);

@@ -1,0 +1,158 @@
+// The compiled regions that records lead to, within a bound on the machine code that V8 holds for them. Regions of one module
+// live and die together when room is needed, the least recently used module first, since V8 frees whole modules; those whose
+// code bytes change go at once. A region that goes gives its slot back and its entry's record the instruction's own handler.
+
+import type { MachineMemory } from "../../mmu/machine-memory.js";
+import type { CodePage } from "../interpreter/code-cache.js";
+import type { HandlerSet } from "../interpreter/handlers.js";
+import * as R from "../interpreter/record.js";
+import type { PendingRegion } from "./compiler.js";
+
+/** Machine code and bookkeeping per byte of a body: itself, Liftoff's and TurboFan's code (measured 2.8 and 1.8). */
+const CODE_PER_BYTE = 6;
+/** What V8 takes for a module and its instance whatever is in them. */
+const MODULE_BYTES = 24 * 1024;
+
+interface Unit {
+  readonly regions: Set<InstalledRegion>;
+  bytes: number;
+  lastUsed: number;
+}
+
+interface InstalledRegion {
+  readonly unit: Unit;
+  readonly page: CodePage;
+  readonly slot: number;
+  readonly entryRecord: number;
+  /** The entry's own handler. */
+  readonly handler: number;
+  readonly records: Uint32Array;
+  readonly bytes: number;
+  readonly since: number;
+}
+
+export class InstalledRegions {
+  readonly #memory: MachineMemory;
+  readonly #handlers: HandlerSet;
+  readonly #table: WebAssembly.Table;
+  readonly #bound: number;
+  readonly #bySlot = new Map<number, InstalledRegion>();
+  readonly #byPage = new Map<CodePage, Set<InstalledRegion>>();
+  readonly #units = new Set<Unit>();
+  /** Estimate of machine code held. */
+  bytes = 0;
+  /** Regions dropped to make room. */
+  evicted = 0;
+  /** A region was lost because its code changed, after so many samples since it was installed. */
+  onLost: (page: CodePage, age: number) => void = () => {};
+
+  /** `bound`: bytes of machine code. */
+  constructor(memory: MachineMemory, handlers: HandlerSet, table: WebAssembly.Table, bound: number) {
+    this.#memory = memory;
+    this.#handlers = handlers;
+    this.#table = table;
+    this.#bound = bound;
+  }
+
+  get count(): number {
+    return this.#bySlot.size;
+  }
+
+  /** Enters one module's regions; each `run` is a function of the handlers' signature, `size` the bytes of its body. */
+  install(regions: readonly { pending: PendingRegion; run: unknown; size: number }[], now: number): void {
+    const { view } = this.#memory;
+    const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
+    for (const { pending, run, size } of regions) {
+      const { page, entryRecord } = pending;
+      const slot = this.#takeSlot();
+      if (slot === 0) break;
+      const records = Uint32Array.from(pending.request.blocks.flatMap((block) => block.records));
+      const handler = view.getUint32(entryRecord + R.HANDLER, true);
+      const bytes = size * CODE_PER_BYTE + records.byteLength;
+      const region = { unit, page, slot, entryRecord, handler, records, bytes, since: now };
+      this.#table.set(slot, run);
+      view.setUint32(entryRecord + R.HANDLER, slot, true);
+      view.setUint8(entryRecord + R.COMPILED, R.Compiled.Inside | R.Compiled.Enters);
+      for (const record of records)
+        view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | R.Compiled.Inside);
+      unit.regions.add(region);
+      unit.bytes += bytes;
+      this.#bySlot.set(slot, region);
+      const siblings = this.#byPage.get(page);
+      if (siblings) siblings.add(region);
+      else this.#byPage.set(page, new Set([region]));
+    }
+    if (unit.regions.size === 0) return;
+    this.#units.add(unit);
+    this.bytes += unit.bytes;
+    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+  }
+
+  /** The region at this slot is about to run. */
+  touch(slot: number, now: number): void {
+    const region = this.#bySlot.get(slot);
+    if (region) region.unit.lastUsed = now;
+  }
+
+  /** The page's records are stale. */
+  forget(page: CodePage, now: number): void {
+    const regions = this.#byPage.get(page);
+    if (!regions) return;
+    let age = 0;
+    for (const region of regions) {
+      age = Math.max(age, now - region.since);
+      this.#remove(region);
+    }
+    this.onLost(page, age);
+  }
+
+  /** All records are gone. */
+  reset(): void {
+    for (const slot of this.#bySlot.keys()) {
+      this.#table.set(slot, null);
+      this.#handlers.freeRegionSlot(slot);
+    }
+    this.#bySlot.clear();
+    this.#byPage.clear();
+    this.#units.clear();
+    this.bytes = 0;
+  }
+
+  #takeSlot(): number {
+    const slot = this.#handlers.takeRegionSlot();
+    if (slot !== 0) return slot;
+    this.#makeRoom(this.bytes * 0.875);
+    return this.#handlers.takeRegionSlot();
+  }
+
+  #makeRoom(bound: number, except?: Unit): void {
+    const { view } = this.#memory;
+    for (const unit of [...this.#units].sort((a, b) => a.lastUsed - b.lastUsed)) {
+      if (this.bytes <= bound) return;
+      if (unit === except) continue;
+      for (const region of unit.regions) {
+        view.setUint32(region.entryRecord + R.HANDLER, region.handler, true);
+        for (const record of region.records) view.setUint8(record + R.COMPILED, 0);
+        view.setUint8(region.entryRecord + R.COMPILED, 0);
+        view.setUint16(region.entryRecord + R.HEAT, 0, true);
+        this.evicted++;
+        this.#remove(region);
+      }
+    }
+  }
+
+  #remove(region: InstalledRegion): void {
+    const { unit, slot, page } = region;
+    this.#table.set(slot, null);
+    this.#handlers.freeRegionSlot(slot);
+    this.#bySlot.delete(slot);
+    const siblings = this.#byPage.get(page)!;
+    siblings.delete(region);
+    if (siblings.size === 0) this.#byPage.delete(page);
+    unit.regions.delete(region);
+    // Its code stays with the module until the last of its regions goes.
+    if (unit.regions.size > 0) return;
+    this.#units.delete(unit);
+    this.bytes -= unit.bytes;
+  }
+}
