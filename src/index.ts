@@ -50,5 +50,7 @@ export type { GuestConsole, WaitOptions } from "./host/guest-console.js";
 export type { DomainConfig, GuestDomain, GuestEvents, ShutdownReason } from "./host/guest-domain.js";
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
 export { parseSize } from "./host/size.js";
+export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
+export { xenStoreSocketPath } from "./host/store-path.js";
 export { TRACE_KINDS, type TraceKind, type TraceOptions } from "./host/trace.js";
-export { createXenHost, type HostConfig, type HostStatistics, type XenHost } from "./xen-host.js";
+export { createXenHost, type HostConfig, type HostStatistics, type HostXenStore, type XenHost } from "./xen-host.js";

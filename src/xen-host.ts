@@ -11,6 +11,8 @@ import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
 import { RunLoop } from "./host/run-loop.js";
 import { parseSize } from "./host/size.js";
 import { startGuest } from "./host/start-guest.js";
+import { StoreFile } from "./host/store-file.js";
+import { StoreSocket } from "./host/store-socket.js";
 import { attachTrace, type TraceOptions } from "./host/trace.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
 import { hypercallName } from "./hypervisor/hypercall/table.js";
@@ -35,9 +37,19 @@ export interface HostConfig {
   readonly jit?: boolean;
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
+  /** The XenStore beyond the host's own domains. */
+  readonly xenstore?: {
+    /** Path of a Unix socket for Debian's xenstore-ls and so on (XENSTORED_PATH), and for `connectXenStore`. */
+    readonly socket?: string;
+    /** File that keeps what isn't domains' from one run of the host to the next. */
+    readonly state?: string;
+  };
   /** Lines about what the guests do, from the first instruction on. */
   readonly trace?: TraceOptions;
 }
+
+/** The XenStore as seen by dom0; see docs of xenstore.txt for paths. Errors of the store are thrown: EINVAL for a bad path. */
+export type HostXenStore = Pick<XenStoreServer, "read" | "write" | "directory" | "remove" | "watch">;
 
 const DEFAULT_MEMORY = "1G";
 const ENGINE_BYTES = 256 * 1024 * 1024;
@@ -76,6 +88,8 @@ export class XenHost {
   readonly #loop: RunLoop;
   readonly #config: HostConfig;
   readonly #locks = new FileLocks();
+  #storeSocket: StoreSocket | undefined;
+  #storeFile: StoreFile | undefined;
   #closed = false;
 
   /** Use createXenHost. */
@@ -150,6 +164,19 @@ export class XenHost {
   #fail(error: unknown): void {
     const internal = new InternalError(error instanceof Error ? error.message : String(error), { cause: error });
     for (const domain of this.domains.values()) domain.onHostFailure(internal);
+  }
+
+  /** For createXenHost. */
+  async openStore(): Promise<void> {
+    const { socket, state } = this.#config.xenstore ?? {};
+    if (state !== undefined)
+      this.#storeFile = await StoreFile.open(state, this.#store, (line) => this.#config.log?.(line));
+    if (socket !== undefined) this.#storeSocket = await StoreSocket.listen(socket, this.#store);
+  }
+
+  /** The host's XenStore, with dom0's rights. */
+  get xenstore(): HostXenStore {
+    return this.#store;
   }
 
   /** For diagnosis; its parts are not a stable API. */
@@ -227,6 +254,8 @@ export class XenHost {
     const guests = [...this.domains.values()];
     for (const domain of guests) domain.destroy();
     await Promise.all(guests.map((domain) => domain.released()));
+    await this.#storeSocket?.close();
+    await this.#storeFile?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -246,5 +275,12 @@ function allocateMemory(frames: number): MachineMemory {
 
 /** Makes an empty host. @throws XenError "bad-argument", or "out-of-memory" when this process can't have that much. */
 export async function createXenHost(config: HostConfig = {}): Promise<XenHost> {
-  return new XenHost(config);
+  const host = new XenHost(config);
+  try {
+    await host.openStore();
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+  return host;
 }

@@ -77,6 +77,9 @@ test("the values that can be imported", () => {
       "SUITE_NAMES",
       "TRACE_KINDS",
       "XenError",
+      "XenStoreClient",
+      "XenStoreError",
+      "XenStoreView",
       "buildImage",
       "createXenHost",
       "defaultCacheDirectory",
@@ -94,6 +97,7 @@ test("the values that can be imported", () => {
       "resolveImageName",
       "terminalProgress",
       "writeCpio",
+      "xenStoreSocketPath",
     ]
   `);
 });

@@ -103,7 +103,7 @@ const OUTSIDE: Readonly<Record<string, RegExp>> = {
   "src/hypervisor": /^node:crypto$/,
   "src/devices/storage": /^node:(crypto|fs\/promises|os|path|util|zlib)$/,
   "src/devices/network": /^node:(dgram|dns|net)$/,
-  "src/host": /^node:(crypto|events|fs\/promises)$/,
+  "src/host": /^node:(crypto|events|fs\/promises|net|os|path)$/,
   "src/config": /^node:path$/,
   "src/cli": /^(node:.*|commander)$/,
   images: /^(node:.*|tar-stream)$/,

@@ -20,6 +20,7 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   "bad-ramdisk": ExitCode.BadInput,
   "bad-disk": ExitCode.BadInput,
   "bad-config": ExitCode.BadInput,
+  xenstore: ExitCode.Failed,
   "out-of-memory": ExitCode.BadInput,
   timeout: ExitCode.Timeout,
   "domain-gone": ExitCode.GuestCrash,

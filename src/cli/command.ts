@@ -20,9 +20,11 @@ export interface Command<Options extends object> {
   /** Further paragraphs of --help. */
   readonly help?: string;
   readonly argument?: { readonly name: string; readonly description: string; readonly required?: boolean };
+  /** Words after the argument, or without one; the last parameter of `run`. */
+  readonly words?: { readonly name: string; readonly description: string; readonly required?: boolean };
   readonly options: OptionRows<Options>;
   /** Resolves with the process's exit code. */
-  readonly run: (argument: string | undefined, options: Options) => Promise<number>;
+  readonly run: (argument: string | undefined, options: Options, words: readonly string[]) => Promise<number>;
 }
 
 /** Keeps the type of a row's options between its declaration and its `run`. */

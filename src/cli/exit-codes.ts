@@ -3,6 +3,8 @@
 export const ExitCode = {
   /** The guest powered off, --until matched, or the user left with Ctrl-]. */
   Done: 0,
+  /** What was asked of a host or a domain could not be done. */
+  Failed: 1,
   Usage: 2,
   /** A kernel, ramdisk or image can't be used. */
   BadInput: 120,

@@ -19,8 +19,8 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   for (const row of commands) {
     const parent = row.path.length > 1 ? parents.get(row.path[0]!)! : program;
     parent.addCommand(
-      commandOf(row, async (argument, options) => {
-        exitCode = await row.run(argument, options);
+      commandOf(row, async (argument, options, words) => {
+        exitCode = await row.run(argument, options, words);
       }),
     );
   }
@@ -50,18 +50,26 @@ function describe(message: string): string {
     .trim();
 }
 
-function commandOf(row: Command<object>, action: (argument: string | undefined, options: object) => Promise<void>) {
+function commandOf(
+  row: Command<object>,
+  action: (argument: string | undefined, options: object, words: readonly string[]) => Promise<void>,
+) {
   const made = newCommand(row.path.at(-1)!).description(row.summary).allowExcessArguments(false);
   if (row.help) made.addHelpText("after", `\n${row.help}`);
   if (row.argument) {
     const { name, description, required } = row.argument;
     made.addArgument(new Argument(required ? `<${name}>` : `[${name}]`, description));
   }
+  if (row.words) {
+    const { name, description, required } = row.words;
+    made.addArgument(new Argument(required ? `<${name}...>` : `[${name}...]`, description));
+  }
   for (const option of Object.values(row.options as Record<string, OptionRow<unknown>>))
     made.addOption(optionOf(option));
   return made.action((...given: unknown[]) => {
     const argument = row.argument ? (given[0] as string | undefined) : undefined;
-    return action(argument, made.opts());
+    const words = row.words ? (given[row.argument ? 1 : 0] as string[]) : [];
+    return action(argument, made.opts(), words);
   });
 }
 

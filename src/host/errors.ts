@@ -6,6 +6,7 @@ export type XenErrorCode =
   | "bad-ramdisk"
   | "bad-disk"
   | "bad-config"
+  | "xenstore"
   | "out-of-memory"
   | "timeout"
   | "domain-gone"

@@ -9,7 +9,10 @@ import { StoreError } from "./store-error.js";
 import { Watches } from "./watches.js";
 import { bytesOf, encodeMessage, joinStrings, type Message, MessageReader, splitStrings, textOf } from "./wire.js";
 
+/** What an unprivileged domain may have, as in xenstored. */
 const MAX_TRANSACTIONS = 10;
+const MAX_TRANSACTION_NODES = 1024;
+const MAX_TRANSACTION_CHANGES = 8192;
 const OK = bytesOf("OK\0");
 
 /** What a connection needs of the server around it. */
@@ -19,6 +22,7 @@ export interface ConnectionHost {
   /** Requests of the toolstack, which only dom0 may make. @throws StoreError */
   introduce(domid: number, mfn: number, port: number): void;
   release(domid: number): void;
+  setTarget(domid: number, target: number): void;
 }
 
 type Handler = (view: StoreView, payload: Uint8Array) => Uint8Array;
@@ -89,6 +93,9 @@ export class StoreConnection {
     }
     const transaction = this.#transactions.get(transactionId);
     if (!transaction) throw new StoreError("ENOENT");
+    const { touched, changes } = transaction;
+    if (this.domid !== 0 && (touched.size > MAX_TRANSACTION_NODES || changes.length > MAX_TRANSACTION_CHANGES))
+      throw new StoreError("ENOSPC");
     const answer = handler(transaction, payload);
     if (answer.length > W.XENSTORE_PAYLOAD_MAX) throw new StoreError("E2BIG");
     return answer;
@@ -100,7 +107,7 @@ export class StoreConnection {
     const [answer] = strings(payload, 1);
     if (answer !== "T" && answer !== "F") throw new StoreError("EINVAL");
     this.#transactions.delete(id);
-    if (answer === "T") this.#host.store.commit(transaction);
+    if (answer === "T") this.#host.store.commit(transaction, this.domid);
     return OK;
   }
 
@@ -197,14 +204,30 @@ export class StoreConnection {
       this.#host.release(number(domid));
       return OK;
     },
+    [W.XS_SET_TARGET]: (_view, payload) => {
+      this.#privileged();
+      const [domid, target] = strings(payload, 2);
+      this.#host.setTarget(number(domid), number(target));
+      return OK;
+    },
+    // A domain that was suspended goes on: nothing here depends on that.
+    [W.XS_RESUME]: (_view, payload) => {
+      this.#privileged();
+      const [domid] = strings(payload, 1);
+      if (!this.#host.isIntroduced(number(domid))) throw new StoreError("ENOENT");
+      return OK;
+    },
   };
 
-  /** A part of a directory too long for one message: generation, then names from `offset` on; an empty name ends the list. */
+  /**
+   * A part of a directory too long for one message: a generation, which differs when the names do, then names from `offset` on;
+   * an empty name ends the list.
+   */
   #directoryPart(view: StoreView, path: string, offset: number): Uint8Array {
     if (!Number.isInteger(offset) || offset < 0) throw new StoreError("EINVAL");
     const names = this.#host.store.directory(view, this.domid, this.#path(path));
     const all = joinStrings(names);
-    const generation = bytesOf(`${names.length}\0`);
+    const generation = bytesOf(`${hash(all)}\0`);
     const room = W.XENSTORE_PAYLOAD_MAX - generation.length - 1;
     let end = Math.min(all.length, offset + room);
     // Whole names only.
@@ -216,6 +239,13 @@ export class StoreConnection {
     result.set(part, generation.length);
     return result;
   }
+}
+
+/** FNV-1a, 32 bits. */
+function hash(bytes: Uint8Array): number {
+  let value = 0x811c9dc5;
+  for (const byte of bytes) value = Math.imul(value ^ byte, 0x01000193);
+  return value >>> 0;
 }
 
 /** At least `count` NUL-terminated strings. @throws StoreError EINVAL */

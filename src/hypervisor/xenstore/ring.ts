@@ -8,6 +8,8 @@ import { XENSTORE_ERROR_PROTO, XENSTORE_ERROR_RINGIDX, XENSTORE_RING } from "../
 const MASK = XENSTORE_RING.size - 1;
 /** Replies and events that a guest hasn't taken; beyond this its requests wait. */
 const MAX_UNSENT = 1 << 16;
+/** What is queued beyond this is lost: watch events for a guest that doesn't read, which others may cause without end. */
+const MAX_QUEUED = 1 << 18;
 
 export class StoreRing {
   readonly #memory: MachineMemory;
@@ -53,8 +55,9 @@ export class StoreRing {
     return bytes;
   }
 
-  /** Queues bytes for the guest. */
+  /** Queues a message for the guest. */
   write(bytes: Uint8Array): void {
+    if (this.#isBroken || this.#unsentBytes > MAX_QUEUED) return;
     this.#unsent.push(bytes);
     this.#unsentBytes += bytes.length;
   }

@@ -22,11 +22,21 @@ interface RingClient {
   readonly events: StoreEvents;
 }
 
+/** A client whose bytes don't come through a ring: a socket's, with dom0's rights. */
+export interface StoreSession {
+  /** Handles what has arrived completely. @throws WireError when the stream is broken */
+  receive(bytes: Uint8Array): void;
+  close(): void;
+}
+
 export class XenStoreServer implements ConnectionHost {
   readonly store: XenStore;
   readonly #memory: MachineMemory;
   readonly #clients = new Map<number, RingClient>();
+  readonly #sessions = new Set<StoreConnection>();
   readonly #observers = new Set<Watches>();
+  /** After changes were made for good: their owner keeps a copy. */
+  onChanged: () => void = () => {};
   /** XS_INTRODUCE by the toolstack: connects a domain of which the server knows ring frame and port. */
   onIntroduce: (domid: number, mfn: number, port: number) => void = () => {
     throw new StoreError("EINVAL");
@@ -43,7 +53,9 @@ export class XenStoreServer implements ConnectionHost {
       client.connection.watches.notify(changes);
       this.#flush(client);
     }
+    for (const { watches } of this.#sessions) watches.notify(changes);
     for (const watches of this.#observers) watches.notify(changes);
+    this.onChanged();
   }
 
   #notifySpecial(path: string): void {
@@ -51,6 +63,7 @@ export class XenStoreServer implements ConnectionHost {
       client.connection.watches.notifySpecial(path);
       this.#flush(client);
     }
+    for (const { watches } of this.#sessions) watches.notifySpecial(path);
     for (const watches of this.#observers) watches.notifySpecial(path);
   }
 
@@ -99,8 +112,29 @@ export class XenStoreServer implements ConnectionHost {
 
   /** The domain is gone. */
   release(domid: number): void {
+    this.store.targets.delete(domid);
     if (!this.#clients.delete(domid)) return;
     this.#notifySpecial(RELEASE_DOMAIN);
+  }
+
+  setTarget(domid: number, target: number): void {
+    if (!this.isIntroduced(domid) || !this.isIntroduced(target)) throw new StoreError("ENOENT");
+    this.store.targets.set(domid, target);
+  }
+
+  // --- other clients, with dom0's rights ---
+
+  /** @param send gets whole messages */
+  open(send: (message: Uint8Array) => void): StoreSession {
+    const connection = new StoreConnection(this, 0, send);
+    this.#sessions.add(connection);
+    return {
+      receive: (bytes) => connection.receive(bytes),
+      close: () => {
+        this.#sessions.delete(connection);
+        connection.reset();
+      },
+    };
   }
 
   // --- the host's own access, with dom0's rights ---

@@ -12,15 +12,19 @@ export interface StoreQuota {
   readonly nodes: number;
   /** Bytes of name and value of one node. */
   readonly nodeBytes: number;
+  /** Entries of one node's permissions. */
+  readonly permissions: number;
 }
 
-export const DEFAULT_QUOTA: StoreQuota = { nodes: 1000, nodeBytes: 2048 };
+export const DEFAULT_QUOTA: StoreQuota = { nodes: 1000, nodeBytes: 2048, permissions: 5 };
 
 /** A change that watches are told of. */
 export interface Change {
   readonly path: string;
   /** Permissions of the node that changed (its former ones when it is gone): only who may read it is told. */
   readonly permissions: Permissions;
+  /** Came into being only because a node below was written: no watch is told. */
+  readonly isImplied?: true;
 }
 
 /** Something that nodes can be read from and written to: the store itself, or a transaction. */
@@ -28,6 +32,8 @@ export interface StoreView {
   root: StoreNode;
   /** Changes so far, in order. */
   readonly changes: Change[];
+  /** Nodes that each domain has gained in this view. */
+  readonly gained: Map<number, number>;
   /** Called with each path whose node, present or not, influenced a result, and how much of it did. */
   touch(path: string, scope: Scope): void;
 }
@@ -42,6 +48,8 @@ export class XenStore {
   readonly quota: StoreQuota;
   #root = newNode(ROOT_PERMISSIONS);
   readonly #counts = new Map<number, number>();
+  /** XS_SET_TARGET: a domain that acts for another (a device model's) has its rights too. */
+  readonly targets = new Map<number, number>();
   /** Called after changes were made for good. */
   onChanges: (changes: readonly Change[]) => void = () => {};
 
@@ -60,7 +68,7 @@ export class XenStore {
 
   /** Runs single operations directly on the store; watches hear of them when `run` returns. */
   direct<T>(run: (view: StoreView) => T): T {
-    const view: StoreView = { root: this.#root, changes: [], touch: () => {} };
+    const view: StoreView = { root: this.#root, changes: [], gained: new Map(), touch: () => {} };
     const result = run(view);
     this.#install(view.root, view.changes);
     return result;
@@ -92,17 +100,27 @@ export class XenStore {
     this.#counts.set(owner, this.owned(owner) + by);
   }
 
+  /** Puts a whole tree in place of what there is; nobody is told. */
+  replace(root: StoreNode): void {
+    this.#recount(this.#root, root);
+    this.#root = root;
+  }
+
   begin(): Transaction {
     return new Transaction(this.#root);
   }
 
-  /** Makes a transaction's changes for good. @throws StoreError EAGAIN when a node it depends on has changed since. */
-  commit(transaction: Transaction): void {
+  /**
+   * Makes a transaction's changes for good.
+   * @throws StoreError EAGAIN when a node it depends on has changed since; ENOSPC when the domain would own too many
+   */
+  commit(transaction: Transaction, domid: number): void {
     if (transaction.root === transaction.base) return;
     if (this.#root === transaction.base) {
       this.#install(transaction.root, transaction.changes);
       return;
     }
+    this.#checkCount(domid, transaction.gained.get(domid) ?? 0, 0);
     for (const [path, scope] of transaction.touched)
       if (!isSame(findNode(this.#root, path), findNode(transaction.base, path), scope)) throw new StoreError("EAGAIN");
     let root = this.#root;
@@ -111,19 +129,30 @@ export class XenStore {
     this.#install(root, transaction.changes);
   }
 
+  #checkCount(domid: number, gained: number, created: number): void {
+    if (domid !== 0 && gained + created > 0 && this.owned(domid) + gained + created > this.quota.nodes)
+      throw new StoreError("ENOSPC");
+  }
+
   // --- operations ---
+
+  #isAllowed(permissions: Permissions, domid: number, access: "r" | "w"): boolean {
+    if (isAllowed(permissions, domid, access)) return true;
+    const target = this.targets.get(domid);
+    return target !== undefined && isAllowed(permissions, target, access);
+  }
 
   /** The node, which `domid` must be allowed to access so. */
   node(view: StoreView, domid: number, path: string, access: "r" | "w", scope: Scope = "node"): StoreNode {
     view.touch(path, scope);
     const node = findNode(view.root, path);
     if (node) {
-      if (!isAllowed(node.permissions, domid, access)) throw new StoreError("EACCES");
+      if (!this.#isAllowed(node.permissions, domid, access)) throw new StoreError("EACCES");
       return node;
     }
     // Whether it exists is a secret of those who may read its parent.
     const parent = this.#nearest(view, path);
-    throw new StoreError(isAllowed(parent.node.permissions, domid, "r") ? "ENOENT" : "EACCES");
+    throw new StoreError(this.#isAllowed(parent.node.permissions, domid, "r") ? "ENOENT" : "EACCES");
   }
 
   /** The nearest ancestor that exists, and how many components it has. */
@@ -164,7 +193,7 @@ export class XenStore {
       this.#create(view, domid, path, value);
       return;
     }
-    if (!isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
+    if (!this.#isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
     this.#put(view, path, { ...old, value: value.slice() });
   }
 
@@ -172,21 +201,23 @@ export class XenStore {
     view.touch(path, "node");
     const old = findNode(view.root, path);
     if (!old) this.#create(view, domid, path);
-    else if (!isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
+    else if (!this.#isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
   }
 
   /** Creates a node and the ancestors that are missing. */
   #create(view: StoreView, domid: number, path: string, value: Uint8Array = new Uint8Array(0)): void {
     const parts = splitPath(path);
     const { node: parent, depth } = this.#nearest(view, path);
-    if (!isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
+    if (!this.#isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
     const created = parts.length - depth;
-    if (domid !== 0 && this.owned(domid) + created > this.quota.nodes) throw new StoreError("ENOSPC");
+    this.#checkCount(domid, view.gained.get(domid) ?? 0, created);
     const permissions = inherit(parent.permissions, domid);
+    const owner = ownerOf(permissions);
+    view.gained.set(owner, (view.gained.get(owner) ?? 0) + created);
     for (let at = depth + 1; at < parts.length; at++) {
       const missing = joinPath(parts.slice(0, at));
       view.root = replaceNode(view.root, missing, newNode(permissions));
-      view.changes.push({ path: missing, permissions });
+      view.changes.push({ path: missing, permissions, isImplied: true });
     }
     this.#put(view, path, newNode(permissions, value.slice()));
   }
@@ -204,12 +235,13 @@ export class XenStore {
     if (!node) {
       const parts = splitPath(path);
       const { node: parent, depth } = this.#nearest(view, path);
-      if (!isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
+      if (!this.#isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
       if (depth < parts.length - 1) throw new StoreError("ENOENT");
       return;
     }
-    if (!isAllowed(node.permissions, domid, "w")) throw new StoreError("EACCES");
+    if (!this.#isAllowed(node.permissions, domid, "w")) throw new StoreError("EACCES");
     const gone = [...pathsBelow(node, path)];
+    countOwned(node, view.gained, -1);
     const { permissions } = node;
     view.root = replaceNode(view.root, path, undefined);
     for (const each of gone) view.changes.push({ path: each, permissions });
@@ -220,6 +252,12 @@ export class XenStore {
     const node = this.node(view, domid, path, "w");
     if (domid !== 0 && ownerOf(node.permissions) !== domid) throw new StoreError("EACCES");
     if (domid !== 0 && ownerOf(permissions) !== domid) throw new StoreError("EPERM");
+    if (domid !== 0 && permissions.length > this.quota.permissions) throw new StoreError("ENOSPC");
+    for (const [owner, by] of [
+      [ownerOf(node.permissions), -1],
+      [ownerOf(permissions), 1],
+    ] as const)
+      view.gained.set(owner, (view.gained.get(owner) ?? 0) + by);
     this.#put(view, path, { ...node, permissions });
   }
 
@@ -251,6 +289,7 @@ export class Transaction implements StoreView {
   readonly base: StoreNode;
   root: StoreNode;
   readonly changes: Change[] = [];
+  readonly gained = new Map<number, number>();
   readonly touched = new Map<string, Scope>();
 
   constructor(base: StoreNode) {

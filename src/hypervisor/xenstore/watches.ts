@@ -50,14 +50,17 @@ export class Watches {
   }
 
   notify(changes: readonly Change[]): void {
-    for (const { path, permissions } of changes) {
+    for (const { path, permissions, isImplied } of changes) {
+      if (isImplied) continue;
       const isVisible = isAllowed(permissions, this.#domid, "r");
       for (const watch of this.#list)
         if (isVisible && isAtOrBelow(path, watch.absolute)) this.#deliver(this.#shown(watch, path), watch.token);
     }
   }
 
+  /** Domains that come and go are dom0's business (XSA-115). */
   notifySpecial(path: string): void {
+    if (this.#domid !== 0) return;
     for (const watch of this.#list) if (watch.absolute === path) this.#deliver(path, watch.token);
   }
 

@@ -225,3 +225,75 @@ test("the host watches like a backend", () => {
 function joinedText(...strings: string[]): string {
   return strings.map((text) => `${text}\0`).join("");
 }
+
+describe("a hostile domain", () => {
+  test("gets no more nodes in a transaction than outside, and no endless transaction", () => {
+    const { guest, server } = setup();
+    const start = () => Number.parseInt(guest.request(W.XS_TRANSACTION_START, "\0"), 10);
+    const one = start();
+    let made = 0;
+    while (guest.request(W.XS_WRITE, `data/a${made}\0`, one) === "OK\0") made++;
+    expect(made).toBeLessThan(1000);
+    // Two transactions that fit alone, and not together.
+    const [two, three] = [start(), start()];
+    for (const [id, name] of [
+      [two, "b"],
+      [three, "c"],
+    ] as const)
+      for (let i = 0; i < 600; i++) guest.request(W.XS_WRITE, `data/${name}${i}\0`, id);
+    expect(guest.request(W.XS_TRANSACTION_END, "T\0", two)).toBe("OK\0");
+    expect(guest.request(W.XS_TRANSACTION_END, "T\0", three)).toBe("!ENOSPC");
+    expect(server.store.owned(1)).toBeLessThanOrEqual(1000);
+    const four = start();
+    let writes = 0;
+    while (writes < 20_000 && guest.request(W.XS_WRITE, "data/b1\0x", four) === "OK\0") writes++;
+    expect(writes).toBeLessThan(20_000);
+  });
+
+  test("isn't told of other domains, and can't list many permissions", () => {
+    const { guest, server, memory } = setup();
+    guest.request(W.XS_WATCH, joinedText("@introduceDomain", "t"));
+    guest.request(W.XS_WATCH, joinedText("@releaseDomain", "t"));
+    guest.events();
+    new Guest(memory, server, 2);
+    server.release(2);
+    expect(guest.events()).toEqual([]);
+    expect(guest.request(W.XS_SET_PERMS, joinedText("data", "n1", "r2", "r3", "r4", "r5", "r6"))).toBe("!ENOSPC");
+  });
+
+  test("that doesn't read its events costs no memory without end", () => {
+    const memory = new MachineMemory({ frames: 8, engineBytes: 65536 });
+    const server = new XenStoreServer(memory);
+    createDomainNodes(server, description);
+    server.connect(1, PAGE, { notify: () => {} });
+    const watch = encodeMessage({
+      type: W.XS_WATCH,
+      requestId: 1,
+      transactionId: 0,
+      payload: joinStrings(["data", "t".repeat(100)]),
+    });
+    for (const [i, byte] of watch.entries()) memory.writeU8(PAGE + req + i, byte);
+    memory.writeU32(PAGE + req_prod, watch.length);
+    server.service(1);
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 50_000; i++) server.write("/local/domain/1/data", "");
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50e6);
+  });
+});
+
+describe("requests of dom0", () => {
+  test("a domain that acts for another has its rights until it ends", () => {
+    const { guest, server, memory } = setup();
+    const model = new Guest(memory, server, 2);
+    expect(model.request(W.XS_WRITE, "/local/domain/1/data\0x")).toBe("!EACCES");
+    const session = server.open(() => {});
+    const send = (type: number, ...words: string[]) =>
+      session.receive(encodeMessage({ type, requestId: 1, transactionId: 0, payload: joinStrings(words) }));
+    send(W.XS_SET_TARGET, "2", "1");
+    expect(model.request(W.XS_WRITE, "/local/domain/1/data\0x")).toBe("OK\0");
+    expect(guest.request(W.XS_SET_TARGET, joinedText("1", "2"))).toBe("!EACCES");
+    send(W.XS_RELEASE, "2");
+    const again = new Guest(memory, server, 2);
+    expect(again.request(W.XS_WRITE, "/local/domain/1/data\0x")).toBe("!EACCES");
+  });
+});

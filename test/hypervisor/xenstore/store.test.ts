@@ -15,7 +15,7 @@ function code(run: () => unknown): string {
 }
 
 function makeStore() {
-  const store = new XenStore({ nodes: 20, nodeBytes: 64 });
+  const store = new XenStore({ nodes: 20, nodeBytes: 64, permissions: 5 });
   const direct = <T>(run: (view: StoreView) => T) => store.direct(run);
   return {
     store,
@@ -104,7 +104,7 @@ describe("transactions", () => {
     s.store.write(t, 0, "/b/c", bytesOf("3"));
     expect([textOf(s.store.read(t, 0, "/a")), s.read("/a")]).toEqual(["2", "1"]);
     expect(seen).toEqual([]);
-    s.store.commit(t);
+    s.store.commit(t, 0);
     expect([s.read("/a"), s.read("/b/c"), seen]).toEqual(["2", "3", ["/a", "/b", "/b/c"]]);
   });
 
@@ -115,7 +115,7 @@ describe("transactions", () => {
     s.store.read(t, 0, "/a");
     s.store.write(t, 0, "/x", bytesOf("1"));
     s.write("/a", "2");
-    expect(code(() => s.store.commit(t))).toBe("EAGAIN");
+    expect(code(() => s.store.commit(t, 0))).toBe("EAGAIN");
     expect(code(() => s.read("/x"))).toBe("ENOENT");
   });
 
@@ -126,7 +126,7 @@ describe("transactions", () => {
     s.store.write(t, 0, "/d/b", bytesOf("2"));
     s.write("/d/c", "3");
     s.write("/d/a/below", "4");
-    s.store.commit(t);
+    s.store.commit(t, 0);
     expect(s.list("/d").sort()).toEqual(["a", "b", "c"]);
     expect(s.read("/d/a/below")).toBe("4");
   });
@@ -138,7 +138,7 @@ describe("transactions", () => {
     s.store.directory(t, 0, "/d");
     s.store.write(t, 0, "/y", bytesOf(""));
     s.write("/d/c", "3");
-    expect(code(() => s.store.commit(t))).toBe("EAGAIN");
+    expect(code(() => s.store.commit(t, 0))).toBe("EAGAIN");
   });
 
   test("any interleaving of two clients is as if one came after the other, or EAGAIN", () => {
@@ -185,7 +185,7 @@ describe("transactions", () => {
           const answers = inside.map((o) => apply(store, t, o));
           for (const o of meanwhile) store.direct((v) => apply(store, v, o));
           try {
-            store.commit(t);
+            store.commit(t, 0);
           } catch {
             return;
           }
