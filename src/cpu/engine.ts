@@ -80,7 +80,7 @@ export class Engine {
       sample: (record: number) => this.jit?.sample(record),
     };
     this.core = instantiateCore(memory, imports);
-    const { translate, goto, gotoDirect, checkSegment, ordinaryFloat, table } = this.core;
+    const { translate, goto, gotoDirect, checkSegment, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
@@ -89,7 +89,6 @@ export class Engine {
       gotoDirect,
       host: imports.host,
       checkSegment,
-      ordinaryFloat,
     };
     const instantiate = (compiled: WebAssembly.Module) =>
       new WebAssembly.Instance(compiled, { e: runtime as WebAssembly.ModuleImports }).exports;

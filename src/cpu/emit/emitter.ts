@@ -135,8 +135,8 @@ export abstract class Emitter extends FunctionBuilder {
    * to nearest, has neither DAZ nor FTZ, and PE set.
    */
   abstract floatLimit(bits: FloatBits): Value;
-  /** (i32) Whether Wasm's result of an operation on two vectors is what the processor gives under MXCSR as it is, and plain. */
-  abstract ordinaryFloat(operation: number, a: Value, b: Value): Value;
+  /** (i32) 1 when an exact result is the processor's: MXCSR as above, but PE may be clear. */
+  abstract floatExact(): Value;
   readonly #plain = new Map<number, FloatBits>();
   /** The value (a snapshot: f32, f64, or lanes of `bits`) is known to hold no denormal and no NaN. */
   markPlain(value: Value, bits: FloatBits): void {

@@ -10,7 +10,7 @@ import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import type { LoadKind, Value } from "../wasm/function-builder.js";
 import { Emitter, type EmitterContext, type FloatBits, type Operand } from "./emitter.js";
-import { floatLimitOf } from "./float-limit.js";
+import { floatExactOf, floatLimitOf } from "./float-limit.js";
 import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "./operand.js";
 
 /** How a memory operand's address is formed: how much of base + index * scale + displacement + segment there is. */
@@ -35,8 +35,6 @@ export interface RuntimeImports {
   readonly host: number;
   /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
   readonly checkSegment: number;
-  /** (state, operation, a, b) -> 1 when Wasm's result of a float operation is the processor's. */
-  readonly ordinaryFloat: number;
 }
 
 /** State offset of a general register by OperandKind.Gpr code. */
@@ -98,8 +96,8 @@ export class InterpreterEmitter extends Emitter {
   floatLimit(bits: FloatBits): Value {
     return floatLimitOf(this, bits);
   }
-  ordinaryFloat(operation: number, a: Value, b: Value): Value {
-    return this.call(this.#runtime.ordinaryFloat, "i32", [this.state, this.i32(operation), a, b]);
+  floatExact(): Value {
+    return floatExactOf(this);
   }
 
   #storeRegister(address: Value, offset: number, size: number, value: Value): void {

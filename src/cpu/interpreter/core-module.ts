@@ -3,7 +3,6 @@
 // functions one by one.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
-import { writeOrdinary } from "../semantics/sse/ordinary.js";
 import * as S from "../state-layout.js";
 import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import { FunctionBuilder, type Value } from "../wasm/function-builder.js";
@@ -50,7 +49,6 @@ export interface CoreExports {
   readonly goto: WebAssembly.ExportValue;
   readonly gotoDirect: WebAssembly.ExportValue;
   readonly checkSegment: WebAssembly.ExportValue;
-  readonly ordinaryFloat: WebAssembly.ExportValue;
 }
 
 export function instantiateCore(memory: MachineMemory, imports: CoreImports): CoreExports {
@@ -237,11 +235,6 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       f.unreachable();
     }),
     "lookup",
-  );
-  m.addFunction(
-    m.type(["i32", "i32", "v128", "v128"], ["i32"]),
-    writeOrdinary(new FunctionBuilder(["i32", "i32", "v128", "v128"])),
-    "ordinaryFloat",
   );
   return m.toBytes();
 }

@@ -5,7 +5,7 @@
 import type { Decoded, FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand } from "../emit/emitter.js";
-import { floatLimitOf } from "../emit/float-limit.js";
+import { floatExactOf, setFloatLimit } from "../emit/float-limit.js";
 import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
 import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "../emit/operand.js";
 import * as S from "../state-layout.js";
@@ -173,7 +173,7 @@ export class JitEmitter extends Emitter implements VectorHost {
       prologue.set(vector, prologue.load("v128", prologue.param(0), offset));
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
-    for (const [bits, variable] of this.#floatLimits) prologue.set(variable, floatLimitOf(prologue, bits));
+    for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
     load(S.FLAG_RESULT, this.#flagResult);
     load(S.FLAG_AUX, this.#flagAux);
     load(S.PAGE_VA, this.#pageVa);
@@ -305,8 +305,9 @@ export class JitEmitter extends Emitter implements VectorHost {
     }
     return variable;
   }
-  ordinaryFloat(operation: number, a: Value, b: Value): Value {
-    return this.call(this.#context.runtime.ordinaryFloat, "i32", [this.state, this.i32(operation), a, b]);
+  /** Rarely asked: not kept in a local. */
+  floatExact(): Value {
+    return floatExactOf(this);
   }
   override unitChecked(unit: "mmx" | "sse"): boolean {
     if (this.#checkedUnits.has(unit)) return true;
@@ -338,7 +339,7 @@ export class JitEmitter extends Emitter implements VectorHost {
   stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
     this.store(kind, this.state, value, offset);
     // The limits of a block that comes first in the function may be made by one behind it.
-    if (offset === S.MXCSR) for (const bits of [32, 64] as const) this.set(this.#limit(bits), floatLimitOf(this, bits));
+    if (offset === S.MXCSR) for (const bits of [32, 64] as const) setFloatLimit(this, bits, this.#limit(bits));
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
@@ -397,48 +398,33 @@ export class JitEmitter extends Emitter implements VectorHost {
 
   // --- memory ---
 
-  translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
+  /** What doesn't hit the TLB is left to the interpreter: it looks the address up, and comes back. */
+  translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
     const bytes = size / 8;
-    const address = this.local("i32");
-    const slow = this.local("i32");
     const mask = this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT);
     const index = this.and(this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))), mask);
     const entry = this.let(this.add(this.get(this.#tlb), index));
     const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
     const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
-    this.set(slow, this.i32(0));
-    this.if(
-      this.eq(page, tag),
-      () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
-      () => {
-        const stack = segment === S.Seg.SS ? ACCESS_STACK : 0;
-        const args = [this.state, this.#here(), va, this.i32(bytes | (write ? ACCESS_WRITE : 0) | stack)];
-        this.set(address, this.call(this.#context.runtime.translate, "i32", args));
-        this.if(this.eqz(this.get(address)), () => this.#leaveForHost());
-        this.set(slow, this.i32(1));
-      },
-    );
-    return { address: this.get(address), slow: this.get(slow) };
+    // No call here: one that came back would cost the code around it its machine registers.
+    this.if(this.ne(page, tag), () => this.host(""));
+    const address = this.let(this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR)));
+    return { address, slow: this.i32(0) };
   }
-  readLinear(address: Value, size: number, segment?: number): Value {
-    return this.let(this.load(loadKind[size]!, this.translate(this.let(address), size, false, segment).address));
+  readLinear(address: Value, size: number): Value {
+    return this.let(this.load(loadKind[size]!, this.translate(this.let(address), size, false).address));
   }
-  writeLinear(address: Value, size: number, value: Value, segment?: number): void {
+  writeLinear(address: Value, size: number, value: Value): void {
     const v = this.let(value);
-    this.#storeAt(this.translate(this.let(address), size, true, segment), size, v);
+    this.#storeAt(this.translate(this.let(address), size, true), size, v);
   }
-  updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void {
-    const place = this.translate(this.let(address), size, true, segment);
+  updateLinear(address: Value, size: number, change: (old: Value) => Value): void {
+    const place = this.translate(this.let(address), size, true);
     const old = this.let(this.load(loadKind[size]!, place.address));
     this.#storeAt(place, size, this.let(change(old)));
   }
-  #storeAt(place: { address: Value; slow: Value }, size: number, value: Value): void {
-    this.#hasWrite = true;
+  #storeAt(place: { address: Value }, size: number, value: Value): void {
     this.store(storeKindOf(value, size), place.address, value);
-    this.if(place.slow, () => {
-      this.callStatement(this.#context.runtime.commit, [this.state, this.#here()]);
-      this.set(this.#slowWrite, this.i32(1));
-    });
   }
   segmentLinear(segment: number | "operand", offset: Value, _size: number, _write: boolean): Value {
     const at = this.let(offset);

@@ -16,7 +16,7 @@ import {
   orHost,
   precisionSettled,
 } from "./float-check.js";
-import { Ordinary, ordinaryCode } from "./ordinary.js";
+import { acceptOrdinary, isExact, Ordinary } from "./ordinary.js";
 import { checkPendingX87, enterMmxState, readAligned, readLow, writeMmx } from "./registers.js";
 import { float, floatConstant, isSettled, refuseDenormal, splatFloat, typeOf } from "./scalar.js";
 
@@ -115,10 +115,9 @@ const narrow: Semantics = (e, dst, src) => {
     e.block((slow) => {
       refuseDenormal(e, slow, a);
       e.brIf(done, isSettled(e, e.get(result)));
+      e.brIf(done, e.and(e.floatExact(), isExact(e, Ordinary.Narrow, a, a, e.get(result))));
     });
-    const vector = e.let(splatFloat(e, a));
-    e.brIf(done, e.ordinaryFloat(ordinaryCode(Ordinary.Narrow, 64), vector, vector));
-    callHost(e, "float.convert.64.32x1", vector);
+    callHost(e, "float.convert.64.32x1", splatFloat(e, a));
     if (!e.leavesForHost) e.set(result, e.stateLoad("f32", S.ARGS));
   });
   e.markPlain(a, 64);
@@ -163,9 +162,13 @@ function singlesToDoubles(e: Emitter, low: Value): Value {
 
 /** Doubles to singles in the low half, the high half zero. */
 function doublesToSingles(e: Emitter, a: Value): Value {
-  const value = e.let(v1(e, F32x4.demoteF64Zero, a));
-  const ordinary = e.ordinaryFloat(ordinaryCode(Ordinary.Narrow, 64), a, a);
-  return orHost(e, { value, ordinary }, "float.convert.64.32x2", a);
+  const value = e.variable(v1(e, F32x4.demoteF64Zero, a));
+  e.block((done) => {
+    acceptOrdinary(e, done, Ordinary.Narrow, 64, a, a);
+    callHost(e, "float.convert.64.32x2", a);
+    if (!e.leavesForHost) e.set(value, e.stateLoad("v128", S.ARGS));
+  });
+  return e.get(value);
 }
 
 const packedToDwords =

@@ -20,7 +20,7 @@ import {
   passVectors,
   precisionSettled,
 } from "./float-check.js";
-import { Ordinary, type OrdinaryKind, ordinaryCode } from "./ordinary.js";
+import { acceptOrdinary, isExact, Ordinary, type OrdinaryKind } from "./ordinary.js";
 import { readAligned, readLow } from "./registers.js";
 import {
   type FloatOperation,
@@ -79,20 +79,13 @@ interface Rounded {
   readonly scalar: FloatOperation;
   /** Signs of b to change to make it an operation of `kind`. */
   readonly negate?: Value;
-  readonly zeroIsExact?: boolean;
 }
 
 /**
  * Makes `value`, Wasm's result of an operation on a and b, the processor's. In the common case (operands no denormals, results
  * neither tiny nor too large, MXCSR as usual) that takes a few comparisons; otherwise the whole rule is asked, then the host.
  */
-function settle(
-  e: Emitter,
-  { shape, host, kind, negate, zeroIsExact }: Rounded,
-  value: Variable,
-  a: Value,
-  b: Value,
-): void {
+function settle(e: Emitter, { shape, host, kind, negate }: Rounded, value: Variable, a: Value, b: Value): void {
   const { lanes, packed } = shape;
   const { bits } = lanes;
   const result = e.get(value);
@@ -107,14 +100,13 @@ function settle(
       } else {
         for (const v of operands) refuseDenormal(e, slow, v);
         e.brIf(done, isSettled(e, result));
-        const isNone = () => float(e, "eq", result, floatConstant(e, bits, 0n));
-        if (zeroIsExact) e.brIf(done, e.and(isNone(), e.ne(e.floatLimit(bits), e.i32(0))));
+        const added = negate ? e.let(float(e, "sub", floatConstant(e, bits, lanes.sign), b)) : b;
+        e.brIf(done, e.and(e.floatExact(), isExact(e, kind, a, added, result)));
       }
     });
     const x = e.let(asVector(e, a));
     const y = e.let(asVector(e, b));
-    const operand = negate ? v2(e, V128.xor, y, negate) : y;
-    e.brIf(done, e.ordinaryFloat(ordinaryCode(kind, bits), x, operand));
+    if (packed) acceptOrdinary(e, done, kind, bits, x, negate ? e.let(v2(e, V128.xor, y, negate)) : y);
     callHost(e, `float.${host}.${shapeName(shape)}`, x, y);
     if (!e.leavesForHost) e.set(value, e.stateLoad(packed ? "v128" : typeOf(bits), S.ARGS));
   });
@@ -296,7 +288,7 @@ const shapes = {
 function forShapes(): SemanticsTable {
   const table: Record<string, Semantics> = {};
   for (const [suffix, shape] of Object.entries(shapes)) {
-    const sum = { shape, kind: Ordinary.Add, zeroIsExact: true } as const;
+    const sum = { shape, kind: Ordinary.Add } as const;
     table[`ADD${suffix}`] = binary({ ...sum, host: "add", scalar: "add" });
     table[`SUB${suffix}`] = binary({ ...sum, host: "sub", scalar: "sub", negate: negation(shape.lanes) });
     table[`MUL${suffix}`] = binary({ shape, kind: Ordinary.Multiply, host: "mul", scalar: "mul" });

@@ -1,10 +1,10 @@
 // When Wasm's floating point gives what the processor gives, flags included (SDM volume 1, chapter 11). Wasm rounds to nearest and
 // knows no flags, so a result is ordinary when nothing but PE can be raised, and PE is set and masked already or the result is
-// exact. The checks in front of it (float.ts) are coarse and quick; this is the whole rule, as a function of the core module.
-// What isn't ordinary goes to the host operations in ../../host/sse-float.ts.
+// exact. The checks in front of it (float.ts) are coarse and quick; these are the whole rules. What isn't ordinary goes to the
+// host operations in ../../host/sse-float.ts.
 
-import * as S from "../../state-layout.js";
-import type { FunctionBuilder, Value } from "../../wasm/function-builder.js";
+import type { Emitter } from "../../emit/emitter.js";
+import type { FunctionBuilder, Label, Value } from "../../wasm/function-builder.js";
 import { F32x4, F64x2, splatConstant, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
@@ -18,16 +18,12 @@ import {
   isPlain,
   isZero,
   or,
-  ordinaryMxcsr,
 } from "./float-check.js";
+import { float, floatConstant, isFarFromLimits, notDenormal, toBits } from "./scalar.js";
 
-/** Operations of the function; a subtraction is an addition of -b. */
+/** Kinds of operation; a subtraction is an addition of -b. */
 export const Ordinary = { Add: 0, Multiply: 1, Divide: 2, Root: 3, Narrow: 4 } as const;
 export type OrdinaryKind = (typeof Ordinary)[keyof typeof Ordinary];
-
-export function ordinaryCode(kind: OrdinaryKind, bits: FloatBits): number {
-  return 2 * kind + (bits === 64 ? 1 : 0);
-}
 
 /** `plain`: lanes that raise nothing but PE; `exact`: those that don't raise that either. */
 interface Lanes {
@@ -93,33 +89,44 @@ const narrow: Rule = (f, lanes, a) => {
   };
 };
 
-/** MXCSR as ordinaryMxcsr wants it, but PE may be clear: good for exact results. */
-function exactMxcsr(f: FunctionBuilder): Value {
-  return f.eq(f.and(f.load("i32", f.param(0), S.MXCSR), f.i32(0xffc0)), f.i32(0x1f80));
+const rules: readonly Rule[] = [sum, product, quotient, root, narrow];
+
+/** Branches to `done` when the operation on the vectors a and b gives the processor's result, plain in all lanes. */
+export function acceptOrdinary(e: Emitter, done: Label, kind: OrdinaryKind, bits: FloatBits, a: Value, b: Value): void {
+  const lanes = FLOAT[bits];
+  const { plain, exact } = rules[kind]!(e, lanes, a, b);
+  const allPlain = e.let(all(e, lanes, plain));
+  e.brIf(done, e.and(allPlain, e.ne(e.floatLimit(bits), e.i32(0))));
+  e.brIf(done, e.and(e.and(allPlain, e.floatExact()), all(e, lanes, exact())));
 }
 
-/** The function (state, operation, a, b) -> 1 when the result is ordinary, and neither denormal nor NaN, in all lanes. */
-export function writeOrdinary(f: FunctionBuilder): Uint8Array {
-  const [operation, a, b] = [f.param(1), f.param(2), f.param(3)];
-  const rules: [OrdinaryKind, Rule][] = [
-    [Ordinary.Add, sum],
-    [Ordinary.Multiply, product],
-    [Ordinary.Divide, quotient],
-    [Ordinary.Root, root],
-    [Ordinary.Narrow, narrow],
-  ];
-  for (const [kind, rule] of rules) {
-    for (const bits of [32, 64] as const) {
-      if (kind === Ordinary.Narrow && bits === 32) continue;
-      const lanes = FLOAT[bits];
-      f.if(f.eq(operation, f.i32(ordinaryCode(kind, bits))), () => {
-        const { plain, exact } = rule(f, lanes, a, b);
-        f.if(f.eqz(all(f, lanes, plain)), () => f.return(f.i32(0)));
-        f.if(ordinaryMxcsr(f), () => f.return(f.i32(1)));
-        f.return(f.and(exactMxcsr(f), all(f, lanes, exact())));
-      });
+/** Significands so short that a product of two is exact. */
+function isShort(f: FunctionBuilder, ...values: Value[]): Value {
+  const bits = values.map((v) => toBits(f, v)).reduce((x, y) => f.or(x, y));
+  return f.eqz(f.and(bits, bits.type === "i64" ? f.i64(0x7ffffff) : f.i32(0xfff)));
+}
+
+/** i32: the operation's result on floats that are no denormals is exact, and a normal number or zero. */
+export function isExact(e: Emitter, kind: OrdinaryKind, a: Value, b: Value, result: Value): Value {
+  const zero = floatConstant(e, result.type === "f64" ? 64 : 32, 0n);
+  const isNone = (v: Value) => float(e, "eq", v, zero);
+  const large = () => isFarFromLimits(e, result);
+  switch (kind) {
+    case Ordinary.Add: {
+      const part = e.let(float(e, "sub", result, a));
+      const errorA = float(e, "sub", a, float(e, "sub", result, part));
+      const error = float(e, "add", errorA, float(e, "sub", b, part));
+      return e.and(isNone(error), notDenormal(e, result));
     }
+    case Ordinary.Multiply:
+      return e.or(e.and(isNone(result), e.or(isNone(a), isNone(b))), e.and(isShort(e, a, b), large()));
+    case Ordinary.Divide: {
+      const back = float(e, "eq", float(e, "mul", result, b), a);
+      return e.and(back, e.or(e.and(isNone(result), isNone(a)), e.and(isShort(e, result, b), large())));
+    }
+    case Ordinary.Root:
+      return e.and(float(e, "eq", float(e, "mul", result, result), a), e.or(isNone(result), isShort(e, result)));
+    default:
+      return e.and(float(e, "eq", e.op("f64", 0xbb, [result]), a), e.or(isNone(result), large()));
   }
-  f.return(f.i32(0));
-  return f.finish();
 }

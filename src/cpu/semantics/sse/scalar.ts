@@ -56,14 +56,20 @@ export function notDenormal(f: FunctionBuilder, v: Value): Value {
   return f.geU(f.sub(f.shl(bits, f.i32(1)), f.i32(1)), f.i32(0x00ffffff));
 }
 
+/** i32: the exponent field minus 2 is (unsigned) below a limit. */
+function exponentBelow(f: FunctionBuilder, v: Value, limit: Value): Value {
+  const bits = toBits(f, v);
+  const exponent =
+    v.type === "f64" ? f.wrap(f.shrU(f.shl(bits, f.i64(1)), f.i64(53))) : f.shrU(f.shl(bits, f.i32(1)), f.i32(24));
+  return f.ltU(f.sub(exponent, f.i32(2)), limit);
+}
 /** i32: a result that can't have been rounded from a tiny or too large one, nor is NaN; never when the limit is 0. */
 export function isSettled(e: Emitter, v: Value): Value {
-  const bits = toBits(e, v);
-  if (v.type === "f64") {
-    const exponent = e.wrap(e.shrU(e.shl(bits, e.i64(1)), e.i64(53)));
-    return e.ltU(e.sub(exponent, e.i32(2)), e.floatLimit(64));
-  }
-  return e.ltU(e.sub(e.shrU(e.shl(bits, e.i32(1)), e.i32(24)), e.i32(2)), e.floatLimit(32));
+  return exponentBelow(e, v, e.floatLimit(v.type === "f64" ? 64 : 32));
+}
+/** The same, whatever MXCSR says. */
+export function isFarFromLimits(f: FunctionBuilder, v: Value): Value {
+  return exponentBelow(f, v, f.i32(v.type === "f64" ? 0x7fd : 0xfd));
 }
 
 /** Leaves to `slow` unless an operand (a snapshot) holds no denormal. */
