@@ -42,6 +42,7 @@ export {
 } from "./config/xl-config.js";
 export { type DiskOptions, diskConfigOf } from "./config/xl-disk.js";
 export type { PlacedText } from "./config/xl-values.js";
+export { hostIsRunning, makeHostDirectory, runningHosts } from "./control/socket-file.js";
 export type { BlockDeviceInfo } from "./host/block-devices.js";
 export { type BlockStore, type DiskConfig, FaultyStore, MemoryStore } from "./host/disk-config.js";
 export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";
@@ -53,4 +54,16 @@ export { parseSize } from "./host/size.js";
 export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
 export { xenStoreSocketPath } from "./host/store-path.js";
 export { TRACE_KINDS, type TraceKind, type TraceOptions } from "./host/trace.js";
+export {
+  type ControlClient,
+  type ControlHost,
+  type ControlOptions,
+  connectControl,
+  serveControl,
+} from "./toolstack/control-host.js";
+export type { HostInfo } from "./toolstack/host-info.js";
+export { LogRing } from "./toolstack/log-ring.js";
+export type { DomainSummary } from "./toolstack/managed-domain.js";
+export type { ControlMethods } from "./toolstack/methods.js";
+export { RotatingLog } from "./toolstack/rotating-log.js";
 export { createXenHost, type HostConfig, type HostStatistics, type HostXenStore, type XenHost } from "./xen-host.js";

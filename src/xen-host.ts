@@ -16,7 +16,9 @@ import { StoreSocket } from "./host/store-socket.js";
 import { attachTrace, type TraceOptions } from "./host/trace.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
 import { hypercallName } from "./hypervisor/hypercall/table.js";
+import { XEN_CAPABILITIES, XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypervisor/hypercall/xen-version.js";
 import type { Domain, Hypervisor, Vcpu } from "./hypervisor/hypervisor.js";
+import { HYPERVISOR_VIRT_START } from "./hypervisor/public/arch-x86/xen-x86_64.js";
 import { pvCpuHooks } from "./hypervisor/pv/cpu-hooks.js";
 import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
@@ -78,6 +80,29 @@ export interface HostStatistics {
   readonly handlers: number;
   /** Regions compiled by the JIT. */
   readonly compiledRegions: number;
+}
+
+/** What a host is made of. */
+export interface HostFacts {
+  /** Bytes for domains in all, and free now. */
+  readonly totalMemory: number;
+  readonly freeMemory: number;
+  /** CPUs that domains can run on at once. */
+  readonly cpus: number;
+  /** Frequency of the virtual time-stamp counter. */
+  readonly cpuKhz: number;
+  readonly scheduler: string;
+  /** CPUID words in Xen's order (cpufeatureset.h): 1 EDX and ECX, 0x80000001 EDX and ECX, 0xd:1 EAX, 7 EBX and ECX, 0x80000007 EDX. */
+  readonly featureWords: readonly number[];
+  /** The Xen whose ABI it has. */
+  readonly version: {
+    readonly major: number;
+    readonly minor: number;
+    readonly extra: string;
+    readonly capabilities: string;
+    readonly virtStart: string;
+    readonly commandLine: string;
+  };
 }
 
 export class XenHost {
@@ -214,6 +239,30 @@ export class XenHost {
   #forget(domain: Domain): void {
     this.domains.delete(domain.id);
     for (const vcpu of domain.vcpus) this.#engine.release(vcpu.cpu);
+  }
+
+  get info(): HostFacts {
+    const { mm, commandLine } = this.#hypervisor;
+    const words = cpuFeatureWords(DEFAULT_FEATURES);
+    return {
+      totalMemory: this.#hypervisor.memory.frames * PAGE_SIZE,
+      freeMemory: mm.freeFrames * PAGE_SIZE,
+      cpus: 1,
+      cpuKhz: TSC_KHZ,
+      scheduler: "round-robin",
+      featureWords: [
+        ...[words.leaf1Edx, words.leaf1Ecx, words.extendedEdx, words.extendedEcx],
+        ...[words.xsaveEax, words.leaf7Ebx, words.leaf7Ecx, 0],
+      ],
+      version: {
+        major: XEN_MAJOR,
+        minor: XEN_MINOR,
+        extra: XEN_EXTRAVERSION,
+        capabilities: XEN_CAPABILITIES,
+        virtStart: `0x${HYPERVISOR_VIRT_START.toString(16)}`,
+        commandLine,
+      },
+    };
   }
 
   get statistics(): HostStatistics {

@@ -66,7 +66,7 @@ const ROOMS = [
     "src/devices/network",
     "src/devices",
   ],
-  ...["src/host", "src/config", "src/cli", "src", "images"],
+  ...["src/host", "src/config", "src/control", "src/toolstack", "src/cli", "src", "images"],
 ];
 const roomOf = (path: string) => ROOMS.find((room) => path.startsWith(`${room}/`));
 
@@ -89,6 +89,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...["src/devices/xen", "src/devices/storage", "src/devices/network"],
   ],
   "src/config": ["src/host", "src/devices/xen"],
+  "src/control": ["src/host"],
+  "src/toolstack": ["src/control", "src/config", "src/host", "src"],
   "src/cli": [],
   images: ["src/compress"],
   src: [
@@ -105,6 +107,8 @@ const OUTSIDE: Readonly<Record<string, RegExp>> = {
   "src/devices/network": /^node:(dgram|dns|net)$/,
   "src/host": /^node:(crypto|events|fs\/promises|net|os|path)$/,
   "src/config": /^node:path$/,
+  "src/control": /^node:(fs|net|os|path|stream)$/,
+  "src/toolstack": /^node:(fs|os|path|stream)$/,
   "src/cli": /^(node:.*|commander)$/,
   images: /^(node:.*|tar-stream)$/,
   src: /^node:.*$/,
@@ -119,7 +123,8 @@ describe("layers", () => {
       let allowed: boolean;
       if (target === undefined) allowed = OUTSIDE[room]?.test(to) ?? false;
       else if (to === "src/index.ts") allowed = room === "src/cli";
-      else if (from === "src/index.ts") allowed = ["images", "src/host", "src/config", "src"].includes(target);
+      else if (from === "src/index.ts")
+        allowed = ["images", "src/host", "src/config", "src/control", "src/toolstack", "src"].includes(target);
       else allowed = target === room || MAY_IMPORT[room]!.includes(target);
       if (!allowed) wrong.push(`${from} imports ${to}`);
     }

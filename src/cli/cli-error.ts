@@ -6,10 +6,13 @@ import { ExitCode } from "./exit-codes.js";
 
 export class CliError extends Error {
   readonly exitCode: number;
+  /** xl's own words: printed without "xen-ts: " before them. */
+  readonly isPlain: boolean;
 
-  constructor(exitCode: number, message: string, options?: ErrorOptions) {
+  constructor(exitCode: number, message: string, options: ErrorOptions & { isPlain?: boolean } = {}) {
     super(message, options);
     this.name = "CliError";
+    this.isPlain = options.isPlain ?? false;
     this.exitCode = exitCode;
   }
 }
@@ -25,12 +28,21 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   timeout: ExitCode.Timeout,
   "domain-gone": ExitCode.GuestCrash,
   "domain-crashed": ExitCode.GuestCrash,
-  "host-closed": ExitCode.Internal,
+  "no-domain": ExitCode.Failed,
+  "name-in-use": ExitCode.Failed,
+  unsupported: ExitCode.Failed,
+  "host-closed": ExitCode.Failed,
+  "host-running": ExitCode.Failed,
+  "no-host": ExitCode.Failed,
   internal: ExitCode.Internal,
 };
 
 /** The exit code of an error, and what stderr gets. */
 export function describeError(error: unknown): { exitCode: number; text: string } {
+  if (error instanceof CliError && error.isPlain) return { exitCode: error.exitCode, text: `${error.message}\n` };
+  // xl's sentence for a domain that isn't there.
+  if (error instanceof XenError && error.code === "no-domain")
+    return { exitCode: ExitCode.Failed, text: `${error.message}\n` };
   if (error instanceof CliError) return { exitCode: error.exitCode, text: line(error.message) };
   if (error instanceof XenError && CODES[error.code] !== ExitCode.Internal)
     return { exitCode: CODES[error.code], text: line(error.message) };

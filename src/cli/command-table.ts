@@ -2,13 +2,42 @@
 
 import type { Command } from "./command.js";
 import { boot } from "./commands/boot.js";
+import { console } from "./commands/console.js";
+import { create } from "./commands/create.js";
+import { destroy } from "./commands/destroy.js";
+import { dmesg } from "./commands/dmesg.js";
+import { domid } from "./commands/domid.js";
+import { domname } from "./commands/domname.js";
+import { down } from "./commands/down.js";
 import { imageBuild } from "./commands/image-build.js";
 import { imageList } from "./commands/image-list.js";
 import { imageRm } from "./commands/image-rm.js";
+import { info } from "./commands/info.js";
+import { list } from "./commands/list.js";
+import { memMax } from "./commands/mem-max.js";
+import { memSet } from "./commands/mem-set.js";
+import { pause } from "./commands/pause.js";
+import { reboot } from "./commands/reboot.js";
+import { rename } from "./commands/rename.js";
 import { run } from "./commands/run.js";
+import { shutdown } from "./commands/shutdown.js";
+import { sysrq } from "./commands/sysrq.js";
+import { unpause } from "./commands/unpause.js";
+import { up } from "./commands/up.js";
+import { uptime } from "./commands/uptime.js";
+import { vcpuList } from "./commands/vcpu-list.js";
+import { vmList } from "./commands/vm-list.js";
 import { xenstoreCommands } from "./commands/xenstore.js";
 
-export const commands: readonly Command<object>[] = [boot, run, imageList, imageBuild, imageRm, ...xenstoreCommands];
+const guests = [boot, run];
+const hosts = [up, down, info, dmesg];
+const domains = [
+  ...[create, list, console, shutdown, reboot, destroy, pause, unpause, rename, domid, domname, uptime, vmList],
+  ...[vcpuList, memSet, memMax, sysrq],
+];
+const images = [imageList, imageBuild, imageRm];
+
+export const commands: readonly Command<object>[] = [...guests, ...hosts, ...domains, ...images, ...xenstoreCommands];
 
 /** Words that only group commands. */
 export const groups: Readonly<Record<string, string>> = {

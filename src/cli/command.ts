@@ -13,18 +13,25 @@ export interface OptionRow<T> {
 
 export type OptionRows<Options> = { readonly [Key in keyof Options]-?: OptionRow<NonNullable<Options[Key]>> };
 
+export interface Operand {
+  readonly name: string;
+  readonly description: string;
+  readonly required?: boolean;
+  /** The last one: any number of them. */
+  readonly variadic?: boolean;
+}
+
 export interface Command<Options extends object> {
   /** Words after `xen-ts`: ["image", "build"]. */
   readonly path: readonly string[];
   readonly summary: string;
   /** Further paragraphs of --help. */
   readonly help?: string;
-  readonly argument?: { readonly name: string; readonly description: string; readonly required?: boolean };
-  /** Words after the argument, or without one; the last parameter of `run`. */
-  readonly words?: { readonly name: string; readonly description: string; readonly required?: boolean };
+  /** What follows the command's words, in order. */
+  readonly operands?: readonly Operand[];
   readonly options: OptionRows<Options>;
   /** Resolves with the process's exit code. */
-  readonly run: (argument: string | undefined, options: Options, words: readonly string[]) => Promise<number>;
+  readonly run: (operands: readonly string[], options: Options) => Promise<number>;
 }
 
 /** Keeps the type of a row's options between its declaration and its `run`. */

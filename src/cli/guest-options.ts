@@ -93,7 +93,7 @@ function parseTimeout(text: string): number {
   return Math.min(milliseconds, MAX_TIMEOUT_MS);
 }
 
-function parseJit(text: string): JitMode {
+export function parseJit(text: string): JitMode {
   const mode = JIT_MODES.find((known) => known === text);
   return mode ?? usage(`--jit: "${text}" is none of ${JIT_MODES.join(", ")}`);
 }

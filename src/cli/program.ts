@@ -19,14 +19,14 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   for (const row of commands) {
     const parent = row.path.length > 1 ? parents.get(row.path[0]!)! : program;
     parent.addCommand(
-      commandOf(row, async (argument, options, words) => {
-        exitCode = await row.run(argument, options, words);
+      commandOf(row, async (operands, options) => {
+        exitCode = await row.run(operands, options);
       }),
     );
   }
   try {
     if (words.length === 0) program.outputHelp();
-    else await program.parseAsync(words, { from: "user" });
+    else await program.parseAsync(withFullName(words), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return ExitCode.Done;
@@ -34,6 +34,14 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     throw new CliError(ExitCode.Usage, describe(error.message));
   }
   return exitCode;
+}
+
+/** xl takes the beginning of a command's name when only one has it. */
+function withFullName(words: readonly string[]): string[] {
+  const [first = "", ...rest] = words;
+  const names = new Set(commands.map(({ path }) => path[0]!));
+  const fitting = [...names].filter((name) => name.startsWith(first));
+  return names.has(first) || first === "" || fitting.length !== 1 ? [...words] : [fitting[0]!, ...rest];
 }
 
 function newCommand(name: string): CommanderCommand {
@@ -50,26 +58,28 @@ function describe(message: string): string {
     .trim();
 }
 
-function commandOf(
-  row: Command<object>,
-  action: (argument: string | undefined, options: object, words: readonly string[]) => Promise<void>,
-) {
+function commandOf(row: Command<object>, action: (operands: readonly string[], options: object) => Promise<void>) {
   const made = newCommand(row.path.at(-1)!).description(row.summary).allowExcessArguments(false);
   if (row.help) made.addHelpText("after", `\n${row.help}`);
-  if (row.argument) {
-    const { name, description, required } = row.argument;
-    made.addArgument(new Argument(required ? `<${name}>` : `[${name}]`, description));
+  const { operands = [] } = row;
+  for (const { name, description, required, variadic } of operands) {
+    const words = variadic ? `${name}...` : name;
+    made.addArgument(new Argument(required ? `<${words}>` : `[${words}]`, description));
   }
-  if (row.words) {
-    const { name, description, required } = row.words;
-    made.addArgument(new Argument(required ? `<${name}...>` : `[${name}...]`, description));
-  }
-  for (const option of Object.values(row.options as Record<string, OptionRow<unknown>>))
-    made.addOption(optionOf(option));
+  const options = Object.entries(row.options as Record<string, OptionRow<unknown>>).map(([key, optionRow]) => {
+    const option = optionOf(optionRow);
+    made.addOption(option);
+    // Commander names an option after its flags, "-p" p; the row has a name of its own.
+    return { key, name: option.attributeName() };
+  });
   return made.action((...given: unknown[]) => {
-    const argument = row.argument ? (given[0] as string | undefined) : undefined;
-    const words = row.words ? (given[row.argument ? 1 : 0] as string[]) : [];
-    return action(argument, made.opts(), words);
+    const words = given.slice(0, operands.length).flat() as (string | undefined)[];
+    return action(
+      words.filter((word) => word !== undefined),
+      Object.fromEntries(
+        options.flatMap(({ key, name }) => (made.opts()[name] === undefined ? [] : [[key, made.opts()[name]]])),
+      ),
+    );
   });
 }
 

@@ -11,7 +11,12 @@ export type XenErrorCode =
   | "timeout"
   | "domain-gone"
   | "domain-crashed"
+  | "no-domain"
+  | "name-in-use"
+  | "unsupported"
   | "host-closed"
+  | "host-running"
+  | "no-host"
   | "internal";
 
 export class XenError extends Error {

@@ -19,7 +19,7 @@ interface Waiter {
 }
 
 export class GuestConsole {
-  readonly #name: string;
+  readonly #name: () => string;
   readonly #send: (bytes: Uint8Array) => number;
   readonly #decoder = new TextDecoder("utf-8");
   readonly #listeners = new Set<(bytes: Uint8Array) => void>();
@@ -30,7 +30,7 @@ export class GuestConsole {
   #ended: Error | undefined;
 
   /** Made by the host. `send` takes input and returns how many bytes the guest's queue took. */
-  constructor(name: string, send: (bytes: Uint8Array) => number) {
+  constructor(name: () => string, send: (bytes: Uint8Array) => number) {
     this.#name = name;
     this.#send = send;
   }
@@ -107,7 +107,7 @@ export class GuestConsole {
       this.#waiters.add(waiter);
       timer = setTimeout(() => {
         const tail = this.#text.slice(-400).trimEnd();
-        const text = `${this.#name}: the console did not show ${pattern} within ${timeout} ms; it ends with: ${tail}`;
+        const text = `${this.#name()}: the console did not show ${pattern} within ${timeout} ms; it ends with: ${tail}`;
         waiter.fail(new XenError("timeout", text));
       }, timeout);
     });

@@ -13,11 +13,21 @@ import {
   SHUTDOWN_watchdog,
 } from "../hypervisor/public/sched.js";
 import { detachXenStore } from "../hypervisor/xenstore/attach-domain.js";
+import { formatUuid } from "../hypervisor/xenstore/domain-nodes.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { type BlockDeviceInfo, BlockDevices } from "./block-devices.js";
 import { type DiskConfig, openDiskConfig } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { GuestConsole, type WaitOptions } from "./guest-console.js";
+import {
+  renameGuest,
+  requestShutdown,
+  type ShutdownRequest,
+  sendSysrq,
+  setMaxMemory,
+  setMemoryTarget,
+} from "./guest-control.js";
+import { type GuestInfo, guestInfo } from "./guest-info.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
 
 export interface DomainConfig {
@@ -34,6 +44,10 @@ export interface DomainConfig {
   readonly vcpus?: number;
   /** Not for dom0. */
   readonly disks?: readonly DiskConfig[];
+  /** 8-4-4-4-12; default: a random one. */
+  readonly uuid?: string;
+  /** Most memory the domain may grow to, bytes or "512M"; default: `memory`. */
+  readonly maxMemory?: number | string;
   /** Leaves the domain paused. */
   readonly paused?: boolean;
 }
@@ -66,7 +80,6 @@ export interface GuestEvents {
 
 export class GuestDomain extends EventEmitter<GuestEvents> {
   readonly id: number;
-  readonly name: string;
   readonly console: GuestConsole;
   readonly #shell: GuestShell;
   readonly #domain: Domain;
@@ -82,12 +95,33 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   constructor(services: GuestServices, domain: Domain) {
     super();
     this.id = domain.id;
-    this.name = domain.name;
     this.#domain = domain;
     this.#services = services;
     this.blockDevices = new BlockDevices(domain, services.store);
-    this.console = new GuestConsole(domain.name, (bytes) => domain.console.write(bytes));
+    this.console = new GuestConsole(
+      () => domain.name,
+      (bytes) => domain.console.write(bytes),
+    );
     this.#shell = new GuestShell(this.console);
+  }
+
+  get name(): string {
+    return this.#domain.name;
+  }
+
+  /** In XenStore too, where the guest can read it. */
+  rename(name: string): void {
+    renameGuest(this.#domain, this.#services.store, name);
+  }
+
+  /** 8-4-4-4-12 */
+  get uuid(): string {
+    return formatUuid(this.#domain.handle);
+  }
+
+  /** What the hypervisor counts of it. */
+  get info(): GuestInfo {
+    return guestInfo(this.#domain);
   }
 
   /** Why the domain ended, or undefined while it lives. */
@@ -138,12 +172,37 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     return this.#shell.ready(options);
   }
 
-  /** Asks the guest's init to power off, through its shell, and waits until it has. Default timeout: 60,000 ms. */
+  /**
+   * Asks the guest to power off and waits until it has: by control/shutdown in XenStore, but dom0 through the shell on its console.
+   * Default timeout: 60,000 ms.
+   */
   async shutdown(options: WaitOptions = {}): Promise<ShutdownReason> {
     if (this.#reason) return this.#reason;
-    await this.#shell.ready(options);
-    await this.console.write("poweroff\n");
+    if (this.#domain.privileged) {
+      await this.#shell.ready(options);
+      await this.console.write("poweroff\n");
+    } else this.request("poweroff");
     return this.waitForShutdown({ timeout: 60_000, ...options });
+  }
+
+  /** Writes control/shutdown, which the guest's kernel watches. Not for dom0: it has no such node. */
+  request(what: ShutdownRequest): void {
+    requestShutdown(this.#domain, this.#services.store, what);
+  }
+
+  /** The key of a magic SysRq: h, s, t, … */
+  sendSysrq(key: string): void {
+    sendSysrq(this.#domain, this.#services.store, key);
+  }
+
+  /** What the guest's balloon driver is to make of its memory, bytes; it may take its time. */
+  setMemoryTarget(bytes: number): void {
+    setMemoryTarget(this.#domain, this.#services.store, bytes);
+  }
+
+  /** The most that the hypervisor lets it have, bytes. */
+  setMaxMemory(bytes: number): void {
+    setMaxMemory(this.#domain, bytes);
   }
 
   /** Stops the domain's vCPUs until as many unpause calls. */

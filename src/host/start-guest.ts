@@ -44,6 +44,7 @@ export async function startGuest(
   const privileged = config.privileged ?? false;
   const bytes = parseSize(config.memory ?? "256M", "memory");
   const pages = Math.floor(bytes / 4096);
+  const maxPages = config.maxMemory === undefined ? 0 : Math.floor(parseSize(config.maxMemory, "maxMemory") / 4096);
   if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
   const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
   if (privileged && config.disks?.length)
@@ -62,7 +63,8 @@ export async function startGuest(
     domain = hypervisor.createDomain({
       name,
       privileged,
-      maxPages: pages,
+      maxPages: Math.max(pages, maxPages),
+      ...(config.uuid === undefined ? {} : { handle: parseUuid(config.uuid) }),
       vcpus: config.vcpus ?? 1,
     });
     guest = new GuestDomain(services, domain);
@@ -101,6 +103,12 @@ export async function startGuest(
     if (error instanceof OutOfMachineMemoryError) throw new XenError("out-of-memory", error.message, { cause: error });
     throw error;
   }
+}
+
+function parseUuid(text: string): Uint8Array {
+  const hex = text.replaceAll("-", "");
+  if (!/^[0-9a-fA-F]{32}$/.test(hex)) throw new XenError("bad-argument", `uuid: "${text}" is not a UUID`);
+  return Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
 function allocatePort(domain: Domain): number {

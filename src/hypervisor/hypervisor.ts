@@ -191,7 +191,7 @@ export interface DomainOptions {
 export class Domain {
   readonly hypervisor: Hypervisor;
   readonly id: number;
-  readonly name: string;
+  name: string;
   readonly privileged: boolean;
   readonly abi: Abi;
   readonly handle: Uint8Array;

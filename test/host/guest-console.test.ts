@@ -6,7 +6,10 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("GuestConsole", () => {
   test("waitFor consumes up to the end of the match, read the rest", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     console.deliver(bytes("one two three"));
     const match = await console.waitFor(/t(w)o/g);
     expect([match[0], match[1], match.input]).toEqual(["two", "w", "one two three"]);
@@ -15,7 +18,10 @@ describe("GuestConsole", () => {
   });
 
   test("waitFor sees text that comes in pieces, also within a character", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     const found = console.waitFor(/grün$/);
     const text = bytes("ist grün");
     for (const byte of text) console.deliver(Uint8Array.of(byte));
@@ -23,7 +29,10 @@ describe("GuestConsole", () => {
   });
 
   test("a timeout names the domain, the pattern and the end of the console", async () => {
-    const console = new GuestConsole("web", () => 0);
+    const console = new GuestConsole(
+      () => "web",
+      () => 0,
+    );
     console.deliver(bytes("Kernel panic"));
     const error = await console.waitFor(/login:/, { timeout: 10 }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(XenError);
@@ -34,7 +43,10 @@ describe("GuestConsole", () => {
   });
 
   test("an abort signal ends the wait with its reason", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     const controller = new AbortController();
     const waiting = console.waitFor(/x/, { signal: controller.signal });
     controller.abort(new Error("enough"));
@@ -42,7 +54,10 @@ describe("GuestConsole", () => {
   });
 
   test("the end of the domain fails waiters, writers and later calls", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     const waiting = console.waitFor(/x/);
     const writing = console.write("abc");
     console.end(new XenError("domain-gone", "d1: gone"));
@@ -53,7 +68,10 @@ describe("GuestConsole", () => {
   });
 
   test("text that was there before the end still matches", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     console.deliver(bytes("Power down"));
     console.end(new XenError("domain-gone", "gone"));
     expect((await console.waitFor(/Power down/)).index).toBe(0);
@@ -61,17 +79,23 @@ describe("GuestConsole", () => {
 
   test("write goes on where a full queue stopped it", async () => {
     const taken: string[] = [];
-    const console = new GuestConsole("d1", (input) => {
-      const part = input.subarray(0, 2);
-      taken.push(Buffer.from(part).toString());
-      return part.length;
-    });
+    const console = new GuestConsole(
+      () => "d1",
+      (input) => {
+        const part = input.subarray(0, 2);
+        taken.push(Buffer.from(part).toString());
+        return part.length;
+      },
+    );
     await console.write("abcde");
     expect(taken.join("")).toBe("abcde");
   });
 
   test("async iteration yields the pieces and ends with the domain", async () => {
-    const console = new GuestConsole("d1", () => 0);
+    const console = new GuestConsole(
+      () => "d1",
+      () => 0,
+    );
     const pieces: string[] = [];
     const reading = (async () => {
       for await (const piece of console) pieces.push(Buffer.from(piece).toString());

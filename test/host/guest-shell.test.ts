@@ -14,10 +14,13 @@ function shellOnConsole(): GuestConsole {
     stdio: "pipe",
   });
   child = shell;
-  const console = new GuestConsole("d1", (bytes) => {
-    shell.stdin.write(bytes);
-    return bytes.length;
-  });
+  const console = new GuestConsole(
+    () => "d1",
+    (bytes) => {
+      shell.stdin.write(bytes);
+      return bytes.length;
+    },
+  );
   shell.stdout.on("data", (bytes: Buffer) => console.deliver(Uint8Array.from(bytes)));
   shell.on("exit", () => console.end(new XenError("domain-gone", "d1: the domain ended (poweroff)")));
   return console;
@@ -58,7 +61,12 @@ describe("GuestShell", () => {
   });
 
   test("a command too long for any console is refused", async () => {
-    const shell = new GuestShell(new GuestConsole("d1", () => 0));
+    const shell = new GuestShell(
+      new GuestConsole(
+        () => "d1",
+        () => 0,
+      ),
+    );
     await expect(shell.exec("x".repeat(2 ** 20 + 1))).rejects.toMatchObject({ code: "bad-argument" });
   });
 });

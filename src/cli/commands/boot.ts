@@ -12,7 +12,7 @@ export const boot = command<GuestOptions>({
   summary: "boot an image, or a kernel of your own, as dom0",
   help: `The terminal becomes the guest's console; Ctrl-] leaves and ends the guest. A later change of the window's size
 does not reach the guest (stty rows N cols M tells it).\n\n${guestHelp}`,
-  argument: { name: "image", description: "image (default: busybox-bookworm); built on first use" },
+  operands: [{ name: "image", description: "image (default: busybox-bookworm); built on first use" }],
   options: guestOptionRows,
-  run: (word, options) => runGuest("dom0", word, options),
+  run: ([word], options) => runGuest("dom0", word, options),
 });

@@ -15,7 +15,7 @@ export const imageBuild = command<Options>({
   path: ["image", "build"],
   summary: "build an image from Debian packages, or bring it up to date",
   help: "Without NAME, --recipe and --suite say what is built; the name RECIPE-SUITE says both.",
-  argument: { name: "name", description: "image to build, such as busybox-trixie" },
+  operands: [{ name: "name", description: "image to build, such as busybox-trixie" }],
   options: {
     suite: {
       flags: "--suite <suite>",
@@ -30,7 +30,7 @@ export const imageBuild = command<Options>({
     offline: { flags: "--offline", description: "use the cache only" },
     json: { flags: "--json", description: "print JSON" },
   },
-  run: async (name, options) => {
+  run: async ([name], options) => {
     const chosen = { ...(name === undefined ? {} : recipeAndSuite(name)), ...options };
     const { recipe, suite, offline } = chosen;
     const image = await buildWithProgress({

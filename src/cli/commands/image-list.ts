@@ -12,7 +12,7 @@ export const imageList = command<Options>({
   path: ["image", "list"],
   summary: "list the images that were built, and those that can be",
   options: { json: { flags: "--json", description: "print JSON" } },
-  run: async (_argument, { json }) => {
+  run: async (_operands, { json }) => {
     const images = await listImages();
     const built = new Set(images.map(({ name }) => name));
     const names = RECIPES.flatMap((recipe) => SUITE_NAMES.map((suite) => `${recipe.name}-${suite}`));

@@ -6,9 +6,9 @@ import { command } from "../command.js";
 export const imageRm = command<object>({
   path: ["image", "rm"],
   summary: "remove an image; downloaded packages stay in the cache",
-  argument: { name: "name", description: "image to remove", required: true },
+  operands: [{ name: "name", description: "image to remove", required: true }],
   options: {},
-  run: async (name) => {
+  run: async ([name]) => {
     await removeImage(name!);
     process.stdout.write(`removed ${resolveImageName(name)}\n`);
     return 0;

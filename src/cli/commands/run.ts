@@ -9,7 +9,7 @@ export const run = command<GuestOptions>({
   path: ["run"],
   summary: "run an image, or a kernel of your own, as an unprivileged domain",
   help: `Terminal, options and exit codes are those of boot.\n\n${guestHelp}`,
-  argument: { name: "image", description: "image (default: busybox-bookworm); built on first use" },
+  operands: [{ name: "image", description: "image (default: busybox-bookworm); built on first use" }],
   options: guestOptionRows,
-  run: (word, options) => runGuest("domU", word, options),
+  run: ([word], options) => runGuest("domU", word, options),
 });

@@ -17,7 +17,7 @@ const storeOptions = {
   socket: { flags: "--socket <path>", description: "the store's socket instead (default: $XENSTORED_PATH)" },
 } as const satisfies Record<keyof StoreOptions, OptionRow<string>>;
 
-const keyWords = { name: "path", description: "paths of nodes", required: true } as const;
+const keyWords = [{ name: "path", description: "paths of nodes", required: true, variadic: true }] as const;
 
 async function withStore(options: StoreOptions, run: (store: XenStoreClient) => Promise<number>): Promise<number> {
   const store = await XenStoreClient.connect(options.socket ?? xenStoreSocketPath(options.host));
@@ -60,14 +60,14 @@ async function* tree(
 const ls = command<ListOptions>({
   path: ["xenstore", "ls"],
   summary: "list nodes and values below paths, as a tree",
-  words: { name: "path", description: "where to start (default: /)" },
+  operands: [{ name: "path", description: "where to start (default: /)", variadic: true }],
   options: {
     full: { flags: "-f, --full", description: "show each node's full path" },
     permissions: { flags: "-p, --permissions", description: "show permissions: n0 none, r read, w write, b both" },
     json: { flags: "--json", description: "print an array of { path, value, permissions }" },
     ...storeOptions,
   },
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       const nodes: object[] = [];
       const width = process.stdout.isTTY ? process.stdout.columns : undefined;
@@ -90,13 +90,13 @@ interface ReadOptions extends StoreOptions {
 const read = command<ReadOptions>({
   path: ["xenstore", "read"],
   summary: "print the values of nodes",
-  words: keyWords,
+  operands: keyWords,
   options: {
     prefix: { flags: "-p, --prefix", description: "print the path before each value" },
     raw: { flags: "-R, --raw", description: "print values as they are, without escapes and newlines" },
     ...storeOptions,
   },
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       for (const path of words) {
         const value = await store.readBytes(path);
@@ -112,9 +112,11 @@ const write = command<StoreOptions & { readonly raw?: boolean }>({
   path: ["xenstore", "write"],
   summary: "set nodes to values, all of them at once",
   help: "Values may hold \\t, \\n, \\r, \\\\, \\xHH and \\OOO.",
-  words: { name: "path-and-value", description: "a path and its value, and more pairs", required: true },
+  operands: [
+    { name: "path-and-value", description: "a path and its value, and more pairs", required: true, variadic: true },
+  ],
   options: { raw: { flags: "-R, --raw", description: "take values as they are, without escapes" }, ...storeOptions },
-  run: (_, options, words) => {
+  run: (words, options) => {
     if (words.length % 2 !== 0) throw new CliError(ExitCode.Usage, `xenstore write: ${words.at(-1)} has no value`);
     return withStore(options, async (store) => {
       await store.transaction(async (view) => {
@@ -129,9 +131,9 @@ const write = command<StoreOptions & { readonly raw?: boolean }>({
 const list = command<StoreOptions & { readonly full?: boolean }>({
   path: ["xenstore", "list"],
   summary: "print the names of the nodes right below paths",
-  words: keyWords,
+  operands: keyWords,
   options: { full: { flags: "-p, --full", description: "print full paths" }, ...storeOptions },
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       for (const path of words)
         for (const name of await store.directory(path))
@@ -143,9 +145,9 @@ const list = command<StoreOptions & { readonly full?: boolean }>({
 const exists = command<StoreOptions>({
   path: ["xenstore", "exists"],
   summary: "exit with 0 when all the nodes exist, with 1 when not",
-  words: keyWords,
+  operands: keyWords,
   options: storeOptions,
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       for (const path of words) if (!(await store.exists(path))) return ExitCode.Failed;
       return ExitCode.Done;
@@ -155,12 +157,12 @@ const exists = command<StoreOptions>({
 const rm = command<StoreOptions & { readonly tidy?: boolean }>({
   path: ["xenstore", "rm"],
   summary: "remove nodes and all below them",
-  words: keyWords,
+  operands: keyWords,
   options: {
     tidy: { flags: "-t, --tidy", description: "also parents that have nothing left, and no value" },
     ...storeOptions,
   },
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       await store.transaction(async (view) => {
         for (const path of words) {
@@ -183,14 +185,21 @@ async function removeEmptyParents(view: XenStoreView, path: string): Promise<voi
 const chmod = command<StoreOptions & { readonly recurse?: boolean; readonly upto?: boolean }>({
   path: ["xenstore", "chmod"],
   summary: "set the permissions of a node: n0 r3 = owned by domain 0, read by 3",
-  argument: { name: "path", description: "the node", required: true },
-  words: { name: "permission", description: "n, r, w or b and a domain; the first is the owner", required: true },
+  operands: [
+    { name: "path", description: "the node", required: true },
+    {
+      name: "permission",
+      description: "n, r, w or b and a domain; the first is the owner",
+      required: true,
+      variadic: true,
+    },
+  ],
   options: {
     recurse: { flags: "-r, --recurse", description: "and of all below it" },
     upto: { flags: "-u, --upto", description: "and of all above it" },
     ...storeOptions,
   },
-  run: (path, options, words) => {
+  run: ([path, ...words], options) => {
     const wrong = words.find((word) => !/^[nrwb]\d{1,5}$/.test(word));
     if (wrong !== undefined) throw new CliError(ExitCode.Usage, `${wrong} isn't a permission such as n0 or r3`);
     return withStore(options, async (store) => {
@@ -209,12 +218,12 @@ const chmod = command<StoreOptions & { readonly recurse?: boolean; readonly upto
 const watch = command<StoreOptions & { readonly count?: number }>({
   path: ["xenstore", "watch"],
   summary: "print the path of each change at or below paths, the paths themselves first",
-  words: keyWords,
+  operands: keyWords,
   options: {
     count: { flags: "-n, --count <count>", description: "end after so many", parse: parseCount },
     ...storeOptions,
   },
-  run: (_, options, words) =>
+  run: (words, options) =>
     withStore(options, async (store) => {
       let left = options.count ?? Number.POSITIVE_INFINITY;
       let finish: (code: number) => void = () => {};

@@ -19,7 +19,8 @@ export function attachXenStore(server: XenStoreServer, domain: Domain, attachmen
     domid,
     name,
     handle,
-    memoryKib: memory.maxPages * 4,
+    memoryKib: memory.totalPages * 4,
+    maxMemoryKib: memory.maxPages * 4,
     vcpus: domain.vcpus.length,
     ...attachment,
   });

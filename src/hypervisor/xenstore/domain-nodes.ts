@@ -11,7 +11,9 @@ export interface DomainDescription {
   readonly name: string;
   /** 16 bytes. */
   readonly handle: Uint8Array;
+  /** At the start, and at most. */
   readonly memoryKib: number;
+  readonly maxMemoryKib: number;
   readonly vcpus: number;
   readonly storePort: number;
   readonly storeMfn: number;
@@ -53,7 +55,7 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
       set(`${home}/cpu/${i}/availability`, "online");
     }
     set(`${home}/memory`, "");
-    set(`${home}/memory/static-max`, String(domain.memoryKib));
+    set(`${home}/memory/static-max`, String(domain.maxMemoryKib));
     set(`${home}/memory/target`, String(domain.memoryKib));
     set(`${home}/device`, "");
     set(`${home}/control`, "");

@@ -77,6 +77,7 @@ const description = {
   name: "guest",
   handle: Uint8Array.from({ length: 16 }, (_, i) => i),
   memoryKib: 262144,
+  maxMemoryKib: 262144,
   vcpus: 1,
   storePort: 1,
   storeMfn: 1,

@@ -1,0 +1,36 @@
+// xen-ts console: a domain's console in the terminal; several can look at one.
+
+import { CliError } from "../cli-error.js";
+import { command } from "../command.js";
+import { attachConsole } from "../console-session.js";
+import { ExitCode } from "../exit-codes.js";
+import { domainOperand, hostOptionRow } from "../host-command.js";
+
+interface Options {
+  readonly host?: string;
+  readonly type?: string;
+  readonly number?: string;
+}
+
+export const console = command<Options>({
+  path: ["console"],
+  summary: "attach to a domain's console; Ctrl-] leaves it",
+  help: "Input that is no terminal is typed; at its end the console is shown until the domain ends.",
+  operands: [domainOperand],
+  options: {
+    type: { flags: "-t <type>", description: "console type: pv, the only one that PV domains have" },
+    number: { flags: "-n <number>", description: "console number: 0, the only one yet" },
+    host: hostOptionRow,
+  },
+  run: async ([domain], options) => {
+    const { type = "pv", number = "0" } = options;
+    if (type !== "pv") {
+      const known = type === "serial" || type === "vuart";
+      const text = known ? `PV domains have no ${type} console` : "console type supported are: pv, serial, vuart";
+      throw new CliError(known ? ExitCode.Failed : ExitCode.Usage, text);
+    }
+    if (!/^\d+$/.test(number)) throw new CliError(ExitCode.Usage, `-n: "${number}" is not a number`);
+    if (Number(number) !== 0) throw new CliError(ExitCode.Failed, `${domain} has no console ${number}, only console 0`);
+    return attachConsole(options, { domain: domain! });
+  },
+});

@@ -1,0 +1,83 @@
+// A domain of a host with what the toolstack knows of it beyond the hypervisor: its configuration, its console's viewers and log, when
+// it was started, and what is to happen at its end.
+
+import type { XlDomainConfig } from "../config/xl-config.js";
+import type { GuestDomain } from "../host/guest-domain.js";
+import type { ConsoleHub } from "./console-hub.js";
+
+export interface ManagedDomain {
+  readonly guest: GuestDomain;
+  /** undefined: not made by this toolstack, as domain 0. */
+  config: XlDomainConfig | undefined;
+  readonly hub: ConsoleHub;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Its end has an action; false after `create -e`. */
+  readonly isWatched: boolean;
+  /** Another one takes its place after it. */
+  isRestarting: boolean;
+  /** Resolves when it is gone from the host. */
+  readonly gone: Promise<void>;
+  /** For the toolstack, once. */
+  readonly onGone: () => void;
+}
+
+/** A domain as commands show it. */
+export interface DomainSummary {
+  readonly domid: number;
+  readonly name: string;
+  readonly uuid: string;
+  readonly state: {
+    readonly running: boolean;
+    readonly blocked: boolean;
+    readonly paused: boolean;
+    readonly shutdown: boolean;
+    readonly dying: boolean;
+  };
+  /** SHUTDOWN_* of sched.h, or null. */
+  readonly shutdownReason: number | null;
+  readonly memoryKib: number;
+  readonly maxMemoryKib: number;
+  /** Seconds. */
+  readonly cpuTime: number;
+  /** Seconds since it was started. */
+  readonly uptime: number;
+  readonly vcpus: readonly {
+    readonly id: number;
+    readonly online: boolean;
+    readonly blocked: boolean;
+    readonly running: boolean;
+    readonly cpuTime: number;
+  }[];
+  /** null for domains without one, as domain 0. */
+  readonly config: XlDomainConfig | null;
+}
+
+export function summaryOf({ guest, config, startedAt }: ManagedDomain): DomainSummary {
+  const { info } = guest;
+  return {
+    domid: guest.id,
+    name: guest.name,
+    uuid: guest.uuid,
+    state: {
+      running: info.isRunning,
+      blocked: info.isBlocked,
+      paused: info.isPaused,
+      shutdown: info.isShutDown,
+      dying: info.isDying,
+    },
+    shutdownReason: info.shutdownCode ?? null,
+    memoryKib: info.memoryKib,
+    maxMemoryKib: info.maxMemoryKib,
+    cpuTime: info.cpuTime,
+    uptime: Math.max(0, Date.now() - startedAt) / 1000,
+    vcpus: info.vcpus.map(({ id, isOnline, isBlocked, isRunning, cpuTime }) => ({
+      id,
+      online: isOnline,
+      blocked: isBlocked,
+      running: isRunning,
+      cpuTime,
+    })),
+    config: config ?? null,
+  };
+}

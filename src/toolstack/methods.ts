@@ -1,0 +1,185 @@
+// The methods of a host's control socket: their types, for clients, and what they do. Domains are named by id or name, as commands
+// name them.
+
+import type { Duplex } from "node:stream";
+import { formatWarning } from "../config/xl-config.js";
+import type { RpcHandlers } from "../control/rpc-server.js";
+import { XenError } from "../host/errors.js";
+import { type HostInfo, hostInfo } from "./host-info.js";
+import type { LogRing } from "./log-ring.js";
+import { type DomainSummary, type ManagedDomain, summaryOf } from "./managed-domain.js";
+import { Params } from "./params.js";
+import type { Toolstack } from "./toolstack.js";
+
+interface DomainParams {
+  /** Name or id. */
+  readonly domain: string;
+}
+
+type Method<Params, Result> = { readonly params: Params; readonly result: Result };
+
+export type ControlMethods = {
+  "host.info": Method<object, HostInfo>;
+  "host.dmesg": Method<{ clear?: boolean }, readonly string[]>;
+  /** Ends the host. `force`: without asking the guests; else they have `timeout` ms. */
+  "host.shutdown": Method<{ force?: boolean; timeout?: number }, null>;
+  "domain.create": Method<
+    {
+      /** Text and name of an xl.cfg file. */
+      text: string;
+      file: string;
+      overrides?: readonly string[];
+      /** Where relative paths of the file are. */
+      directory: string;
+      paused?: boolean;
+      /** false: nothing happens when the domain ends. */
+      watch?: boolean;
+      snapshot?: boolean;
+    },
+    { readonly domid: number; readonly name: string; readonly warnings: readonly string[] }
+  >;
+  "domain.list": Method<{ domain?: string }, readonly DomainSummary[]>;
+  "domain.destroy": Method<DomainParams, null>;
+  "domain.pause": Method<DomainParams, null>;
+  "domain.unpause": Method<DomainParams, null>;
+  "domain.rename": Method<DomainParams & { name: string }, null>;
+  /** `what` through control/shutdown in XenStore. */
+  "domain.shutdown": Method<DomainParams & { what: "poweroff" | "reboot" }, null>;
+  /** Resolves when the domain has ended: its SHUTDOWN_* code, or null when it was destroyed. */
+  "domain.wait": Method<DomainParams & { destroyed?: boolean }, { readonly reason: string }>;
+  "domain.sysrq": Method<DomainParams & { key: string }, null>;
+  "domain.memory": Method<DomainParams & { kind: "target" | "max"; bytes: number }, null>;
+  /** The connection becomes the console: raw bytes both ways. `follow`: also of the domain that a reboot puts in its place. */
+  "console.open": Method<DomainParams & { follow?: boolean; unpause?: boolean }, { readonly domid: number }>;
+};
+
+/** Bytes. */
+const MAX_MEMORY = 2 ** 44;
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+export interface MethodContext {
+  readonly toolstack: Toolstack;
+  readonly dmesg: LogRing;
+  readonly startedAt: number;
+  /** Asked for by a client. */
+  readonly onShutdown: (options: { force: boolean; timeout: number }) => void;
+  readonly onDefect: (error: unknown) => void;
+}
+
+type Handlers = {
+  readonly [Name in Exclude<keyof ControlMethods, "console.open">]: (
+    params: Params,
+    signal: AbortSignal,
+  ) => ControlMethods[Name]["result"] | Promise<ControlMethods[Name]["result"]>;
+};
+
+export function controlHandlers(context: MethodContext): RpcHandlers {
+  const { toolstack, onDefect } = context;
+  const domain = (params: Params) => toolstack.find(params.string("domain"));
+  const methods: Handlers = {
+    "host.info": () => hostInfo(toolstack.host, context.startedAt),
+    "host.dmesg": (params) => context.dmesg.read(params.flag("clear")),
+    "host.shutdown": (params) => {
+      const timeout = params.optionalNumber("timeout", 0, MAX_TIMEOUT) ?? 60_000;
+      context.onShutdown({ force: params.flag("force"), timeout });
+      return null;
+    },
+    "domain.create": async (params) => {
+      const { domain: made, warnings } = await toolstack.create({
+        text: params.string("text"),
+        file: params.string("file"),
+        overrides: params.strings("overrides"),
+        directory: params.string("directory"),
+        paused: params.flag("paused"),
+        watch: params.flag("watch", true),
+        snapshot: params.flag("snapshot"),
+      });
+      return { domid: made.guest.id, name: made.guest.name, warnings: warnings.map(formatWarning) };
+    },
+    "domain.list": (params) => {
+      const word = params.optionalString("domain");
+      return (word === undefined ? toolstack.domains : [toolstack.find(word)]).map(summaryOf);
+    },
+    "domain.destroy": async (params) => {
+      const word = params.string("domain");
+      const isDomain0 = toolstack.domains.some(({ guest }) => guest.id === 0 && [guest.name, "0"].includes(word));
+      if (isDomain0) throw new XenError("unsupported", "Domain-0 can't be destroyed: it ends with its host");
+      await toolstack.destroyNamed(word);
+      return null;
+    },
+    "domain.pause": (params) => {
+      const { guest } = domain(params);
+      if (!guest.isPaused) guest.pause();
+      return null;
+    },
+    "domain.unpause": (params) => {
+      const { guest } = domain(params);
+      while (guest.isPaused) guest.unpause();
+      return null;
+    },
+    "domain.rename": (params) => {
+      toolstack.rename(requireGuest(domain(params), "be renamed"), params.string("name"));
+      return null;
+    },
+    "domain.shutdown": (params) => {
+      domain(params).guest.request(params.choice("what", ["poweroff", "reboot"]));
+      return null;
+    },
+    "domain.wait": (params, signal) => waitForEnd(domain(params), params.flag("destroyed"), signal),
+    "domain.sysrq": (params) => {
+      const key = params.string("key");
+      if (!/^[\x21-\x7e]$/.test(key)) throw new XenError("bad-argument", "Invalid sysrq.");
+      domain(params).guest.sendSysrq(key);
+      return null;
+    },
+    "domain.memory": (params) => {
+      const { guest } = domain(params);
+      const bytes = params.number("bytes", 0, MAX_MEMORY);
+      if (params.choice("kind", ["target", "max"]) === "target") guest.setMemoryTarget(bytes);
+      else guest.setMaxMemory(bytes);
+      return null;
+    },
+  };
+  return {
+    methods: Object.fromEntries(
+      Object.entries(methods).map(([name, run]) => [
+        name,
+        (params: unknown, { signal }: { signal: AbortSignal }) => run(new Params(params), signal),
+      ]),
+    ),
+    streams: {
+      "console.open": (values) => {
+        const params = new Params(values);
+        const { guest, hub } = domain(params);
+        const follows = params.flag("follow");
+        const isUnpaused = params.flag("unpause");
+        return {
+          result: { domid: guest.id },
+          start: (stream: Duplex) => {
+            hub.attach(stream, { follows });
+            // So that `create -c` misses nothing.
+            while (isUnpaused && guest.isPaused) guest.unpause();
+          },
+        };
+      },
+    },
+    onDefect,
+  };
+}
+
+/** Domain 0 ends with its host. */
+function requireGuest(domain: ManagedDomain, what: string): ManagedDomain {
+  if (domain.guest.id === 0) throw new XenError("unsupported", `Domain-0 can't ${what}: it ends with its host`);
+  return domain;
+}
+
+async function waitForEnd(domain: ManagedDomain, destroyed: boolean, signal: AbortSignal): Promise<{ reason: string }> {
+  const { guest } = domain;
+  const reason = await guest.waitForShutdown({ signal });
+  if (!destroyed) return { reason };
+  await Promise.race([
+    domain.gone,
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  ]);
+  return { reason };
+}

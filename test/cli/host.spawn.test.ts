@@ -1,0 +1,165 @@
+// A host and its commands as a user types them, with guests of a few instructions: lives and deaths, lists, errors, exit codes.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { xenTs } from "../support/command.js";
+import { tinyKernel } from "../support/tiny-kernel.js";
+
+let directory: string;
+let env: Record<string, string>;
+const run = (...words: string[]) => xenTs(words, { env, cwd: directory });
+
+function config(name: string, end: Parameters<typeof tinyKernel>[1], more = ""): void {
+  writeFileSync(join(directory, `${end}.kernel`), tinyKernel("hello\r\n", end));
+  writeFileSync(join(directory, `${name}.cfg`), `name = "${name}"\nkernel = "${end}.kernel"\nmemory = 32\n${more}\n`);
+}
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "xen-ts-host-"));
+  env = { XDG_CACHE_HOME: directory, XDG_RUNTIME_DIR: directory };
+  config("sleeper", "block");
+  config("second", "block");
+  config("crasher", "crash", 'on_crash = "preserve"');
+  config("quitter", "poweroff");
+  config("kept", "poweroff", 'on_poweroff = "preserve"');
+  const { code, stdout } = await run("up", "-d", "--memory", "512M");
+  expect(stdout).toMatch(/^host default is up \(process \d+\); its directory is /);
+  expect(code).toBe(0);
+});
+afterAll(async () => {
+  await run("down", "--force");
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Rows of `list`: name and state letters. */
+async function listed(): Promise<Record<string, string>> {
+  const { stdout } = await run("list");
+  const rows = stdout.trim().split("\n").slice(1);
+  return Object.fromEntries(rows.map((row) => [row.split(/ +/)[0]!, row.trim().split(/ +/).at(-2)!]));
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+describe("a host", () => {
+  test("is there once", async () => {
+    const { code, stderr } = await run("up");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^xen-ts: a host named default is running already; .*\n$/);
+  });
+
+  test("can have brothers, which don't meet", async () => {
+    expect((await run("up", "-d", "--host", "other", "--memory", "64M")).code).toBe(0);
+    expect((await run("list", "--host", "other")).stdout.split("\n")).toHaveLength(2);
+    expect((await run("down", "--host", "other")).code).toBe(0);
+    expect((await run("list", "--host", "other")).stderr).toBe(
+      'xen-ts: no host named other is running; "xen-ts up -d --host other" starts one\n',
+    );
+  });
+
+  test("info and dmesg", async () => {
+    const { stdout } = await run("info");
+    expect(stdout).toMatch(/^xen_version {12}: 4\.17\.\d+$/m);
+    expect((await run("dmesg", "-c")).stdout).toMatch(/^\(XEN\) Xen version 4\.17/);
+    expect((await run("dmesg")).stdout).toBe("");
+  });
+});
+
+describe("a domain", () => {
+  test("is created, listed, paused, renamed, destroyed", async () => {
+    expect(await run("create", "sleeper.cfg")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: "Parsing config from sleeper.cfg\n",
+    });
+    await until(async () => (await listed()).sleeper === "-b----");
+    const { stdout } = await run("list", "sleeper");
+    expect(stdout).toMatch(
+      /^Name {40}ID {3}Mem VCPUs\tState\tTime\(s\)\nsleeper {34} +\d+ {4}32 {5}1 {5}-b---- +0\.\d\n$/,
+    );
+    await run("pause", "sleeper");
+    expect((await listed()).sleeper).toBe("-bp---");
+    await run("unpause", "sleeper");
+    expect((await listed()).sleeper).toBe("-b----");
+    await run("rename", "sleeper", "dozer");
+    const domid = (await run("domid", "dozer")).stdout;
+    expect((await run("domname", domid.trim())).stdout).toBe("dozer\n");
+    expect(await run("destroy", "dozer")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await listed()).toEqual({});
+  });
+
+  test("stays paused with -p, and takes key=value words", async () => {
+    await run("create", "-p", "-q", "sleeper.cfg", 'name="p1"', "memory=40");
+    const [domain] = JSON.parse((await run("list", "--json", "p1")).stdout);
+    expect(domain).toMatchObject({ name: "p1", memoryKib: 40960, state: { paused: true } });
+    await run("destroy", "p1");
+  });
+
+  test("ends as its configuration says", async () => {
+    await run("create", "quitter.cfg");
+    await run("create", "kept.cfg");
+    await run("create", "crasher.cfg");
+    await until(async () => {
+      const states = await listed();
+      return !("quitter" in states) && states.kept === "---s--" && states.crasher === "---sc-";
+    });
+    await run("destroy", "kept");
+    await run("destroy", "crasher");
+    expect(readFileSync(join(directory, "xen-ts/default/host.log"), "utf8")).toContain(
+      "(crasher): action for crash is preserve",
+    );
+  });
+
+  test("a reboot makes a new domain of the same name, until it is destroyed", async () => {
+    config("loop", "reboot");
+    await run("create", "loop.cfg");
+    const log = () => readFileSync(join(directory, "xen-ts/default/host.log"), "utf8");
+    await until(async () => log().split("(loop) created").length > 3);
+    expect((await run("destroy", "loop")).code).toBe(0);
+    await until(async () => !("loop" in (await listed())));
+  });
+
+  test("two of one name aren't made", async () => {
+    await run("create", "second.cfg");
+    expect(await run("create", "second.cfg")).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: 'Parsing config from second.cfg\nlibxl: error: Domain with name "second" already exists.\n',
+    });
+    await run("destroy", "second");
+  });
+});
+
+describe("what can't be done", () => {
+  test.each<[string[], number, string]>([
+    [["list", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
+    [["console", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
+    [["pause", "99"], 1, "Error: Domain '99' does not exist.\n"],
+    [["destroy", "99"], 1, "libxl: error: Domain 99:Non-existant domain\ndestroy failed (rc=-21)\n"],
+    [["create", "nope.cfg"], 3, "Failed to read config file: nope.cfg: No such file or directory\n"],
+    [["domid", "nosuch"], 1, "Can't get domid of domain name 'nosuch', maybe this domain does not exist.\n"],
+    [["mem-set", "x", "lots"], 1, "invalid memory size: lots\n"],
+    [["shutdown"], 2, "xen-ts: a domain, or -a for all of them\n"],
+    [["--host", "x"], 2, "xen-ts: unknown option '--host'\n"],
+  ])("%j", async (words, code, stderr) => {
+    expect(await run(...words)).toEqual({ code, stdout: "", stderr });
+  });
+
+  test("a configuration with a mistake names file, line and key; the dry run needs no host", async () => {
+    writeFileSync(join(directory, "bad.cfg"), 'name = "bad"\nkernel = "k"\nmemory = "much"\n');
+    const { code, stderr } = await xenTs(["create", "-n", "bad.cfg", "-q"], {
+      cwd: directory,
+      env: { XDG_RUNTIME_DIR: join(directory, "none") },
+    });
+    expect(stderr).toMatch(/^xen-ts: bad\.cfg:3: memory: /);
+    expect(code).toBe(3);
+  });
+});
+
+test("commands can be abbreviated as long as one is meant", async () => {
+  expect((await run("uptim")).stdout).toBe("Name                                ID Uptime\n");
+  expect((await run("un", "nosuch")).stderr).toContain("invalid domain identifier");
+  expect((await run("des", "99")).code).toBe(1);
+});
