@@ -135,6 +135,16 @@ async function runPeer(name) {
 }
 
 const results = {};
+let boots = [];
+const about = `${new Date().toISOString()}, ${cpus()[0]?.model} x${cpus().length}, Node ${nodeVersion}, ${image.name} (kernel ${image.manifest.kernelRelease}), medians of ${runs}`;
+
+/** After each peer, so that an interrupted run leaves what it has. */
+function writeJson() {
+  if (!options.json) return;
+  const rows = ratioRows(selected, results);
+  writeFileSync(options.json, `${JSON.stringify({ about, results, rows, means: groupMeans(rows), boots }, null, 1)}\n`);
+}
+
 let exitCode = 0;
 if (selected.length > 0) {
   for (const name of present) {
@@ -152,6 +162,7 @@ if (selected.length > 0) {
         say(`${name}: ${key} failed`);
         exitCode = 1;
       }
+      writeJson();
     } catch (error) {
       say(`${name}: ${error.message}`);
       exitCode = 1;
@@ -168,7 +179,6 @@ for (const { key } of selected) {
   );
   exitCode = 1;
 }
-let boots = [];
 if (everything || wanted.includes("boot")) {
   const unpacked = await unpackedKernel(image.kernel);
   const bootRuns = options.runs === undefined ? 3 : runs;
@@ -183,10 +193,6 @@ if (everything || wanted.includes("boot")) {
   };
   boots = await measureBoots(present, PEERS, where);
 }
-const about = `${new Date().toISOString()}, ${cpus()[0]?.model} x${cpus().length}, Node ${nodeVersion}, ${image.name} (kernel ${image.manifest.kernelRelease}), medians of ${runs}`;
 console.log(formatReport({ selected, results, boots, about }));
-if (options.json) {
-  const rows = ratioRows(selected, results);
-  writeFileSync(options.json, `${JSON.stringify({ about, results, rows, means: groupMeans(rows), boots }, null, 1)}\n`);
-}
+writeJson();
 process.exit(exitCode);
