@@ -50,6 +50,8 @@ export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";
 export type { GuestConsole, WaitOptions } from "./host/guest-console.js";
 export type { DomainConfig, GuestDomain, GuestEvents, ShutdownReason } from "./host/guest-domain.js";
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
+export type { PerfTraceOptions } from "./host/perf-trace.js";
+export type { HotPlace, Profile, ProfiledExit } from "./host/profile.js";
 export { parseSize } from "./host/size.js";
 export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
 export { xenStoreSocketPath } from "./host/store-path.js";

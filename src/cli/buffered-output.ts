@@ -38,19 +38,19 @@ export class BufferedOutput {
   }
 }
 
-/** A file that is written from its beginning. @throws CliError when it can't be. */
-export function openLog(path: string): BufferedOutput & { close(): void } {
+/** A file that is written from its beginning. `option`: who asked for it. @throws CliError when it can't be. */
+export function openLog(path: string, option: string): BufferedOutput & { close(): void } {
   let file: number;
   try {
     file = openSync(path, "w");
   } catch (cause) {
-    throw new CliError(ExitCode.Usage, `--log ${path}: ${reasonOf(cause)}`, { cause });
+    throw new CliError(ExitCode.Usage, `${option} ${path}: ${reasonOf(cause)}`, { cause });
   }
   const output = new BufferedOutput((bytes) => {
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
     } catch (cause) {
-      throw new CliError(ExitCode.Usage, `--log ${path}: ${reasonOf(cause)}`, { cause });
+      throw new CliError(ExitCode.Usage, `${option} ${path}: ${reasonOf(cause)}`, { cause });
     }
   });
   return Object.assign(output, {

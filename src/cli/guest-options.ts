@@ -19,6 +19,8 @@ export interface GuestOptions {
   readonly log?: string;
   readonly trace?: readonly TraceKind[];
   readonly stats?: boolean;
+  readonly profile?: boolean;
+  readonly perfTrace?: string;
   readonly jit?: JitMode;
 }
 
@@ -59,6 +61,14 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--jit <mode>",
     description: "compile hot guest code to WebAssembly: off (default) or sync; new, and about twice as fast",
     parse: parseJit,
+  },
+  profile: {
+    flags: "--profile",
+    description: "print hot guest code, exits by kind and where host time went to stderr at the end",
+  },
+  perfTrace: {
+    flags: "--perf-trace <file>",
+    description: "write a timeline for Perfetto or Chrome's viewer (JSON, at most 128 MiB)",
   },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };

@@ -8,6 +8,7 @@ import { CliError } from "./cli-error.js";
 import { ConsoleOutput } from "./console-output.js";
 import { ExitCode, type HandledSignal, SIGNAL_CODES } from "./exit-codes.js";
 import { DEFAULT_MEMORY, type GuestOptions } from "./guest-options.js";
+import { formatProfile } from "./profile-text.js";
 import { formatStatistics } from "./statistics.js";
 import { Terminal } from "./terminal.js";
 
@@ -24,7 +25,7 @@ const POWEROFF_MS = 30_000;
 
 /** Runs the guest that the options describe. @returns the exit code. @throws CliError, XenError, ImageError. */
 export async function runGuest(kind: GuestKind, word: string | undefined, options: GuestOptions): Promise<number> {
-  const log = options.log === undefined ? undefined : openLog(options.log);
+  const log = options.log === undefined ? undefined : openLog(options.log, "--log");
   try {
     const isInteractive = !options.headless && options.exec === undefined;
     const input = await bootInput(word, options, isInteractive ? terminalSize() : undefined);
@@ -85,7 +86,10 @@ class GuestSession {
   async run(isInteractive: boolean): Promise<number> {
     const options = this.#options;
     const traceOutput = this.#log ?? new BufferedOutput((bytes) => process.stderr.write(bytes));
+    const perfTrace = options.perfTrace === undefined ? undefined : openLog(options.perfTrace, "--perf-trace");
     const host = await createXenHost({
+      profile: options.profile ?? false,
+      ...(perfTrace ? { perfTrace: { write: (text) => perfTrace.write(text) } } : {}),
       memory: options.memory ?? DEFAULT_MEMORY,
       jit: options.jit === "sync",
       log: (line) => this.#output.hypervisor(line),
@@ -104,13 +108,15 @@ class GuestSession {
       }
       const { exitCode, message } = await this.#ended;
       this.#hasEnded = true;
-      if (message !== undefined || options.stats) this.#output.endLine();
+      if (message !== undefined || options.stats || options.profile) this.#output.endLine();
       this.#terminal.restore();
       traceOutput.flush();
       if (options.stats) {
         const seconds = (performance.now() - started) / 1000;
         process.stderr.write(formatStatistics(host.statistics, seconds, process.resourceUsage().maxRSS));
       }
+      const profile = host.profile();
+      if (profile) process.stderr.write(formatProfile(profile));
       if (message !== undefined) process.stderr.write(`xen-ts: ${message}\n`);
       return exitCode;
     } finally {
@@ -119,6 +125,7 @@ class GuestSession {
       traceOutput.flush();
       release();
       await host.close();
+      perfTrace?.close();
     }
   }
 

@@ -29,6 +29,7 @@ import {
 } from "./guest-control.js";
 import { type GuestInfo, guestInfo } from "./guest-info.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
+import type { Profiler } from "./profiler.js";
 
 export interface DomainConfig {
   readonly name?: string;
@@ -68,6 +69,7 @@ export interface GuestServices {
   readonly cache: KernelCache | undefined;
   /** Of the files behind the host's disks. */
   readonly locks: FileLocks;
+  readonly profiler: Profiler | undefined;
   readonly onDestroy: (domain: Domain) => void;
 }
 

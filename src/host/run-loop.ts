@@ -20,6 +20,8 @@ export interface RunLoopOptions {
   /** Runs a vCPU; returns the instructions executed. */
   readonly run: (vcpu: Vcpu, budget: number) => number;
   readonly virtualClock?: VirtualClock;
+  /** Nothing was runnable between these times (performance.now()). */
+  readonly onSleep?: (start: number, end: number) => void;
   /** What escapes from the loop: always a defect of ours. */
   readonly onError: (error: unknown) => void;
 }
@@ -118,6 +120,8 @@ export class RunLoop {
       });
       this.#wake = undefined;
     }
-    this.idleMs += performance.now() - start;
+    const end = performance.now();
+    this.idleMs += end - start;
+    this.#options.onSleep?.(start, end);
   }
 }

@@ -67,6 +67,7 @@ export async function startGuest(
       ...(config.uuid === undefined ? {} : { handle: parseUuid(config.uuid) }),
       vcpus: config.vcpus ?? 1,
     });
+    services.profiler?.addDomain(domain, image.elf);
     guest = new GuestDomain(services, domain);
     register(guest);
     const storePort = privileged ? undefined : allocatePort(domain);

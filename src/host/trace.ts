@@ -7,6 +7,7 @@ import { Seg } from "../cpu/state-layout.js";
 import { guestAddress } from "../hypervisor/guest-access.js";
 import { hypercallName } from "../hypervisor/hypercall/table.js";
 import type { Hypervisor, TracedArgs, Vcpu } from "../hypervisor/hypervisor.js";
+import { vectorName } from "./exit-name.js";
 
 export type TraceKind = "hypercalls" | "exceptions" | "instructions";
 export const TRACE_KINDS: readonly TraceKind[] = ["hypercalls", "exceptions", "instructions"];
@@ -27,8 +28,6 @@ const ARITY: Readonly<Record<number, number>> = {
 const MULTICALL = 13;
 const MAX_INSTRUCTION = 15;
 
-const VECTOR_NAMES = new Map<number, string>(Object.entries(Vector).map(([name, vector]) => [vector, `#${name}`]));
-
 const hex = (value: bigint | number) => value.toString(16);
 const where = (vcpu: Vcpu) => `d${vcpu.domain.id}v${vcpu.id}`;
 const address = ({ cpu: { state } }: Vcpu) =>
@@ -40,8 +39,7 @@ export function attachTrace(hypervisor: Hypervisor, { kinds, write }: TraceOptio
   if (kinds.includes("exceptions"))
     hypervisor.traceException = (vcpu, vector, errorCode) => {
       const cr2 = vector === Vector.PF ? ` address ${hex(vcpu.cpu.state.cr2)}` : "";
-      const name = VECTOR_NAMES.get(vector) ?? `vector ${vector}`;
-      write(`${where(vcpu)} ${address(vcpu)} ${name} error ${hex(errorCode)}${cr2}`);
+      write(`${where(vcpu)} ${address(vcpu)} ${vectorName(vector)} error ${hex(errorCode)}${cr2}`);
     };
   if (kinds.includes("instructions")) traceInstructions(hypervisor, write);
 }

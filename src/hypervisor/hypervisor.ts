@@ -4,6 +4,7 @@
 
 import type { Cpu } from "../cpu/cpu.js";
 import type { Decoder } from "../cpu/decode/decoder.js";
+import type { Exit } from "../cpu/exit.js";
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import type { Clock } from "./clock.js";
 import { DomainConsole } from "./domain-console.js";
@@ -334,6 +335,16 @@ export interface HypervisorOptions {
   readonly commandLine?: string;
 }
 
+/** Follows vCPUs into their guests and out again, for profiles and traces (src/host). */
+export interface RunObserver {
+  /** Guest code is about to run. */
+  enter(vcpu: Vcpu): void;
+  /** It ran, and `exit` says why it stopped; nothing was done about that yet. */
+  leave(vcpu: Vcpu, exit: Exit): void;
+  /** What the exit asks for is done; not called after ExitKind.Budget, which asks for nothing. */
+  handled(vcpu: Vcpu): void;
+}
+
 export class Hypervisor implements PvHost {
   readonly memory: MachineMemory;
   readonly mm: MemoryManager;
@@ -354,6 +365,7 @@ export class Hypervisor implements PvHost {
   traceInstruction: ((vcpu: Vcpu) => void) | undefined;
   /** Called for each exception exit of a guest. */
   traceException: ((vcpu: Vcpu, vector: number, errorCode: number) => void) | undefined;
+  observer: RunObserver | undefined;
   /** Exits of all vCPUs, by ExitKind. */
   readonly exitCounts = new Float64Array(16);
   /** Emulates a write to a page table (pv/ptwr.ts, which is above this file); create-hypervisor.ts sets it. */

@@ -66,7 +66,10 @@ function step(vcpu: Vcpu, budget: number): number {
   if (!vcpu.isRunnable) return 0;
   const before = cpu.instructions;
   hypervisor.traceInstruction?.(vcpu);
+  const { observer } = hypervisor;
+  observer?.enter(vcpu);
   const exit = cpu.run(hypervisor.traceInstruction ? 1 : budget);
+  observer?.leave(vcpu, exit);
   hypervisor.countExit(exit.kind);
   switch (exit.kind) {
     case ExitKind.Budget:
@@ -94,6 +97,7 @@ function step(vcpu: Vcpu, budget: number): number {
     default:
       throw new Error(`a PV vCPU can't exit with kind ${exit.kind}`);
   }
+  observer?.handled(vcpu);
   return cpu.instructions - before + EXIT_COST;
 }
 
