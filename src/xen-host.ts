@@ -5,6 +5,7 @@ import { Cpu } from "./cpu/cpu.js";
 import { Engine, type EngineCpu } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { FileLocks } from "./devices/storage/file-locks.js";
+import { hostTimers } from "./devices/network/timers.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
@@ -12,6 +13,7 @@ import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
 import type { Profile } from "./host/profile.js";
 import { Profiler } from "./host/profiler.js";
+import { Network, type NetworkOptions, type NetworkServices } from "./host/network.js";
 import { RunLoop } from "./host/run-loop.js";
 import { parseSize } from "./host/size.js";
 import { startGuest } from "./host/start-guest.js";
@@ -125,6 +127,8 @@ export class XenHost {
   #storeFile: StoreFile | undefined;
   readonly #profiler: Profiler | undefined;
   readonly #perfTrace: PerfTrace | undefined;
+  readonly #networks = new Map<string, Network>();
+  readonly #networkServices: NetworkServices;
   #closed = false;
 
   /** Use createXenHost. */
@@ -144,6 +148,13 @@ export class XenHost {
     const virtualClock = deterministic ? new VirtualClock(options.epoch) : undefined;
     const clock = virtualClock ?? realClock;
     const random = deterministic ? seededRandom(options.seed ?? 1) : Math.random;
+    this.#networkServices = {
+      timers: hostTimers(() => Number(clock.monotonic() / 1000n) / 1000),
+      random,
+      wall: () => clock.wall(),
+      isClosed: virtualClock !== undefined,
+      log: (line) => config.log?.(line),
+    };
     const cpuid = new CpuidPolicy({
       features: cpuFeatureWords(DEFAULT_FEATURES),
       tscKhz: TSC_KHZ,
@@ -247,6 +258,7 @@ export class XenHost {
         locks: this.#locks,
         profiler: this.#profiler,
         onDestroy: (domain) => this.#forget(domain),
+        vifs: { ...this.#networkServices, network: (name) => this.network(name) },
       },
       config,
       (created) => this.domains.set(created.id, created),
@@ -257,6 +269,25 @@ export class XenHost {
     }
     this.#loop.start();
     return guest;
+  }
+
+  /**
+   * A network of this host, made when it is first named: by this call, or by an interface that is plugged into it.
+   * @param options for the first call only
+   * @throws XenError: bad-argument; host-closed
+   */
+  network(name = "xenbr0", options?: NetworkOptions): Network {
+    if (this.#closed) throw new XenError("host-closed", "the host is closed");
+    const known = this.#networks.get(name);
+    if (known && options)
+      throw new XenError("bad-argument", `the network ${name} exists already: its options can't change`);
+    const network = known ?? new Network(name, this.#networkServices, options);
+    this.#networks.set(name, network);
+    return network;
+  }
+
+  get networks(): readonly Network[] {
+    return [...this.#networks.values()];
   }
 
   #forget(domain: Domain): void {
@@ -329,6 +360,7 @@ export class XenHost {
     await this.#storeSocket?.close();
     await this.#storeFile?.close();
     this.#perfTrace?.end();
+    for (const network of this.#networks.values()) network.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

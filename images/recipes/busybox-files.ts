@@ -28,7 +28,7 @@ mount -t devpts -o nosuid,noexec,gid=5,mode=620 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
 
-token=0 command= rows= cols= term=
+token=0 command= rows= cols= term= ip= gateway=
 for option in $(cat /proc/cmdline); do
   case $option in
     xents.exec=*) command=\${option#*=} ;;
@@ -36,6 +36,8 @@ for option in $(cat /proc/cmdline); do
     xents.rows=*) rows=\${option#*=} ;;
     xents.cols=*) cols=\${option#*=} ;;
     xents.term=*) term=\${option#*=} ;;
+    xents.ip=*) ip=\${option#*=} ;;
+    xents.gateway=*) gateway=\${option#*=} ;;
   esac
 done
 [ -n "$rows" ] && stty rows "$rows"
@@ -54,6 +56,20 @@ if [ "$(cat /sys/hypervisor/type 2>/dev/null)" = xen ]; then
   else
     modprobe -q -a xen-blkfront xen-netfront
   fi
+fi
+
+if [ -n "$ip" ]; then
+  # The interface appears when its back end is ready.
+  tries=0
+  while [ ! -e /sys/class/net/eth0 ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries+1)); done
+  ip link set eth0 up
+  case $ip in
+    dhcp) udhcpc -b -q -i eth0 >/dev/null 2>&1 ;;
+    *)
+      ip addr add "$ip" dev eth0
+      [ -n "$gateway" ] && ip route add default via "$gateway" && echo "nameserver $gateway" >/etc/resolv.conf
+      ;;
+  esac
 fi
 
 # A command too long for the command line comes in a file of a second, appended archive.
@@ -113,6 +129,28 @@ stty "$saved"
 exit "$status"
 `;
 
+/** What udhcpc calls when it has, renews or loses a lease (busybox, networking/udhcp). */
+const DHCP = `\
+#!/bin/sh
+case $1 in
+  deconfig)
+    ip addr flush dev "$interface"
+    ip link set "$interface" up
+    ;;
+  bound | renew)
+    ip addr flush dev "$interface"
+    ip addr add "$ip/\${mask:-24}" dev "$interface"
+    for address in $router; do
+      ip route replace default via "$address" dev "$interface"
+      break
+    done
+    : >/etc/resolv.conf
+    [ -n "$domain" ] && echo "search $domain" >>/etc/resolv.conf
+    for address in $dns; do echo "nameserver $address" >>/etc/resolv.conf; done
+    ;;
+esac
+`;
+
 const PROFILE = `\
 export PATH=/usr/local/bin:/sbin:/bin HOME=/root TERM=\${TERM:-linux} PAGER=less EDITOR=vi
 PS1='root@\\h:\\w\\$ '
@@ -133,6 +171,7 @@ export const BUSYBOX_TEXT_FILES: readonly TextFile[] = [
   { path: "etc/xents/session", text: SESSION, mode: 0o755 },
   { path: "etc/xents/stop", text: STOP, mode: 0o755 },
   { path: "bin/xents-exec", text: EXEC, mode: 0o755 },
+  { path: "usr/share/udhcpc/default.script", text: DHCP, mode: 0o755 },
   { path: "etc/profile", text: PROFILE, mode: 0o644 },
   { path: "etc/hostname", text: "xen-ts\n", mode: 0o644 },
   { path: "etc/hosts", text: "127.0.0.1 localhost xen-ts\n::1 localhost\n", mode: 0o644 },

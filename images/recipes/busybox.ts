@@ -35,6 +35,8 @@ const DIRECTORIES = [
   "sys",
   "tmp",
   "usr",
+  "usr/share",
+  "usr/share/udhcpc",
   "var",
 ];
 /** One directory of programs under all its usual names. */
@@ -60,7 +62,7 @@ const DEVICES = [
 export const BUSYBOX: Recipe = {
   name: "busybox",
   description: "a Debian kernel with a busybox shell in an initramfs",
-  version: 2,
+  version: 3,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: (path) => BUSYBOX_PATHS.includes(path),

@@ -24,6 +24,7 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   "bad-disk": ExitCode.BadInput,
   "bad-config": ExitCode.BadInput,
   xenstore: ExitCode.Failed,
+  "bad-network": ExitCode.BadInput,
   "out-of-memory": ExitCode.BadInput,
   timeout: ExitCode.Timeout,
   "domain-gone": ExitCode.GuestCrash,

@@ -3,9 +3,9 @@
 import { BlockBackend } from "../devices/xen/blkback/block-backend.js";
 import type { BlockStatistics } from "../devices/xen/blkback/block-ring.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
-import type { Permissions } from "../hypervisor/xenstore/permissions.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { backendServices } from "./backend-services.js";
+import { createDeviceNodes, type DevicePaths, devicePaths, finishesWithin, removeDeviceNodes } from "./device-nodes.js";
 import type { OpenedDisk } from "./disk-config.js";
 import { XenError } from "./errors.js";
 
@@ -22,19 +22,10 @@ export interface BlockDeviceInfo {
   readonly statistics: Readonly<BlockStatistics>;
 }
 
-const encoder = new TextEncoder();
-
 interface Attached {
   readonly disk: OpenedDisk;
-  readonly paths: Paths;
+  readonly paths: DevicePaths;
   readonly backend: BlockBackend;
-}
-
-interface Paths {
-  readonly backend: string;
-  readonly frontend: string;
-  /** The toolstack's own record. */
-  readonly libxl: string;
 }
 
 export class BlockDevices {
@@ -55,11 +46,7 @@ export class BlockDevices {
     // xl leaves raw images to blkback and others to QEMU's backend; the path tells which.
     const kind = config.format === "qcow2" ? "qdisk" : "vbd";
     const { id } = this.#domain;
-    const paths: Paths = {
-      backend: `/local/domain/0/backend/${kind}/${id}/${device.number}`,
-      frontend: `/local/domain/${id}/device/vbd/${device.number}`,
-      libxl: `/libxl/${id}/device/vbd/${device.number}`,
-    };
+    const paths = devicePaths(id, device.number, kind, "vbd");
     this.#createNodes(disk, kind, paths);
     const backend = new BlockBackend({
       services: backendServices(this.#domain, this.#store),
@@ -77,7 +64,7 @@ export class BlockDevices {
     backend.device.start();
   }
 
-  #createNodes({ device, access, config, store }: OpenedDisk, kind: string, paths: Paths): void {
+  #createNodes({ device, access, config, store }: OpenedDisk, kind: string, paths: DevicePaths): void {
     const { id } = this.#domain;
     const deviceType = config.cdrom ? "cdrom" : "disk";
     const target = config.target ?? store.name;
@@ -103,23 +90,7 @@ export class BlockDevices {
       "virtual-device": device.number,
       "device-type": deviceType,
     };
-    const owned = (owner: number, reader: number): Permissions => [
-      { access: "n", domid: owner },
-      { access: "r", domid: reader },
-    ];
-    this.#store.update((view) => {
-      const { store: nodes } = this.#store;
-      const make = (path: string, values: Record<string, string | number>, permissions: Permissions) => {
-        nodes.write(view, 0, path, new Uint8Array(0));
-        nodes.setPermissions(view, 0, path, permissions);
-        for (const [name, value] of Object.entries(values))
-          nodes.write(view, 0, `${path}/${name}`, encoder.encode(String(value)));
-      };
-      make(paths.libxl, { ...back, frontend: paths.frontend, backend: paths.backend }, [{ access: "n", domid: 0 }]);
-      make(paths.backend, back, owned(0, id));
-      // Last: a running guest looks at the backend as soon as it sees this.
-      make(paths.frontend, front, owned(id, 0));
-    });
+    createDeviceNodes(this.#store, id, paths, { back, front });
   }
 
   list(): BlockDeviceInfo[] {
@@ -144,16 +115,10 @@ export class BlockDevices {
     if (!attached) throw new XenError("bad-argument", `${this.#domain.name}: no disk ${vdev}`);
     const { backend, disk, paths } = attached;
     backend.device.requestClose();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<"late">((resolve) => {
-      timer = setTimeout(resolve, timeout, "late");
-    });
-    const outcome = await Promise.race([backend.device.finished, late]);
-    clearTimeout(timer);
-    if (outcome === "late" && !force)
+    if (!(await finishesWithin(backend.device.finished, timeout)) && !force)
       throw new XenError("timeout", `${this.#domain.name}: the guest doesn't let go of disk ${disk.device.name}`);
     await this.#end(attached);
-    for (const path of [paths.frontend, paths.backend, paths.libxl]) this.#store.remove(path);
+    removeDeviceNodes(this.#store, paths);
   }
 
   async #end({ backend, disk }: Attached): Promise<void> {

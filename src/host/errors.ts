@@ -7,6 +7,7 @@ export type XenErrorCode =
   | "bad-disk"
   | "bad-config"
   | "xenstore"
+  | "bad-network"
   | "out-of-memory"
   | "timeout"
   | "domain-gone"

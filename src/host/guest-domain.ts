@@ -28,8 +28,12 @@ import {
   setMemoryTarget,
 } from "./guest-control.js";
 import { type GuestInfo, guestInfo } from "./guest-info.js";
+import type { GuestInterface } from "./guest-interface.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
 import type { Profiler } from "./profiler.js";
+import { NetDevices } from "./net-devices.js";
+import { openVif, type VifServices } from "./open-vif.js";
+import type { VifConfig } from "./vif-config.js";
 
 export interface DomainConfig {
   readonly name?: string;
@@ -49,6 +53,8 @@ export interface DomainConfig {
   readonly uuid?: string;
   /** Most memory the domain may grow to, bytes or "512M"; default: `memory`. */
   readonly maxMemory?: number | string;
+  /** Network interfaces; strings as in xl.cfg. Not for dom0. */
+  readonly vifs?: readonly (VifConfig | string)[];
   /** Leaves the domain paused. */
   readonly paused?: boolean;
 }
@@ -70,6 +76,7 @@ export interface GuestServices {
   /** Of the files behind the host's disks. */
   readonly locks: FileLocks;
   readonly profiler: Profiler | undefined;
+  readonly vifs: VifServices;
   readonly onDestroy: (domain: Domain) => void;
 }
 
@@ -88,6 +95,8 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   readonly #services: GuestServices;
   /** For the host. */
   readonly blockDevices: BlockDevices;
+  /** For the host. */
+  readonly netDevices: NetDevices;
   #released: Promise<void> = Promise.resolve();
   #reason: ShutdownReason | undefined;
   #failure: Error | undefined;
@@ -104,6 +113,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
       () => domain.name,
       (bytes) => domain.console.write(bytes),
     );
+    this.netDevices = new NetDevices(domain, services.store, services.vifs);
     this.#shell = new GuestShell(this.console);
   }
 
@@ -250,11 +260,44 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     await this.blockDevices.detach(number, { timeout, force });
   }
 
+  /** The network interfaces it has. */
+  interfaces(): GuestInterface[] {
+    return this.netDevices.list();
+  }
+
+  /** One of its network interfaces. @param which its devid or MAC. @throws XenError bad-argument */
+  interface(which: number | string = 0): GuestInterface {
+    return this.netDevices.find(which);
+  }
+
+  /** Gives the running domain a network interface. @throws XenError: bad-argument, bad-network, domain-gone */
+  async attachNetwork(config: VifConfig | string = {}): Promise<GuestInterface> {
+    const vif = await openVif(config, this.#services.vifs);
+    try {
+      if (this.#isDestroyed) throw new XenError("domain-gone", `${this.name}: the domain is gone`);
+      return this.netDevices.attach(vif);
+    } catch (error) {
+      vif.discard();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a network interface from the running domain. Waits until the guest lets go, by default 10,000 ms.
+   * @param which its devid or MAC
+   * @param options force: takes it away when the guest doesn't let go
+   * @throws XenError: bad-argument, timeout
+   */
+  async detachNetwork(which: number | string, options: { timeout?: number; force?: boolean } = {}): Promise<void> {
+    const { timeout = 10_000, force = false } = options;
+    await this.netDevices.detach(which, { timeout, force });
+  }
+
   /** Ends the domain at once and frees its memory. What it wrote to its disks is durable when `released` resolves. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#released = this.blockDevices.stop();
+    this.#released = Promise.all([this.blockDevices.stop(), this.netDevices.stop()]).then(() => {});
     if (!this.#domain.privileged) detachXenStore(this.#services.store, this.#domain);
     this.#services.hypervisor.destroyDomain(this.#domain);
     this.#services.onDestroy(this.#domain);

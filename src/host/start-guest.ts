@@ -12,6 +12,7 @@ import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { type OpenedDisk, openDiskConfigs } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
+import { type OpenedVif, openVifs } from "./open-vif.js";
 import { parseSize } from "./size.js";
 
 async function fileOrBytes(source: string | Uint8Array, what: "kernel" | "ramdisk"): Promise<Uint8Array> {
@@ -47,14 +48,16 @@ export async function startGuest(
   const maxPages = config.maxMemory === undefined ? 0 : Math.floor(parseSize(config.maxMemory, "maxMemory") / 4096);
   if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
   const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
-  if (privileged && config.disks?.length)
-    throw new XenError("bad-argument", "a privileged domain can't have disks: it would be its own backend");
+  for (const kind of ["disks", "vifs"] as const)
+    if (privileged && config[kind]?.length)
+      throw new XenError("bad-argument", `a privileged domain can't have ${kind}: it would be its own backend`);
   const [kernelBytes, ramdisk] = await Promise.all([
     fileOrBytes(config.kernel, "kernel"),
     config.ramdisk === undefined ? undefined : fileOrBytes(config.ramdisk, "ramdisk"),
   ]);
   const name = config.name ?? (privileged ? "Domain-0" : "guest");
   const disks: OpenedDisk[] = await openDiskConfigs(config.disks ?? [], { locks: services.locks, name });
+  const vifs = await openInterfaces(config, services, disks);
   let domain: Domain | undefined;
   let guest: GuestDomain | undefined;
   try {
@@ -87,11 +90,13 @@ export async function startGuest(
       attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort });
     }
     for (const disk of disks) guest.blockDevices.attach(disk);
+    for (const vif of vifs) guest.netDevices.attach(vif);
     if (config.paused) domain.pause();
     return guest;
   } catch (error) {
-    await guest?.blockDevices.stop();
+    await Promise.all([guest?.blockDevices.stop(), guest?.netDevices.stop()]);
     await Promise.all(disks.map(({ store }) => store.close()));
+    for (const vif of vifs) vif.discard();
     if (domain) {
       hypervisor.destroyDomain(domain);
       services.onDestroy(domain);
@@ -110,6 +115,20 @@ function parseUuid(text: string): Uint8Array {
   const hex = text.replaceAll("-", "");
   if (!/^[0-9a-fA-F]{32}$/.test(hex)) throw new XenError("bad-argument", `uuid: "${text}" is not a UUID`);
   return Uint8Array.from(Buffer.from(hex, "hex"));
+}
+
+/** With the disks closed again when that fails. */
+async function openInterfaces(
+  { vifs = [] }: DomainConfig,
+  services: GuestServices,
+  disks: readonly OpenedDisk[],
+): Promise<OpenedVif[]> {
+  try {
+    return await openVifs(vifs, services.vifs);
+  } catch (error) {
+    await Promise.all(disks.map(({ store }) => store.close()));
+    throw error;
+  }
 }
 
 function allocatePort(domain: Domain): number {

@@ -66,6 +66,8 @@ export class Bridge {
   readonly #stations = new Map<number, Station>();
   #forwarded = 0;
   #flooded = 0;
+  /** Says, by names of ports, whether frames from one never reach the other. */
+  isCut: ((from: string, to: string) => boolean) | undefined;
 
   constructor({ name, now, ageingMs = 300_000, maxAddresses = 4096 }: BridgeOptions) {
     this.name = name;
@@ -121,12 +123,14 @@ export class Bridge {
     if (station && this.#now() - station.seen < this.#ageingMs) {
       // Its receiver has it already when it is behind the port that it came from.
       if (station.port === from) return;
+      if (this.isCut?.(from.name, station.port.name)) return;
       this.#forwarded++;
       handOver(station.port, frame, offload);
       return;
     }
     this.#flooded++;
-    for (const port of [...this.#ports]) if (port !== from) handOver(port, frame, offload);
+    for (const port of [...this.#ports])
+      if (port !== from && !this.isCut?.(from.name, port.name)) handOver(port, frame, offload);
   }
 
   #learn(port: BridgePort, frame: Uint8Array): void {

@@ -16,6 +16,16 @@ export interface FaultyPortOptions {
   readonly decide?: (direction: Direction, frame: Uint8Array, index: number) => FrameFault | undefined;
 }
 
+/** What a line does to all its frames alike. */
+export interface LineFaults {
+  /** Share of frames lost, 0 to 1. */
+  readonly loss?: number;
+  /** Added to each frame's way, milliseconds. */
+  readonly delayMs?: number;
+  /** Up to so much more, at random; frames may overtake each other. */
+  readonly jitterMs?: number;
+}
+
 /** Frames that are delayed at a time; more are lost, as in a full queue. */
 const MAX_DELAYED = 4096;
 
@@ -87,7 +97,14 @@ export class FaultyPort implements PacketPort {
   }
 }
 
-/** A `decide` that loses a share of all frames. @param random in [0, 1) */
-export function loseFrames(share: number, random: () => number): NonNullable<FaultyPortOptions["decide"]> {
-  return () => (random() < share ? { drop: true } : undefined);
+/** A `decide` for a bad line. @param random in [0, 1) */
+export function lineFaults(
+  { loss = 0, delayMs = 0, jitterMs = 0 }: LineFaults,
+  random: () => number,
+): NonNullable<FaultyPortOptions["decide"]> {
+  return () => {
+    if (loss > 0 && random() < loss) return { drop: true };
+    const delay = delayMs + (jitterMs > 0 ? random() * jitterMs : 0);
+    return delay > 0 ? { delayMs: delay } : undefined;
+  };
 }

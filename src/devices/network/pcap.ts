@@ -1,16 +1,12 @@
 // Captures what passes a port into a pcap file (draft-ietf-opsawg-pcap): the variant with nanoseconds, Ethernet link type,
 // little-endian. Wireshark and tcpdump read it.
 
-import { MAX_FRAME_SIZE, type PacketPort } from "./packet-port.js";
+import type { Offload } from "./offload.js";
+import { type FrameHandler, ignoreFrame, MAX_FRAME_SIZE, type PacketPort } from "./packet-port.js";
 
 const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const LINKTYPE_ETHERNET = 1;
 const NS_PER_SECOND = 1_000_000_000n;
-
-export interface PcapSink {
-  /** Takes all of it, at once or later. Must not throw. */
-  write(bytes: Uint8Array): void;
-}
 
 /** The file's header. */
 export function pcapHeader(snapLength = MAX_FRAME_SIZE): Uint8Array {
@@ -36,40 +32,60 @@ export function pcapRecord(frame: Uint8Array, wall: bigint, snapLength = MAX_FRA
   return record;
 }
 
-export interface CaptureOptions {
-  readonly sink: PcapSink;
-  /** Nanoseconds since 1970. */
-  readonly wall: () => bigint;
-  /** Bytes kept of each frame. */
-  readonly snapLength?: number;
-}
+export type CaptureObserver = (frame: Uint8Array) => void;
 
-/** The same port, with both directions written to `sink`. Use it in place of `port` from then on. */
-export function capturePort(port: PacketPort, { sink, wall, snapLength = MAX_FRAME_SIZE }: CaptureOptions): PacketPort {
-  sink.write(pcapHeader(snapLength));
-  const record = (frame: Uint8Array) => sink.write(pcapRecord(frame, wall(), snapLength));
-  return {
-    name: port.name,
-    takesOffload: port.takesOffload,
-    get wantsOffload() {
-      return port.wantsOffload;
-    },
-    set wantsOffload(wants) {
-      port.wantsOffload = wants;
-    },
-    send(frame, offload) {
-      record(frame);
-      port.send(frame, offload);
-    },
-    get onFrame() {
-      return port.onFrame;
-    },
-    set onFrame(handler) {
-      port.onFrame = (frame, offload) => {
-        record(frame);
-        handler(frame, offload);
-      };
-    },
-    close: () => port.close(),
-  };
+/** A port that shows what passes it, in both directions, to whoever looks. Use it in place of the port it is made from. */
+export class CapturePoint implements PacketPort {
+  readonly #inner: PacketPort;
+  readonly #observers = new Set<CaptureObserver>();
+  #handler: FrameHandler = ignoreFrame;
+
+  constructor(inner: PacketPort) {
+    this.#inner = inner;
+    inner.onFrame = (frame, offload) => {
+      for (const observe of this.#observers) observe(frame);
+      this.#handler(frame, offload);
+    };
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  get takesOffload(): boolean {
+    return this.#inner.takesOffload;
+  }
+
+  get wantsOffload(): boolean {
+    return this.#inner.wantsOffload;
+  }
+
+  set wantsOffload(wants: boolean) {
+    this.#inner.wantsOffload = wants;
+  }
+
+  get onFrame(): FrameHandler {
+    return this.#handler;
+  }
+
+  set onFrame(handler: FrameHandler) {
+    this.#handler = handler;
+  }
+
+  send(frame: Uint8Array, offload?: Offload): void {
+    for (const observe of this.#observers) observe(frame);
+    this.#inner.send(frame, offload);
+  }
+
+  /** @returns what ends it */
+  observe(observer: CaptureObserver): () => void {
+    this.#observers.add(observer);
+    return () => void this.#observers.delete(observer);
+  }
+
+  close(): void {
+    this.#observers.clear();
+    this.#handler = ignoreFrame;
+    this.#inner.close();
+  }
 }

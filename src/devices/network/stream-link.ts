@@ -89,3 +89,42 @@ export function listenStreamLink(path: string, onLink: (link: StreamLink) => voi
     });
   });
 }
+
+/** The waiting end as a port: whoever connects last has the link, and frames are lost while nobody does. */
+export class ListeningPort implements PacketPort {
+  readonly name: string;
+  readonly takesOffload = false;
+  wantsOffload = false;
+  onFrame: FrameHandler = ignoreFrame;
+  #link: StreamLink | undefined;
+  #server: Server | undefined;
+
+  private constructor(path: string) {
+    this.name = `stream:unix:${path}`;
+  }
+
+  /** @throws when `path` is in use */
+  static async open(path: string): Promise<ListeningPort> {
+    const port = new ListeningPort(path);
+    port.#server = await listenStreamLink(path, (link) => port.#accept(link));
+    port.#server.unref();
+    return port;
+  }
+
+  #accept(link: StreamLink): void {
+    this.#link?.close();
+    this.#link = link;
+    link.onFrame = (frame) => this.onFrame(frame);
+  }
+
+  send(frame: Uint8Array): void {
+    this.#link?.send(frame);
+  }
+
+  close(): void {
+    this.onFrame = ignoreFrame;
+    this.#server?.close();
+    this.#link?.close();
+    this.#link = undefined;
+  }
+}

@@ -1,8 +1,9 @@
 // IPv4 packets of user-mode networking (RFC 791, 826, 792): parsing with every length checked, building, reassembly in bounded
 // memory. Addresses are unsigned 32-bit numbers.
 
-import { internetChecksum } from "../checksum.js";
+import { foldSum, internetChecksum, sumWords } from "../checksum.js";
 import type { Timers } from "../timers.js";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "../transport.js";
 
 export interface Ipv4Packet {
   readonly source: number;
@@ -91,6 +92,27 @@ function build(
   view.setUint16(10, internetChecksum(packet, 0, HEADER_SIZE));
   packet.set(payload, HEADER_SIZE);
   return packet;
+}
+
+/** What TCP and UDP checksums cover beside the segment, not folded. */
+export function pseudoHeaderSum(source: number, target: number, protocol: number, length: number): number {
+  return (source >>> 16) + (source & 0xffff) + (target >>> 16) + (target & 0xffff) + protocol + length;
+}
+
+/** Over pseudo-header and segment, with whatever stands in the checksum field. */
+export function transportChecksum(source: number, target: number, protocol: number, segment: Uint8Array): number {
+  return foldSum(sumWords(segment, 0, segment.length, pseudoHeaderSum(source, target, protocol, segment.length)));
+}
+
+/** Of a TCP or UDP packet; UDP without a checksum is right (RFC 768). */
+export function isTransportChecksumRight({ source, target, protocol, payload }: Ipv4Packet): boolean {
+  if (protocol === PROTOCOL_TCP)
+    return payload.length >= 20 && transportChecksum(source, target, protocol, payload) === 0;
+  if (protocol !== PROTOCOL_UDP || payload.length < 8) return false;
+  const length = (payload[4]! << 8) | payload[5]!;
+  if (length < 8 || length > payload.length) return false;
+  if (payload[6] === 0 && payload[7] === 0) return true;
+  return transportChecksum(source, target, protocol, payload.subarray(0, length)) === 0;
 }
 
 interface Assembly {

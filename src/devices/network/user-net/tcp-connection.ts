@@ -1,0 +1,451 @@
+// One end of a TCP connection (RFC 9293 3.10; RFC 5961 against blind resets; 7323 window scale), as the NAT plays it towards a
+// guest in the name of a host far away. Knows no packets of the network below and no sockets of the machine: segments go out and come
+// in, bytes likewise. Invariant: sent <= highest, and unacknowledged bytes are buffered until acknowledged.
+
+import type { Timers } from "../timers.js";
+import { TcpReceiver } from "./tcp-receiver.js";
+import { SendBuffer, sequenceDistance, TCP, type TcpSegment } from "./tcp-segment.js";
+import { CongestionWindow, RetransmissionTimeout } from "./tcp-timing.js";
+
+export type TcpState =
+  | "syn-sent"
+  | "syn-received"
+  | "established"
+  | "fin-wait-1"
+  | "fin-wait-2"
+  | "closing"
+  | "time-wait"
+  | "close-wait"
+  | "last-ack"
+  | "closed";
+
+export type OutSegment = Omit<TcpSegment, "sourcePort" | "targetPort">;
+
+export interface TcpConnectionOptions {
+  readonly timers: Timers;
+  readonly initialSequence: number;
+  /** Largest payload of a packet on the way to the other side. */
+  readonly mss: number;
+  /** A segment's payload may be longer than the other side's maximum: then it is to be cut. */
+  readonly send: (segment: OutSegment, segmentSize: number) => void;
+  /** Bytes that `onData` got and that aren't used up: they take room in the window. Call `drained` when there is more. */
+  readonly backlog: () => number;
+  readonly onConnected: () => void;
+  readonly onData: (data: Uint8Array) => void;
+  /** The other side has no more to say. */
+  readonly onEnd: () => void;
+  /** Bytes were acknowledged: `buffered` is less. */
+  readonly onSent: () => void;
+  /** Nothing is left of it; reset: by the other side or after a timeout. */
+  readonly onClosed: (how: "done" | "reset") => void;
+}
+
+export const RECEIVE_CAPACITY = 256 * 1024;
+const WINDOW_SCALE = 4;
+const DEFAULT_MSS = 536;
+/** Payload of the longest packet, for whoever below cuts it. */
+const MAX_PAYLOAD = 61_440;
+const MAX_TRIES = 12;
+const MAX_SYN_TRIES = 6;
+const TIME_WAIT_MS = 10_000;
+/** Our side is done, the other one goes silent. */
+const FIN_WAIT_2_MS = 60_000;
+const DELAYED_ACK_MS = 20;
+
+export class TcpConnection {
+  readonly #options: TcpConnectionOptions;
+  readonly #receiver: TcpReceiver;
+  readonly #buffer = new SendBuffer();
+  readonly #timeout = new RetransmissionTimeout();
+  #congestion: CongestionWindow;
+  #state: TcpState = "closed";
+  #mss = DEFAULT_MSS;
+  /** Oldest that isn't acknowledged, next to send, one after the highest that was sent. */
+  #oldest: number;
+  #next: number;
+  #highest: number;
+  #window = 0;
+  #windowScale = 0;
+  #windowSequence = 0;
+  #windowAcknowledgment = 0;
+  #isEnding = false;
+  #tries = 0;
+  #timed: { readonly end: number; readonly at: number } | undefined;
+  #unacknowledged = 0;
+  #stopTimer: (() => void) | undefined;
+  #stopAck: (() => void) | undefined;
+
+  constructor(options: TcpConnectionOptions) {
+    this.#options = options;
+    this.#receiver = new TcpReceiver(RECEIVE_CAPACITY, options.backlog, options.onData);
+    this.#oldest = this.#next = this.#highest = options.initialSequence >>> 0;
+    this.#congestion = new CongestionWindow(options.mss);
+  }
+
+  get state(): TcpState {
+    return this.#state;
+  }
+
+  /** Bytes written and not acknowledged. */
+  get buffered(): number {
+    return this.#buffer.length;
+  }
+
+  // --- opening ---
+
+  /** The other side's first segment. It is answered by `accept`. */
+  receiveSyn(segment: TcpSegment): void {
+    this.#state = "syn-received";
+    this.#takeSyn(segment);
+  }
+
+  #takeSyn({ sequence, mss, windowScale, window, acknowledgment }: TcpSegment): void {
+    this.#receiver.start(sequence);
+    this.#mss = Math.max(64, Math.min(this.#options.mss, mss ?? DEFAULT_MSS));
+    this.#congestion = new CongestionWindow(this.#mss);
+    if (windowScale !== undefined) {
+      this.#windowScale = windowScale;
+      this.#receiver.scale = WINDOW_SCALE;
+    }
+    this.#window = window;
+    this.#windowSequence = sequence;
+    this.#windowAcknowledgment = acknowledgment;
+  }
+
+  /** Answers the SYN. */
+  accept(): void {
+    if (this.#state !== "syn-received" || this.#highest !== this.#oldest) return;
+    this.#highest = this.#next = (this.#oldest + 1) >>> 0;
+    this.#sendSyn();
+    this.#arm();
+  }
+
+  /** Sends a SYN. */
+  connect(): void {
+    this.#state = "syn-sent";
+    this.#receiver.scale = WINDOW_SCALE;
+    this.#highest = this.#next = (this.#oldest + 1) >>> 0;
+    this.#sendSyn();
+    this.#arm();
+  }
+
+  #sendSyn(): void {
+    const isAnswer = this.#state === "syn-received";
+    const offersScale = this.#receiver.scale > 0;
+    const segment = {
+      sequence: this.#oldest,
+      acknowledgment: isAnswer ? this.#receiver.next : 0,
+      flags: isAnswer ? TCP.SYN | TCP.ACK : TCP.SYN,
+      window: this.#receiver.advertise(true),
+      ...{ mss: this.#options.mss, windowScale: offersScale ? WINDOW_SCALE : undefined, payload: new Uint8Array(0) },
+    };
+    this.#options.send(segment, this.#mss);
+  }
+
+  // --- what the other side sends ---
+
+  receive(segment: TcpSegment): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "syn-sent") return void this.#receiveInSynSent(segment);
+    const { flags, sequence, payload } = segment;
+    const length = payload.length + (flags & TCP.FIN ? 1 : 0);
+    if (this.#state === "syn-received" && flags & TCP.SYN && !(flags & TCP.ACK)) {
+      if ((sequence + 1) >>> 0 === this.#receiver.next && this.#highest !== this.#oldest) this.#sendSyn();
+      return;
+    }
+    if (!this.#receiver.isAcceptable(sequence, length)) {
+      if (!(flags & TCP.RST)) this.#acknowledge();
+      return;
+    }
+    if (flags & TCP.RST) {
+      // Only the exact number ends it: others may be guesses (RFC 5961 3.2).
+      if (sequence === this.#receiver.next) this.#finish("reset");
+      else this.#acknowledge();
+      return;
+    }
+    if (flags & TCP.SYN) return void this.#acknowledge();
+    if (!(flags & TCP.ACK) || !this.#takeAcknowledgment(segment)) return;
+    this.#takeText(segment);
+    this.#output();
+  }
+
+  #receiveInSynSent(segment: TcpSegment): void {
+    const { flags, acknowledgment } = segment;
+    const isOurs = (flags & TCP.ACK) !== 0 && acknowledgment === this.#highest;
+    if (flags & TCP.ACK && !isOurs) return;
+    if (flags & TCP.RST) return void (isOurs ? this.#finish("reset") : undefined);
+    // Opening from both sides at once can't come from a guest that we connect to.
+    if (!(flags & TCP.SYN) || !isOurs) return;
+    this.#takeSyn(segment);
+    if (segment.windowScale === undefined) this.#receiver.scale = 0;
+    this.#oldest = acknowledgment;
+    this.#becomeEstablished();
+    this.#acknowledge();
+    this.#output();
+  }
+
+  #becomeEstablished(): void {
+    this.#tries = 0;
+    this.#stop();
+    this.#state = "established";
+    this.#options.onConnected();
+  }
+
+  /** @returns whether the rest of the segment counts */
+  #takeAcknowledgment(segment: TcpSegment): boolean {
+    const { acknowledgment, sequence, window, payload, flags } = segment;
+    const acknowledged = sequenceDistance(acknowledgment, this.#oldest);
+    if (sequenceDistance(acknowledgment, this.#highest) > 0) {
+      // Of what was never sent.
+      if (this.#state === "syn-received") this.#reset(acknowledgment);
+      else this.#acknowledge();
+      return false;
+    }
+    if (this.#state === "syn-received") {
+      if (acknowledged !== 1) return true;
+      this.#oldest = acknowledgment;
+      this.#takeWindow(segment);
+      this.#becomeEstablished();
+      return true;
+    }
+    const scaled = window * 2 ** this.#windowScale;
+    const isDuplicate =
+      acknowledged === 0 &&
+      payload.length === 0 &&
+      !(flags & TCP.FIN) &&
+      scaled === this.#window &&
+      this.#highest !== this.#oldest;
+    if (
+      acknowledged >= 0 &&
+      (sequenceDistance(sequence, this.#windowSequence) > 0 ||
+        (sequence === this.#windowSequence && sequenceDistance(acknowledgment, this.#windowAcknowledgment) >= 0))
+    )
+      this.#takeWindow(segment);
+    if (acknowledged > 0) this.#advance(acknowledgment, acknowledged);
+    else if (isDuplicate) {
+      const flight = sequenceDistance(this.#highest, this.#oldest);
+      if (this.#congestion.duplicate(flight, this.#highest)) this.#resendFirst();
+    }
+    return true;
+  }
+
+  #takeWindow({ sequence, acknowledgment, window }: TcpSegment): void {
+    this.#window = window * 2 ** this.#windowScale;
+    this.#windowSequence = sequence;
+    this.#windowAcknowledgment = acknowledgment;
+  }
+
+  #advance(acknowledgment: number, count: number): void {
+    const data = Math.min(count, this.#buffer.length);
+    this.#buffer.drop(data);
+    this.#oldest = acknowledgment;
+    if (sequenceDistance(this.#next, acknowledgment) < 0) this.#next = acknowledgment;
+    if (this.#timed && sequenceDistance(acknowledgment, this.#timed.end) >= 0) {
+      this.#timeout.measured(this.#options.timers.now() - this.#timed.at);
+      this.#timed = undefined;
+    }
+    this.#timeout.advanced();
+    this.#tries = 0;
+    if (this.#congestion.acknowledged(count, (position) => sequenceDistance(acknowledgment, position) >= 0))
+      this.#resendFirst();
+    this.#stop();
+    if (this.#highest !== this.#oldest) this.#arm();
+    if (count > data) this.#finAcknowledged();
+    else if (data > 0) this.#options.onSent();
+  }
+
+  #finAcknowledged(): void {
+    switch (this.#state) {
+      case "fin-wait-1":
+        this.#state = "fin-wait-2";
+        this.#stop();
+        this.#stopTimer = this.#options.timers.after(FIN_WAIT_2_MS, () => this.abort());
+        return;
+      case "closing":
+        return void this.#waitOut();
+      case "last-ack":
+        return void this.#finish("done");
+    }
+  }
+
+  #takeText({ sequence, payload, flags }: TcpSegment): void {
+    const hasFin = (flags & TCP.FIN) !== 0;
+    if (payload.length === 0 && !hasFin) return;
+    if (this.#state !== "established" && this.#state !== "fin-wait-1" && this.#state !== "fin-wait-2")
+      return void this.#acknowledge();
+    const inOrder = this.#receiver.take(sequence, payload, hasFin);
+    // What took the data may have ended the connection.
+    if (this.state === "closed") return;
+    if (this.#receiver.takeEnd()) {
+      this.#takeFin();
+      return;
+    }
+    this.#unacknowledged += payload.length;
+    if (!inOrder || this.#unacknowledged >= 2 * this.#mss) this.#acknowledge();
+    else this.#stopAck ??= this.#options.timers.after(DELAYED_ACK_MS, () => this.#acknowledge());
+  }
+
+  #takeFin(): void {
+    if (this.#state === "established") this.#state = "close-wait";
+    else if (this.#state === "fin-wait-1") this.#state = "closing";
+    else this.#waitOut();
+    this.#acknowledge();
+    this.#options.onEnd();
+  }
+
+  #waitOut(): void {
+    this.#state = "time-wait";
+    this.#stop();
+    this.#stopTimer = this.#options.timers.after(TIME_WAIT_MS, () => this.#finish("done"));
+  }
+
+  // --- what goes to the other side ---
+
+  write(data: Uint8Array): void {
+    if (this.#isEnding || this.#state === "closed") return;
+    this.#buffer.append(data);
+    this.#output();
+  }
+
+  /** No more to say, once all that was written is sent. */
+  end(): void {
+    if (this.#isEnding || this.#state === "closed") return;
+    this.#isEnding = true;
+    this.#output();
+  }
+
+  /** Ends at once; the other side is told. */
+  abort(): void {
+    if (this.#state === "closed") return;
+    if (this.#state !== "syn-sent") this.#reset(this.#next);
+    this.#finish("reset");
+  }
+
+  /** There is less backlog. */
+  drained(): void {
+    if (this.#state !== "closed" && this.#state !== "syn-sent" && this.#receiver.isWorthTelling(this.#mss))
+      this.#acknowledge();
+  }
+
+  #output(): void {
+    if (this.#state !== "established" && this.#state !== "close-wait") return void this.#outputRest();
+    while (this.#outputOnce());
+    this.#persist();
+  }
+
+  /** Data and FIN of states in which nothing new is written. */
+  #outputRest(): void {
+    if (this.#state !== "fin-wait-1" && this.#state !== "closing" && this.#state !== "last-ack") return;
+    while (this.#outputOnce());
+    this.#persist();
+  }
+
+  /** @returns whether something was sent */
+  #outputOnce(): boolean {
+    const under = sequenceDistance(this.#next, this.#oldest);
+    const waiting = this.#buffer.length - under;
+    if (waiting <= 0) return this.#outputFin(under);
+    const room = Math.floor(Math.min(this.#window, this.#congestion.bytes)) - under;
+    let length = Math.min(waiting, room, MAX_PAYLOAD);
+    if (length < waiting) {
+      // Whole segments, unless nothing else is under way (silly windows, RFC 9293 3.8.6.2.1).
+      if (length >= this.#mss) length -= length % this.#mss;
+      else if (under > 0 || length <= 0) return false;
+    }
+    this.#sendData(under, length);
+    return true;
+  }
+
+  #sendData(offset: number, length: number): void {
+    const isLast = offset + length === this.#buffer.length;
+    const payload = this.#buffer.copy(offset, length);
+    const sequence = (this.#oldest + offset) >>> 0;
+    const end = (sequence + length) >>> 0;
+    if (sequenceDistance(end, this.#highest) > 0) {
+      this.#timed ??= { end, at: this.#options.timers.now() };
+      this.#highest = end;
+    }
+    if (sequenceDistance(end, this.#next) > 0) this.#next = end;
+    this.#emit(sequence, isLast ? TCP.ACK | TCP.PSH : TCP.ACK, payload);
+    if (!this.#stopTimer) this.#arm();
+  }
+
+  #outputFin(under: number): boolean {
+    if (!this.#isEnding || under > this.#buffer.length) return false;
+    if (this.#state === "established") this.#state = "fin-wait-1";
+    else if (this.#state === "close-wait") this.#state = "last-ack";
+    this.#emit(this.#next, TCP.FIN | TCP.ACK, new Uint8Array(0));
+    this.#next = (this.#next + 1) >>> 0;
+    if (sequenceDistance(this.#next, this.#highest) > 0) this.#highest = this.#next;
+    if (!this.#stopTimer) this.#arm();
+    return false;
+  }
+
+  #emit(sequence: number, flags: number, payload: Uint8Array): void {
+    this.#stopAck?.();
+    this.#stopAck = undefined;
+    this.#unacknowledged = 0;
+    const window = this.#receiver.advertise(false);
+    this.#options.send({ sequence, acknowledgment: this.#receiver.next, flags, window, payload }, this.#mss);
+  }
+
+  #acknowledge(): void {
+    if (this.#state !== "closed") this.#emit(this.#next, TCP.ACK, new Uint8Array(0));
+  }
+
+  #reset(sequence: number): void {
+    this.#emit(sequence, TCP.RST | TCP.ACK, new Uint8Array(0));
+  }
+
+  // --- again ---
+
+  #resendFirst(): void {
+    this.#timed = undefined;
+    const length = Math.min(this.#mss, this.#buffer.length);
+    if (length > 0) this.#sendData(0, length);
+    else if (this.#highest !== this.#oldest) this.#emit(this.#oldest, TCP.FIN | TCP.ACK, new Uint8Array(0));
+  }
+
+  /** A closed window is asked for, in case that its opening was lost. */
+  #persist(): void {
+    if (this.#window === 0 && this.#buffer.length > 0 && !this.#stopTimer) this.#arm();
+  }
+
+  #arm(): void {
+    this.#stop();
+    this.#stopTimer = this.#options.timers.after(this.#timeout.milliseconds, () => this.#expire());
+  }
+
+  #stop(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+
+  #expire(): void {
+    this.#stopTimer = undefined;
+    this.#timed = undefined;
+    this.#timeout.backOff();
+    const isOpening = this.#state === "syn-sent" || this.#state === "syn-received";
+    if (++this.#tries > (isOpening ? MAX_SYN_TRIES : MAX_TRIES)) return void this.abort();
+    if (isOpening) this.#sendSyn();
+    else if (this.#window === 0 && this.#buffer.length > 0) {
+      // The other side answers a probe as long as it lives, however long its window stays closed.
+      this.#tries--;
+      this.#sendData(0, 1);
+    } else {
+      this.#congestion.timedOut(sequenceDistance(this.#highest, this.#oldest));
+      this.#next = this.#oldest;
+      while (this.#outputOnce());
+    }
+    if (!this.#stopTimer) this.#arm();
+  }
+
+  #finish(how: "done" | "reset"): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#stop();
+    this.#stopAck?.();
+    this.#stopAck = undefined;
+    this.#options.onClosed(how);
+  }
+}

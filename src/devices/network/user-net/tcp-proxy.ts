@@ -1,0 +1,211 @@
+// TCP of guests carried on by sockets of the machine: each connection ends here towards its guest (tcp-connection.ts) and goes on as a
+// socket. A SYN is answered when the socket has connected, so that the guest sees refusals as such. Both directions are held back
+// when the other end doesn't read. Bounded: connections, and bytes of each.
+
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Timers } from "../timers.js";
+import type { Ipv4Packet } from "./ipv4.js";
+import { TcpConnection } from "./tcp-connection.js";
+import { buildTcp, parseTcp, TCP, type TcpSegment } from "./tcp-segment.js";
+
+export interface Destination {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TcpProxyOptions {
+  readonly timers: Timers;
+  readonly random: () => number;
+  /** A segment without its checksum, to a guest. */
+  readonly send: (to: number, from: number, segment: Uint8Array, segmentSize: number) => void;
+  /** Undefined: forbidden. */
+  readonly route: (target: number, port: number) => Destination | undefined;
+  /** In whose name connections from the machine reach guests. */
+  readonly gateway: number;
+  readonly maxConnections: number;
+}
+
+interface Ends {
+  readonly guest: number;
+  readonly guestPort: number;
+  readonly peer: number;
+  readonly peerPort: number;
+}
+
+interface Entry {
+  readonly connection: TcpConnection;
+  readonly socket: Socket;
+}
+
+const MSS = 1460;
+/** Bytes on their way to a guest before its socket is read no further. */
+const MAX_UNSENT = 512 * 1024;
+const CONNECT_TIMEOUT_MS = 60_000;
+const [FIRST_PORT, LAST_PORT] = [49_152, 65_535];
+
+export class TcpProxy {
+  readonly #options: TcpProxyOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #servers = new Set<Server>();
+  #nextPort = FIRST_PORT;
+  /** Connections that were refused because there were too many. */
+  refused = 0;
+
+  constructor(options: TcpProxyOptions) {
+    this.#options = options;
+  }
+
+  /** Connections that are kept, those in their last state included. */
+  get connections(): number {
+    return this.#entries.size;
+  }
+
+  /** From a guest. @returns false when nobody is there */
+  receive(packet: Ipv4Packet): boolean {
+    const segment = parseTcp(packet.payload);
+    if (!segment) return true;
+    const ends = {
+      ...{ guest: packet.source, guestPort: segment.sourcePort },
+      ...{ peer: packet.target, peerPort: segment.targetPort },
+    };
+    const entry = this.#entries.get(keyOf(ends));
+    const isOpening = (segment.flags & (TCP.SYN | TCP.ACK | TCP.RST)) === TCP.SYN;
+    if (entry && !(isOpening && entry.connection.state === "time-wait")) entry.connection.receive(segment);
+    else if (isOpening) this.#open(ends, segment);
+    else if (!(segment.flags & TCP.RST)) this.#refuse(ends, segment);
+    return true;
+  }
+
+  #open(ends: Ends, segment: TcpSegment): void {
+    const destination = this.#options.route(ends.peer, ends.peerPort);
+    if (!destination || !this.#hasRoom()) return void this.#refuse(ends, segment);
+    const socket = connect({ ...destination, allowHalfOpen: true, timeout: CONNECT_TIMEOUT_MS });
+    const connection = this.#join(ends, socket);
+    connection.receiveSyn(segment);
+    socket.once("connect", () => {
+      socket.setTimeout(0);
+      connection.accept();
+    });
+    socket.once("timeout", () => connection.abort());
+  }
+
+  #hasRoom(): boolean {
+    if (this.#entries.size < this.#options.maxConnections) return true;
+    for (const [key, { connection }] of this.#entries)
+      if (connection.state === "time-wait") {
+        this.#entries.delete(key);
+        return true;
+      }
+    this.refused++;
+    return false;
+  }
+
+  /** Tells that there is no such connection (RFC 9293 3.5.2). */
+  #refuse(ends: Ends, { flags, sequence, acknowledgment, payload }: TcpSegment): void {
+    const length = payload.length + (flags & TCP.SYN ? 1 : 0) + (flags & TCP.FIN ? 1 : 0);
+    const reset =
+      flags & TCP.ACK
+        ? { sequence: acknowledgment, acknowledgment: 0, flags: TCP.RST }
+        : { sequence: 0, acknowledgment: (sequence + length) >>> 0, flags: TCP.RST | TCP.ACK };
+    this.#send(ends, { ...reset, window: 0, payload: new Uint8Array(0) }, MSS);
+  }
+
+  #send(
+    { guest, guestPort, peer, peerPort }: Ends,
+    segment: Omit<TcpSegment, "sourcePort" | "targetPort">,
+    segmentSize: number,
+  ): void {
+    const bytes = buildTcp({ ...segment, sourcePort: peerPort, targetPort: guestPort });
+    this.#options.send(guest, peer, bytes, segmentSize);
+  }
+
+  /** A connection towards a guest, tied to a socket. */
+  #join(ends: Ends, socket: Socket): TcpConnection {
+    const { timers, random } = this.#options;
+    const key = keyOf(ends);
+    const connection = new TcpConnection({
+      timers,
+      mss: MSS,
+      initialSequence: Math.floor(random() * 2 ** 32),
+      send: (segment, segmentSize) => this.#send(ends, segment, segmentSize),
+      backlog: () => socket.writableLength,
+      onConnected: () => {},
+      onData: (data) => void (socket.writable && socket.write(data)),
+      onEnd: () => socket.end(),
+      onSent: () => {
+        if (socket.isPaused() && connection.buffered < MAX_UNSENT / 2) socket.resume();
+      },
+      onClosed: (how) => {
+        if (this.#entries.get(key)?.connection === connection) this.#entries.delete(key);
+        if (how === "done" || socket.connecting) socket.destroy();
+        else if (!socket.destroyed) socket.resetAndDestroy();
+      },
+    });
+    this.#entries.set(key, { connection, socket });
+    socket.setNoDelay(true);
+    socket.unref();
+    socket.on("data", (chunk: Buffer) => {
+      connection.write(chunk);
+      if (connection.buffered > MAX_UNSENT) socket.pause();
+    });
+    socket.on("end", () => connection.end());
+    socket.on("drain", () => connection.drained());
+    socket.on("error", () => connection.abort());
+    socket.on("close", () => {
+      // Both ways are done, or the socket broke off.
+      if (!socket.readableEnded) connection.abort();
+    });
+    return connection;
+  }
+
+  /** Listens on the machine and leads to a guest. @param guest asked for each connection; undefined: refused. @throws what listening met */
+  forward(
+    { host, port }: Destination,
+    guestPort: number,
+    guest: () => number | undefined,
+  ): Promise<{ readonly port: number; close(): void }> {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      const address = guest();
+      const peerPort = address !== undefined && this.#hasRoom() ? this.#freePort(address, guestPort) : undefined;
+      if (address === undefined || peerPort === undefined) return void socket.resetAndDestroy();
+      this.#join({ guest: address, guestPort, peer: this.#options.gateway, peerPort }, socket).connect();
+    });
+    this.#servers.add(server);
+    server.unref();
+    const close = () => {
+      server.close();
+      this.#servers.delete(server);
+    };
+    return new Promise((resolve, reject) => {
+      server.once("error", (error) => {
+        this.#servers.delete(server);
+        reject(error);
+      });
+      server.listen(port, host, () => resolve({ port: (server.address() as { port: number }).port, close }));
+    });
+  }
+
+  #freePort(guest: number, guestPort: number): number | undefined {
+    const { gateway } = this.#options;
+    for (let tries = FIRST_PORT; tries <= LAST_PORT; tries++) {
+      const peerPort = this.#nextPort;
+      this.#nextPort = peerPort === LAST_PORT ? FIRST_PORT : peerPort + 1;
+      if (!this.#entries.has(keyOf({ guest, guestPort, peer: gateway, peerPort }))) return peerPort;
+    }
+    return undefined;
+  }
+
+  close(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers.clear();
+    for (const { connection, socket } of [...this.#entries.values()]) {
+      connection.abort();
+      socket.destroy();
+    }
+    this.#entries.clear();
+  }
+}
+
+function keyOf({ guest, guestPort, peer, peerPort }: Ends): string {
+  return `${guest}:${guestPort}:${peer}:${peerPort}`;
+}

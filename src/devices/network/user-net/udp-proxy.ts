@@ -1,0 +1,178 @@
+// UDP of guests carried on by sockets of the machine: one socket for each port of a guest, whoever it talks to (RFC 4787, "endpoint-
+// independent mapping"); let in is only what comes from where the guest has sent to. Mappings end after two minutes of silence, and
+// the one that was silent longest goes when there are too many.
+
+import { createSocket, type Socket } from "node:dgram";
+import type { Timers } from "../timers.js";
+import type { Ipv4Packet } from "./ipv4.js";
+
+import type { Destination } from "./tcp-proxy.js";
+
+export interface UdpProxyOptions {
+  readonly timers: Timers;
+  readonly send: (to: number, from: number, sourcePort: number, targetPort: number, data: Uint8Array) => void;
+  /** Undefined: forbidden. */
+  readonly route: (target: number, port: number) => Destination | undefined;
+  readonly gateway: number;
+  readonly maxMappings: number;
+}
+
+/** A guest's port. */
+interface Mapping {
+  readonly guest: number;
+  readonly guestPort: number;
+  readonly socket: Socket;
+  /** Whom the guest has sent to, "host port" → as it calls them. */
+  readonly peers: Map<string, { readonly address: number; readonly port: number }>;
+  used: number;
+}
+
+interface Forwarding {
+  readonly socket: Socket;
+  readonly guestPort: number;
+  readonly guest: () => number | undefined;
+  /** Port of the gateway that stands for a peer, and back. */
+  readonly portOf: Map<string, number>;
+}
+
+const IDLE_MS = 120_000;
+const MAX_PEERS = 64;
+const MAX_FORWARD_PEERS = 1024;
+const FIRST_PORT = 49_152;
+const PORTS = 16_384;
+
+export class UdpProxy {
+  readonly #options: UdpProxyOptions;
+  /** In order of last use. */
+  readonly #mappings = new Map<string, Mapping>();
+  readonly #forwards = new Set<Forwarding>();
+  /** Ports of the gateway behind which a peer of a forward is. */
+  readonly #peers = new Map<number, { readonly forward: Forwarding; readonly host: string; readonly port: number }>();
+  #nextPort = 0;
+  #stopSweep: (() => void) | undefined;
+
+  constructor(options: UdpProxyOptions) {
+    this.#options = options;
+  }
+
+  get mappings(): number {
+    return this.#mappings.size;
+  }
+
+  /** From a guest. @returns false when nobody is there */
+  receive({ source, target, payload }: Ipv4Packet): boolean {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    const [guestPort, port, length] = [view.getUint16(0), view.getUint16(2), view.getUint16(4)];
+    const data = payload.subarray(8, length);
+    const peer = target === this.#options.gateway ? this.#peers.get(port) : undefined;
+    if (peer && peer.forward.guestPort === guestPort && peer.forward.guest() === source) {
+      peer.forward.socket.send(data, peer.port, peer.host);
+      return true;
+    }
+    const destination = port > 0 ? this.#options.route(target, port) : undefined;
+    if (!destination) return false;
+    const mapping = this.#mappingOf(source, guestPort);
+    const key = `${destination.host} ${destination.port}`;
+    mapping.peers.delete(key);
+    if (mapping.peers.size >= MAX_PEERS) mapping.peers.delete(mapping.peers.keys().next().value!);
+    mapping.peers.set(key, { address: target, port });
+    mapping.socket.send(data, destination.port, destination.host, () => {});
+    return true;
+  }
+
+  #mappingOf(guest: number, guestPort: number): Mapping {
+    const key = `${guest}:${guestPort}`;
+    const known = this.#mappings.get(key);
+    const used = this.#options.timers.now();
+    if (known) {
+      known.used = used;
+      this.#mappings.delete(key);
+      this.#mappings.set(key, known);
+      return known;
+    }
+    if (this.#mappings.size >= this.#options.maxMappings) this.#end(this.#mappings.keys().next().value!);
+    const socket = createSocket("udp4");
+    socket.unref();
+    const mapping: Mapping = { guest, guestPort, socket, peers: new Map(), used };
+    socket.on("message", (data, { address, port }) => {
+      const peer = mapping.peers.get(`${address} ${port}`);
+      if (peer) this.#options.send(guest, peer.address, peer.port, guestPort, data);
+    });
+    socket.on("error", () => this.#end(key));
+    this.#mappings.set(key, mapping);
+    this.#stopSweep ??= this.#options.timers.after(IDLE_MS / 4, () => this.#sweep());
+    return mapping;
+  }
+
+  #sweep(): void {
+    const now = this.#options.timers.now();
+    for (const [key, { used }] of this.#mappings) {
+      if (now - used < IDLE_MS) break;
+      this.#end(key);
+    }
+    this.#stopSweep =
+      this.#mappings.size > 0 ? this.#options.timers.after(IDLE_MS / 4, () => this.#sweep()) : undefined;
+  }
+
+  #end(key: string): void {
+    const mapping = this.#mappings.get(key);
+    if (!mapping || !this.#mappings.delete(key)) return;
+    mapping.socket.close();
+  }
+
+  /** As TcpProxy.forward. */
+  forward(
+    { host, port }: Destination,
+    guestPort: number,
+    guest: () => number | undefined,
+  ): Promise<{ readonly port: number; close(): void }> {
+    const socket = createSocket("udp4");
+    socket.unref();
+    const forward: Forwarding = { socket, guestPort, guest, portOf: new Map() };
+    socket.on("message", (data, { address, port: from }) => {
+      const to = guest();
+      if (to === undefined) return;
+      const gatewayPort = this.#portOf(forward, address, from);
+      this.#options.send(to, this.#options.gateway, gatewayPort, guestPort, data);
+    });
+    const close = () => {
+      if (!this.#forwards.delete(forward)) return;
+      for (const gatewayPort of forward.portOf.values()) this.#peers.delete(gatewayPort);
+      socket.close();
+    };
+    return new Promise((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind(port, host, () => {
+        socket.off("error", reject);
+        socket.on("error", close);
+        this.#forwards.add(forward);
+        resolve({ port: socket.address().port, close });
+      });
+    });
+  }
+
+  #portOf(forward: Forwarding, host: string, port: number): number {
+    const key = `${host} ${port}`;
+    const known = forward.portOf.get(key);
+    if (known !== undefined) return known;
+    if (forward.portOf.size >= MAX_FORWARD_PEERS) {
+      const [oldest, oldPort] = forward.portOf.entries().next().value!;
+      forward.portOf.delete(oldest);
+      this.#peers.delete(oldPort);
+    }
+    let gatewayPort: number;
+    do gatewayPort = FIRST_PORT + (this.#nextPort++ % PORTS);
+    while (this.#peers.has(gatewayPort));
+    forward.portOf.set(key, gatewayPort);
+    this.#peers.set(gatewayPort, { forward, host, port });
+    return gatewayPort;
+  }
+
+  close(): void {
+    this.#stopSweep?.();
+    for (const key of [...this.#mappings.keys()]) this.#end(key);
+    for (const { socket } of this.#forwards) socket.close();
+    this.#forwards.clear();
+    this.#peers.clear();
+  }
+}
