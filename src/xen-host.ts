@@ -5,15 +5,14 @@ import { Cpu } from "./cpu/cpu.js";
 import { Engine, type EngineCpu } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { FileLocks } from "./devices/storage/file-locks.js";
-import { hostTimers } from "./devices/network/timers.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
+import { Network, type NetworkOptions, type NetworkServices, networkTime } from "./host/network.js";
 import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
 import type { Profile } from "./host/profile.js";
 import { Profiler } from "./host/profiler.js";
-import { Network, type NetworkOptions, type NetworkServices } from "./host/network.js";
 import { RunLoop } from "./host/run-loop.js";
 import { parseSize } from "./host/size.js";
 import { startGuest } from "./host/start-guest.js";
@@ -149,9 +148,8 @@ export class XenHost {
     const clock = virtualClock ?? realClock;
     const random = deterministic ? seededRandom(options.seed ?? 1) : Math.random;
     this.#networkServices = {
-      timers: hostTimers(() => Number(clock.monotonic() / 1000n) / 1000),
+      ...networkTime(clock),
       random,
-      wall: () => clock.wall(),
       isClosed: virtualClock !== undefined,
       log: (line) => config.log?.(line),
     };

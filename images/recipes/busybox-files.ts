@@ -171,7 +171,7 @@ export const BUSYBOX_TEXT_FILES: readonly TextFile[] = [
   { path: "etc/xents/session", text: SESSION, mode: 0o755 },
   { path: "etc/xents/stop", text: STOP, mode: 0o755 },
   { path: "bin/xents-exec", text: EXEC, mode: 0o755 },
-  { path: "usr/share/udhcpc/default.script", text: DHCP, mode: 0o755 },
+  { path: "etc/udhcpc/default.script", text: DHCP, mode: 0o755 },
   { path: "etc/profile", text: PROFILE, mode: 0o644 },
   { path: "etc/hostname", text: "xen-ts\n", mode: 0o644 },
   { path: "etc/hosts", text: "127.0.0.1 localhost xen-ts\n::1 localhost\n", mode: 0o644 },

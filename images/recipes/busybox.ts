@@ -25,6 +25,7 @@ const DIRECTORIES = [
   "bin",
   "dev",
   "etc",
+  "etc/udhcpc",
   "etc/xents",
   "lib",
   "lib/modules",
@@ -35,8 +36,6 @@ const DIRECTORIES = [
   "sys",
   "tmp",
   "usr",
-  "usr/share",
-  "usr/share/udhcpc",
   "var",
 ];
 /** One directory of programs under all its usual names. */
@@ -62,7 +61,7 @@ const DEVICES = [
 export const BUSYBOX: Recipe = {
   name: "busybox",
   description: "a Debian kernel with a busybox shell in an initramfs",
-  version: 3,
+  version: 4,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: (path) => BUSYBOX_PATHS.includes(path),

@@ -30,9 +30,9 @@ import {
 import { type GuestInfo, guestInfo } from "./guest-info.js";
 import type { GuestInterface } from "./guest-interface.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
-import type { Profiler } from "./profiler.js";
 import { NetDevices } from "./net-devices.js";
 import { openVif, type VifServices } from "./open-vif.js";
+import type { Profiler } from "./profiler.js";
 import type { VifConfig } from "./vif-config.js";
 
 export interface DomainConfig {

@@ -3,9 +3,10 @@
 
 import { Bridge, type BridgeEntry } from "../devices/network/bridge.js";
 import { joinPorts, type PacketPort } from "../devices/network/packet-port.js";
-import type { Timers } from "../devices/network/timers.js";
+import { hostTimers, type Timers } from "../devices/network/timers.js";
 import type { NatOptions } from "../devices/network/user-net/nat-options.js";
 import { UserNet } from "../devices/network/user-net/user-net.js";
+import type { Clock } from "../hypervisor/clock.js";
 import { XenError } from "./errors.js";
 
 export interface NetworkOptions {
@@ -103,4 +104,9 @@ export function createUserNet(
     if (!(error instanceof RangeError)) throw error;
     throw new XenError("bad-argument", `${owner}: ${error.message}`, { cause: error });
   }
+}
+
+/** What networks need of a host's clock. */
+export function networkTime(clock: Clock): Pick<NetworkServices, "timers" | "wall"> {
+  return { timers: hostTimers(() => Number(clock.monotonic() / 1000n) / 1000), wall: () => clock.wall() };
 }

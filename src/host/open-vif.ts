@@ -4,12 +4,12 @@
 import type { PacketPort } from "../devices/network/packet-port.js";
 import { pairPorts } from "../devices/network/packet-port.js";
 import { connectStreamLink, ListeningPort } from "../devices/network/stream-link.js";
-import { openTap, TapError } from "../devices/network/tap.js";
 import type { UserNet } from "../devices/network/user-net/user-net.js";
 import type { Rate } from "../devices/xen/netback/rate-limit.js";
 import { XenError } from "./errors.js";
 import { parseMac, randomMac } from "./mac-address.js";
 import { createUserNet, DEFAULT_NETWORK, type Network, type NetworkServices } from "./network.js";
+import { openTap, TapError } from "./tap.js";
 import type { VifConfig, VifPort } from "./vif-config.js";
 import { parseRate } from "./vif-rate.js";
 import { parseVif } from "./vif-syntax.js";

@@ -3,7 +3,13 @@
 // the pool, at most POLL_MS long, so that a closed device is let go.
 
 import { close, constants, openSync, readSync, writeSync } from "node:fs";
-import { type FrameHandler, ignoreFrame, isFrameSize, MAX_FRAME_SIZE, type PacketPort } from "./packet-port.js";
+import {
+  type FrameHandler,
+  ignoreFrame,
+  isFrameSize,
+  MAX_FRAME_SIZE,
+  type PacketPort,
+} from "../devices/network/packet-port.js";
 
 /** The device can't be had; the message says why and what helps. */
 export class TapError extends Error {
