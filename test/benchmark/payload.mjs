@@ -11,7 +11,7 @@ import { PREPARE, sampleText } from "./programs.mjs";
 
 const TEXT_BYTES = 1_500_000;
 const COMPILE = ["-O2", "-static", "-fno-math-errno"];
-const SOURCES = ["main.c", "integer.c", "memory.c", "float.c", "system.c"];
+const SOURCES = ["main.c", "integer.c", "memory.c", "float.c", "system.c", "selfmod.c"];
 
 /** The kernels as a static binary, or why there is none. */
 export function compileKernels(architecture) {

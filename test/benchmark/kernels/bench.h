@@ -10,7 +10,7 @@ struct kernel {
   kernel_fn *run;
 };
 
-extern const struct kernel integer_kernels[], memory_kernels[], float_kernels[], system_kernels[];
+extern const struct kernel integer_kernels[], memory_kernels[], float_kernels[], system_kernels[], soak_kernels[];
 
 void *need(size_t bytes);
 

@@ -5,7 +5,7 @@
 
 #include "bench.h"
 
-static const struct kernel *const groups[] = {integer_kernels, memory_kernels, float_kernels, system_kernels};
+static const struct kernel *const groups[] = {integer_kernels, memory_kernels, float_kernels, system_kernels, soak_kernels};
 
 void *need(size_t bytes) {
   void *p = malloc(bytes);
