@@ -1,4 +1,4 @@
-// Host operations of the system family that every guest needs: CPUID, time, random numbers, flags, wide division.
+// Host operations of the system family that every guest needs: CPUID, time, random numbers, flags.
 
 import { Shadow } from "../debug.js";
 import { Vector } from "../exit.js";
@@ -8,16 +8,6 @@ import type { HostCpu, HostOperationTable } from "./host-operation.js";
 import { releaseStack } from "./stack.js";
 
 const cpuidOut = new Uint32Array(4);
-
-function divide128(cpu: HostCpu, signed: boolean): void {
-  const bits = signed ? BigInt.asIntN : BigInt.asUintN;
-  const dividend = bits(128, (cpu.state.gpr(Reg.RDX) << 64n) | cpu.state.gpr(Reg.RAX));
-  const divisor = bits(64, cpu.arg(0));
-  const quotient = dividend / divisor;
-  if (bits(64, quotient) !== quotient) cpu.raise(Vector.DE);
-  cpu.state.setGpr(Reg.RAX, BigInt.asUintN(64, quotient));
-  cpu.state.setGpr(Reg.RDX, BigInt.asUintN(64, dividend % divisor));
-}
 
 /** POPF: which flags change depends on CPL and IOPL (SDM volume 2, table 4-15). */
 function popFlags(cpu: HostCpu): void {
@@ -76,6 +66,4 @@ export const systemOperations: HostOperationTable = {
     if (state.gprNumber(Reg.RCX) !== 0 || (value !== 1n && value !== 3n)) cpu.raise(Vector.GP, 0);
     state.setU64(S.XCR0, value);
   },
-  div128: (cpu) => divide128(cpu, false),
-  idiv128: (cpu) => divide128(cpu, true),
 };

@@ -5,6 +5,7 @@ import { Vector } from "../exit.js";
 import { Reg } from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
 import { vex } from "./vex.js";
+import { divideWide } from "./wide-division.js";
 
 type Binary = (e: Emitter, a: Value, b: Value) => Value;
 
@@ -136,7 +137,15 @@ function divide64(e: Emitter, divisor: Value, signed: boolean): void {
       e.setGpr(Reg.RAX, 64, quotient);
       e.setGpr(Reg.RDX, 64, remainder);
     },
-    () => e.host(signed ? "idiv128" : "div128", divisor),
+    () => {
+      if (e.leavesForHost) {
+        e.host("");
+        return;
+      }
+      const { quotient, remainder } = divideWide(e, high, low, divisor, signed);
+      e.setGpr(Reg.RAX, 64, quotient);
+      e.setGpr(Reg.RDX, 64, remainder);
+    },
   );
 }
 

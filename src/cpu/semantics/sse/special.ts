@@ -1,9 +1,9 @@
 // String comparison (SSE4.2), AES-NI and carry-less multiplication.
 
-import type { Semantics, SemanticsTable } from "../../emit/emitter.js";
+import type { Emitter, Semantics, SemanticsTable } from "../../emit/emitter.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
-import { fromHalves, half } from "../../wasm/simd.js";
+import { fromHalves, half, I8x16, I16x8 } from "../../wasm/simd.js";
 import { callHost } from "./float-check.js";
 import { readAligned } from "./registers.js";
 
@@ -12,12 +12,48 @@ const compareStrings =
   (explicit: boolean, result: "index" | "mask"): Semantics =>
   (e, dst, src, imm) => {
     const b = src.read();
+    const control = imm!.read();
+    if (!explicit && result === "index" && control.isConst && (Number(control.constant) & 0xc) === 8) {
+      equalEach(e, dst.read(), b, Number(control.constant));
+      return;
+    }
     const lengths = explicit ? (e.size === 64 ? "explicit64" : "explicit32") : "implicit";
-    callHost(e, `compareStrings.${lengths}.${result}`, dst.read(), b, imm!.read());
+    callHost(e, `compareStrings.${lengths}.${result}`, dst.read(), b, control);
     if (result === "index") e.setGpr(S.Reg.RCX, 32, e.stateLoad("i32", S.ARGS));
     else e.setXmm(0, e.stateLoad("v128", S.ARGS));
     e.setStatusFlags(e.stateLoad("i32", S.ARG_IMMEDIATE));
   };
+
+/** PCMPISTRI with a known control byte that asks for equal elements in equal places: strcmp. */
+function equalEach(e: Emitter, a: Value, b: Value, control: number): void {
+  const lanes = control & 1 ? I16x8 : I8x16;
+  const count = control & 1 ? 8 : 16;
+  const everything = (1 << count) - 1;
+  const mask = (x: Value, y: Value) => {
+    const equal = e.op("v128", lanes.eq, [x, y]);
+    // Words are halved for the mask: pairs of equal bits, of which one is enough.
+    const bytes = control & 1 ? e.op("v128", I8x16.narrowS, [equal, e.v128(0n, 0n)]) : equal;
+    return e.let(e.op("i32", I8x16.bitmask, [bytes]));
+  };
+  const zero = e.v128(0n, 0n);
+  /** Elements before the first null one. */
+  const valid = (v: Value) => {
+    const nulls = e.let(e.or(mask(v, zero), e.i32(1 << count)));
+    return e.let(e.and(e.sub(e.and(nulls, e.neg(nulls)), e.i32(1)), e.i32(everything)));
+  };
+  const [inA, inB] = [valid(a), valid(b)];
+  const both = e.and(e.and(mask(a, b), inA), inB);
+  const neither = e.and(e.not(e.or(inA, inB)), e.i32(everything));
+  const negated = control & 0x10 ? (control & 0x20 ? inB : e.i32(everything)) : e.i32(0);
+  const bits = e.let(e.xor(e.or(both, neither), negated));
+  const index = control & 0x40 ? e.sub(e.i32(31), e.clz(bits)) : e.ctz(bits);
+  e.setGpr(S.Reg.RCX, 32, e.let(e.select(bits, index, e.i32(count))));
+  const place = (condition: Value, bit: number) => e.shl(condition, e.i32(bit));
+  const short = (v: Value) => e.ne(v, e.i32(everything));
+  const cf = e.xor(e.eqz(bits), e.i32(1));
+  const zfSf = e.or(place(short(inB), 6), place(short(inA), 7));
+  e.setStatusFlags(e.or(e.or(cf, zfSf), place(e.and(bits, e.i32(1)), 11)));
+}
 
 /** `rounds`: state is dst and src the round key; otherwise src alone is used. */
 const aes =
