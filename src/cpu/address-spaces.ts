@@ -4,6 +4,7 @@
 
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import { FRAME_WRITE_CACHED, PAGE_SIZE } from "../mmu/machine-memory.js";
+import { PV_KERNEL_SPACE, PV_USER_SPACE, SPACE } from "./state-layout.js";
 import {
   ADDRESS_SPACE_BYTES,
   CODE_TLB_ENTRIES,
@@ -25,26 +26,32 @@ const EMPTY = 0xff;
 
 export class AddressSpaces {
   readonly #memory: MachineMemory;
+  /** The whole linear memory in words; entries are word-aligned. */
+  readonly #words: Int32Array;
   readonly #base: number;
+  /** Word index of the vCPU's struct: generated code switches slots by itself, so which one is current is noted there. */
+  readonly #state: number;
   readonly #keys = new Float64Array(SLOTS).fill(-1);
   readonly #lastUse = new Float64Array(SLOTS);
   /** Slots to be emptied before they are used again. */
   readonly #stale = new Uint8Array(SLOTS);
   readonly #slotOf = new Map<number, number>();
   #clock = 0;
-  #current = 1;
   flushes = 0;
 
-  /** `base`: linear address of ADDRESS_SPACES_BYTES of engine memory. */
-  constructor(memory: MachineMemory, base: number) {
+  /** `base`: linear address of ADDRESS_SPACES_BYTES of engine memory; `state`: of the vCPU's struct. */
+  constructor(memory: MachineMemory, base: number, state: number) {
     this.#memory = memory;
+    this.#words = memory.words;
     this.#base = base;
+    this.#state = state >> 2;
+    this.#words[this.#state + (SPACE >> 2)] = base + ADDRESS_SPACE_BYTES;
     memory.linear.fill(EMPTY, base, base + ADDRESS_SPACES_BYTES);
   }
 
   /** Linear addresses of the data and code TLBs of the current slot. */
   get dataTlb(): number {
-    return this.#base + this.#current * ADDRESS_SPACE_BYTES;
+    return this.#words[this.#state + (SPACE >> 2)]!;
   }
   get codeTlb(): number {
     return this.dataTlb + TLB_BYTES;
@@ -64,9 +71,28 @@ export class AddressSpaces {
       this.#keys[slot] = key;
       this.#slotOf.set(key, slot);
       this.#empty(slot);
+      this.#forgetPair();
     } else if (this.#stale[slot]) this.#empty(slot);
     this.#lastUse[slot] = ++this.#clock;
-    this.#current = slot;
+    this.#words[this.#state + (SPACE >> 2)] = this.#base + slot * ADDRESS_SPACE_BYTES;
+  }
+
+  /** Linear address of the slot of `key` when it can be used as it is, else 0. Good until PV_KERNEL_SPACE and PV_USER_SPACE are cleared. */
+  find(key: number): number {
+    const slot = this.#slotOf.get(key);
+    if (slot === undefined || this.#stale[slot]) return 0;
+    this.#lastUse[slot] = ++this.#clock;
+    return this.#base + slot * ADDRESS_SPACE_BYTES;
+  }
+
+  /** Some slot isn't any more what generated code knew about it. */
+  #forgetPair(): void {
+    this.#words[this.#state + (PV_KERNEL_SPACE >> 2)] = 0;
+    this.#words[this.#state + (PV_USER_SPACE >> 2)] = 0;
+  }
+
+  get #current(): number {
+    return (this.dataTlb - this.#base) / ADDRESS_SPACE_BYTES;
   }
 
   #empty(slot: number): void {
@@ -83,6 +109,7 @@ export class AddressSpaces {
   /** The other slots are emptied when they are next selected. */
   flushAll(): void {
     this.#stale.fill(1, 1);
+    this.#forgetPair();
     this.flushCurrent();
   }
 
@@ -91,55 +118,60 @@ export class AddressSpaces {
     const slot = this.#slotOf.get(key);
     if (slot === undefined) return;
     if (slot === this.#current) this.flushCurrent();
-    else this.#stale[slot] = 1;
+    else {
+      this.#stale[slot] = 1;
+      this.#forgetPair();
+    }
   }
 
-  /** Forgets one page (given by the halves of its address) in every slot. */
+  /** Forgets one page (given by the low half of its address) in every slot. */
   invalidatePage(vaLow: number): void {
-    const { linear } = this.#memory;
-    const data = ((vaLow >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT;
-    const code = TLB_BYTES + (((vaLow >>> 12) & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT);
-    for (let slot = 1; slot < SLOTS; slot++) {
-      const start = this.#base + slot * ADDRESS_SPACE_BYTES;
-      linear.fill(EMPTY, start + data, start + data + 16);
-      linear.fill(EMPTY, start + code, start + code + 8);
+    const words = this.#words;
+    const page = vaLow >>> 12;
+    const data = ((page & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT) >> 2;
+    const code = (TLB_BYTES + ((page & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT)) >> 2;
+    const end = (this.#base + ADDRESS_SPACES_BYTES) >> 2;
+    // A tag's low half can't be -1: tags are page addresses.
+    for (let start = (this.#base + ADDRESS_SPACE_BYTES) >> 2; start < end; start += ADDRESS_SPACE_BYTES >> 2) {
+      words[start + data + (TLB_READ >> 2)] = -1;
+      words[start + data + (TLB_WRITE >> 2)] = -1;
+      words[start + code + (CODE_TLB_TAG >> 2)] = -1;
     }
   }
 
   /** Enters a translation of the current slot: page address halves, machine page, and whether writes hit. */
   fill(vaLow: number, vaHigh: number, machinePage: number, writable: boolean): void {
-    const { view, ramBase } = this.#memory;
     if (writable) this.#memory.frameFlags[machinePage / PAGE_SIZE]! |= FRAME_WRITE_CACHED;
-    const entry = this.dataTlb + (((vaLow >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+    const words = this.#words;
+    const entry = (this.dataTlb + (((vaLow >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT)) >> 2;
     const page = vaLow & ~0xfff;
-    view.setInt32(entry + TLB_READ, page, true);
-    view.setInt32(entry + TLB_READ + 4, vaHigh | 0, true);
-    view.setInt32(entry + TLB_WRITE, writable ? page : -1, true);
-    view.setInt32(entry + TLB_WRITE + 4, writable ? vaHigh | 0 : -1, true);
-    view.setInt32(entry + TLB_LINEAR, (ramBase + machinePage - page) | 0, true);
+    words[entry + (TLB_READ >> 2)] = page;
+    words[entry + (TLB_READ >> 2) + 1] = vaHigh;
+    words[entry + (TLB_WRITE >> 2)] = writable ? page : -1;
+    words[entry + (TLB_WRITE >> 2) + 1] = writable ? vaHigh : -1;
+    words[entry + (TLB_LINEAR >> 2)] = this.#memory.ramBase + machinePage - page;
   }
 
   /** Enters the record table of a page for one code mode. */
   fillCode(vaLow: number, vaHigh: number, table: number, mode: number): void {
-    const { view } = this.#memory;
-    const entry = this.codeTlb + (((vaLow >>> 12) & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT);
-    view.setInt32(entry + CODE_TLB_TAG, (vaLow & ~0xfff) | mode, true);
-    view.setInt32(entry + CODE_TLB_TAG + 4, vaHigh | 0, true);
-    view.setUint32(entry + CODE_TLB_PAGE, table, true);
+    const words = this.#words;
+    const entry = (this.codeTlb + (((vaLow >>> 12) & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT)) >> 2;
+    words[entry + (CODE_TLB_TAG >> 2)] = (vaLow & ~0xfff) | mode;
+    words[entry + (CODE_TLB_TAG >> 2) + 1] = vaHigh;
+    words[entry + (CODE_TLB_PAGE >> 2)] = table;
   }
 
   /** Takes away write hits on a frame that now holds code; the caller clears FRAME_WRITE_CACHED. */
   protectFrame(frame: number): void {
-    const { view, ramBase } = this.#memory;
-    const linear = (ramBase + frame * PAGE_SIZE) | 0;
+    const words = this.#words;
+    const linear = (this.#memory.ramBase + frame * PAGE_SIZE) | 0;
     for (let slot = 1; slot < SLOTS; slot++) {
       if (this.#keys[slot] === -1 || this.#stale[slot]) continue;
-      const start = this.#base + slot * ADDRESS_SPACE_BYTES;
-      for (let entry = start; entry < start + TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
-        const page = view.getInt32(entry + TLB_WRITE, true);
-        if (page === -1 || ((page + view.getInt32(entry + TLB_LINEAR, true)) | 0) !== linear) continue;
-        view.setInt32(entry + TLB_WRITE, -1, true);
-        view.setInt32(entry + TLB_WRITE + 4, -1, true);
+      const start = (this.#base + slot * ADDRESS_SPACE_BYTES) >> 2;
+      for (let entry = start; entry < start + (TLB_BYTES >> 2); entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
+        const page = words[entry + (TLB_WRITE >> 2)]!;
+        if (page === -1 || ((page + words[entry + (TLB_LINEAR >> 2)]!) | 0) !== linear) continue;
+        words[entry + (TLB_WRITE >> 2)] = -1;
       }
     }
   }

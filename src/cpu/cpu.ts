@@ -50,7 +50,7 @@ export class Cpu implements HostCpu {
     this.#paravirtual = options.paravirtual;
     this.block = engine.takeBlock();
     this.state = new CpuState(engine.memory, this.block.state);
-    this.spaces = new AddressSpaces(engine.memory, this.block.spaces);
+    this.spaces = new AddressSpaces(engine.memory, this.block.spaces, this.block.state);
     this.access = new MemoryAccess(engine.memory, this.state, this.spaces);
     this.access.paging.ignoreUser = options.paravirtual;
     engine.cpus.push(this);
@@ -131,7 +131,7 @@ export class Cpu implements HostCpu {
   /** Until the slice's budget is used or there is an exit for the host; leaves RIP right. */
   #runSlice(): void {
     const { state, engine } = this;
-    let record = this.#resolve(this.#linearRip());
+    let record = this.#recordAtRip();
     for (;;) {
       if (record === 0) {
         this.#describe(ExitKind.Exception, state.u32(S.EXIT_VECTOR), state.u32(S.EXIT_ERROR) | 0);
@@ -140,7 +140,7 @@ export class Cpu implements HostCpu {
       engine.core.run(state.base, record);
       const kind = state.u32(S.EXIT_KIND);
       if (kind >= EXIT_NEED_CODE) {
-        if (kind !== EXIT_JUMP) state.rip = this.#ripOf(state.u64(S.EXIT_VALUE));
+        if (kind !== EXIT_JUMP) this.#setLinearRip(state.u32(S.EXIT_VALUE), state.u32(S.EXIT_VALUE + 4));
         // An instruction that leads to code not decoded yet, or jumps by a host operation, is complete, but not counted yet.
         if (kind !== EXIT_NEED_CODE_UNCOUNTED) {
           const left = state.u32(S.BUDGET) - 1;
@@ -150,23 +150,30 @@ export class Cpu implements HostCpu {
             return;
           }
         }
-        record = this.#resolve(this.#linearRip());
+        record = this.#recordAtRip();
         continue;
       }
       const at = state.u32(S.EXIT_RECORD);
-      const rip = this.#recordRip(at, false);
       if (kind === ExitKind.Budget || kind === ExitKind.Exception) {
-        state.rip = rip;
+        this.#setRecordRip(at, false);
         this.#describe(kind, state.u32(S.EXIT_VECTOR), kind === ExitKind.Budget ? -1 : state.u32(S.EXIT_ERROR) | 0);
         return;
       }
       const before = state.u32(S.EXIT_ERROR) !== 0;
-      state.rip = before ? rip : this.#recordRip(at, true);
+      this.#setRecordRip(at, !before);
       this.#describe(kind as ExitKind, state.u32(S.EXIT_VECTOR), -1);
       this.exit.length = this.memory.linear[at + R.LENGTH]!;
       if (!before) state.setU32(S.BUDGET, state.u32(S.BUDGET) - 1);
       return;
     }
+  }
+
+  /** The record of the instruction at RIP. */
+  #recordAtRip(): number {
+    const { state } = this;
+    const low = state.u32(S.RIP);
+    if (state.codeMode === 2) return this.#resolve(low, state.u32(S.RIP + 4));
+    return this.#resolve((low + state.u32(S.SEG_BASE + 8 * S.Seg.CS)) >>> 0, 0);
   }
 
   #linearRip(): bigint {
@@ -175,31 +182,46 @@ export class Cpu implements HostCpu {
     return (state.rip + state.segmentBase(S.Seg.CS)) & 0xffffffffn;
   }
 
-  #ripOf(linear: bigint): bigint {
-    if (this.state.codeMode === 2) return linear;
-    return (linear - this.state.segmentBase(S.Seg.CS)) & 0xffffffffn;
+  /** RIP for a linear address given by its halves. */
+  #setLinearRip(low: number, high: number): void {
+    const { state } = this;
+    const long = state.codeMode === 2;
+    state.setU32(S.RIP, long ? low : low - state.u32(S.SEG_BASE + 8 * S.Seg.CS));
+    state.setU32(S.RIP + 4, long ? high : 0);
+  }
+
+  /** RIP at a record's instruction, or behind it. */
+  #setRecordRip(record: number, after: boolean): void {
+    const { state } = this;
+    const { view, linear } = this.memory;
+    const offset = view.getUint16(record + R.OFFSET, true) + (after ? linear[record + R.LENGTH]! : 0);
+    const low = state.u32(S.PAGE_VA) + offset;
+    this.#setLinearRip(low >>> 0, state.u32(S.PAGE_VA + 4) + (low > 0xffffffff ? 1 : 0));
   }
 
   #recordRip(record: number, after: boolean): bigint {
-    const { view } = this.memory;
-    const offset = view.getUint16(record + R.OFFSET, true) + (after ? view.getUint8(record + R.LENGTH) : 0);
-    return this.#ripOf(BigInt.asUintN(64, this.state.u64(S.PAGE_VA) + BigInt(offset)));
+    const { state } = this;
+    const { view, linear } = this.memory;
+    const offset = view.getUint16(record + R.OFFSET, true) + (after ? linear[record + R.LENGTH]! : 0);
+    const at = BigInt.asUintN(64, state.u64(S.PAGE_VA) + BigInt(offset));
+    return state.codeMode === 2 ? at : (at - state.segmentBase(S.Seg.CS)) & 0xffffffffn;
   }
 
   /** The record of the code at a linear address, decoding it if need be; 0 after describing a fault. */
-  #resolve(linear: bigint): number {
+  #resolve(low: number, high: number): number {
     const { state, engine } = this;
-    const low = Number(linear & 0xffffffffn);
-    const high = Number(linear >> 32n);
     const known = engine.core.lookup(state.base, low, high);
     // A guard of a crossing instruction is looked at afresh: its second page may have changed.
     if (known !== 0 && this.memory.view.getUint32(known + R.HANDLER, true) > Slot.Crossing) return known;
-    if (state.codeMode !== 2 && this.#ripOf(linear) > BigInt(state.u32(S.SEG_LIMIT + 4 * S.Seg.CS)))
-      return this.access.fault(0, Vector.GP, 0);
+    if (state.codeMode !== 2) {
+      const ip = (low - state.u32(S.SEG_BASE + 8 * S.Seg.CS)) >>> 0;
+      if (ip > state.u32(S.SEG_LIMIT + 4 * S.Seg.CS)) return this.access.fault(0, Vector.GP, 0);
+    }
     if (!engine.cache.hasRoom) engine.dropCode();
     const page = this.#codePage(low, high);
     if (!page) return 0;
-    state.setU64(S.PAGE_VA, BigInt.asUintN(64, linear & ~0xfffn));
+    state.setU32(S.PAGE_VA, low & ~0xfff);
+    state.setU32(S.PAGE_VA + 4, high);
     const offset = low & 0xfff;
     let record = engine.cache.recordAt(page, offset);
     if (record !== 0) {
@@ -231,15 +253,15 @@ export class Cpu implements HostCpu {
 
   /** Xen PV: selects the page-table root by machine frame. */
   setAddressSpace(rootMfn: number): void {
-    this.state.setU64(S.CR3, BigInt(rootMfn) << 12n);
-    this.access.paging.root = rootMfn * PAGE_SIZE;
+    this.state.setU32(S.CR3, rootMfn * PAGE_SIZE);
+    this.state.setU32(S.CR3 + 4, 0);
     this.#selectSpace();
   }
 
   #selectSpace(): void {
     const { state, access } = this;
     const key = this.#paravirtual
-      ? access.paging.root
+      ? state.u32(S.CR3)
       : access.paging.root * 8 +
         (state.cpl === 3 ? 1 : 0) +
         (access.paging.smap ? 2 : 0) +
@@ -287,6 +309,7 @@ export class Cpu implements HostCpu {
     const breakpoints = (state.u32(S.DR + 56) & 0xff) !== 0;
     access.checked = ((flags & S.AC) !== 0 && (cr0 & 0x40000) !== 0 && state.cpl === 3) || breakpoints;
     state.setU32(S.STEP_MODE, flags & (S.TF | S.RF) || breakpoints ? 1 : 0);
+    state.setU32(S.PV_WALK, this.#paravirtual && !access.checked ? 1 : 0);
     state.setU32(S.FPU_TRAP, cr0 & 0xc ? 1 : 0);
     state.setU32(S.SSE_TRAP, cr0 & 0xc || !(cr4 & 0x200) ? 1 : 0);
     this.#selectSpace();
@@ -384,6 +407,14 @@ export class Cpu implements HostCpu {
   }
   read(linear: bigint, bytes: 1 | 2 | 4 | 8, kind: AccessKind = "data"): bigint {
     this.#checkAlignment(linear, bytes, kind);
+    if (Number(linear & 0xfffn) + bytes <= PAGE_SIZE) {
+      const at = this.memory.ramBase + this.#linear(linear, ACCESS_READ, kind, bytes);
+      const { view } = this.memory;
+      if (bytes === 8) return view.getBigUint64(at, true);
+      return BigInt(
+        bytes === 4 ? view.getUint32(at, true) : bytes === 2 ? view.getUint16(at, true) : view.getUint8(at),
+      );
+    }
     const data = this.readBytes(linear, bytes, kind);
     let value = 0n;
     for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(data[i]!);
@@ -391,6 +422,10 @@ export class Cpu implements HostCpu {
   }
   write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, kind: AccessKind = "data"): void {
     this.#checkAlignment(linear, bytes, kind);
+    if (bytes === 8 && (linear & 7n) === 0n) {
+      this.memory.writeU64(this.#linear(linear, ACCESS_WRITE, kind, bytes), BigInt.asUintN(64, value));
+      return;
+    }
     const data = new Uint8Array(bytes);
     for (let i = 0; i < bytes; i++) data[i] = Number((value >> BigInt(8 * i)) & 0xffn);
     this.writeBytes(linear, data, kind);

@@ -7,7 +7,7 @@ import { Decoder } from "./decode/decoder.js";
 import type { HostOperation } from "./host/host-operation.js";
 import { hostOperationList } from "./host/registry.js";
 import { CodeCache } from "./interpreter/code-cache.js";
-import { type CoreExports, instantiateCore } from "./interpreter/core-module.js";
+import { type CoreExports, instantiateCore, Slot } from "./interpreter/core-module.js";
 import { HandlerSet } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
 import { RegionCompiler } from "./jit/compiler.js";
@@ -80,7 +80,7 @@ export class Engine {
       sample: (record: number) => this.jit?.sample(record),
     };
     this.core = instantiateCore(memory, imports);
-    const { translate, goto, gotoDirect, checkSegment, table } = this.core;
+    const { translate, goto, gotoDirect, checkSegment, gate, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
@@ -89,6 +89,7 @@ export class Engine {
       gotoDirect,
       host: imports.host,
       checkSegment,
+      gate,
     };
     const instantiate = (compiled: WebAssembly.Module) =>
       new WebAssembly.Instance(compiled, { e: runtime as WebAssembly.ModuleImports }).exports;
@@ -120,6 +121,19 @@ export class Engine {
         log: log ?? (() => {}),
       });
     }
+  }
+
+  /**
+   * What SYSCALL does from now on: a module whose imports are `e.memory`, `e.lookupCode` and `e.leaveGate` (core-module.ts); it exports
+   * `gate`: (state, record) -> next record, or 0 after an exit was described.
+   */
+  setGate(bytes: Uint8Array<ArrayBuffer>): void {
+    const { lookupCode, leaveGate, table } = this.core;
+    const imports = { memory: this.memory.memory, lookupCode, leaveGate };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      e: imports as WebAssembly.ModuleImports,
+    });
+    table.set(Slot.Gate, instance.exports.gate);
   }
 
   /** Linear addresses of a new vCPU's struct and TLBs: those of a released one, or fresh memory. */

@@ -31,7 +31,6 @@ export class MemoryAccess {
   checked = false;
   /** Data breakpoints that the current instruction's accesses met: bits B0-B3 of DR6. */
   breakpointHits = 0;
-  misses = 0;
   /** Machine addresses of a crossing write that waits in SCRATCH: first byte, and first byte on the second page. */
   #pendingFirst = 0;
   #pendingSecond = 0;
@@ -86,6 +85,8 @@ export class MemoryAccess {
     }
     const { paging } = this;
     const user = !system && this.#state.u32(S.CPL) === 3;
+    // Generated code may have switched roots.
+    if (paging.ignoreUser) paging.root = this.#state.u32(S.CR3);
     const { smap } = paging;
     // EFLAGS.AC suspends SMAP for explicit accesses only.
     if (system) paging.smap = !paging.ignoreUser && (this.#state.u32(S.CR4) & 0x200000) !== 0;
@@ -103,9 +104,13 @@ export class MemoryAccess {
     return this.translate(0, low, high, ACCESS_EXECUTE, false);
   }
 
+  /** TLB misses so far. */
+  get misses(): number {
+    return this.#state.u32(S.TLB_MISSES);
+  }
+
   /** Wasm's slow path. `access`: bytes | WRITE | STACK. Returns a linear address for the whole access, or 0. */
   miss(record: number, low: number, high: number, access: number): number {
-    this.misses++;
     const bytes = access & 0xff;
     const write = (access & WRITE) !== 0;
     const stack = (access & STACK) !== 0 || (record !== 0 && this.#memory.linear[record + 7] === S.Seg.SS);

@@ -82,11 +82,8 @@ export const BUDGET = 1000;
 /** Linear addresses of the current data and code TLBs. */
 export const TLB = 1004;
 export const CODE_TLB = 1008;
-/** u32: nonzero while SMAP forbids supervisor access to user pages; mirrors CR4.SMAP & !AC & CPL<3. */
-export const ACCESS_MODE = 1012;
-/** A write that went to SCRATCH because it crosses pages or hits MMIO, to be committed by the slow path. */
-export const PENDING_ADDRESS = 1016; // u64
-export const PENDING_SIZE = 1024; // u32; 0 = none
+/** u32: what `translate` found out: 1 when the access took TypeScript's way, so that a write must be committed and code may have changed. */
+export const SLOW_ACCESS = 1012;
 /** u32: 1 while the instruction after STI / MOV SS / POP SS must not be interrupted. */
 export const INTERRUPT_SHADOW = 1028;
 /** u32: nonzero when TF, a data breakpoint or an instruction breakpoint makes the CPU step one instruction at a time. */
@@ -106,7 +103,39 @@ export const ARG_IMMEDIATE = 1144;
 /** u32: the task priority. */
 export const CR8 = 1148;
 
-export const STATE_SIZE = 1152;
+/** u32: linear address of the current slot of the TLB pool (address-spaces.ts), whatever TLB points to. */
+export const SPACE = 1152;
+/** u32: TLB misses so far. */
+export const TLB_MISSES = 1156;
+/** u32: nonzero while generated code may walk page tables itself: 4-level paging in which U/S doesn't decide (Xen PV). */
+export const PV_WALK = 1160;
+
+// What Xen PV's entry and exit code in WebAssembly works on (hypervisor/pv/gate.ts), set before the vCPU runs.
+/** u32: nonzero while SYSCALL may be carried out without an exit. */
+export const PV_GATE = 1164;
+/** u32: nonzero in guest kernel mode. */
+export const PV_KERNEL = 1168;
+/** u32: linear address of the registered vcpu_info. */
+export const PV_INFO = 1172;
+/** u32: TLB pool slots of the guest kernel's and the guest user's root; 0 = not at hand. */
+export const PV_KERNEL_SPACE = 1176;
+export const PV_USER_SPACE = 1180;
+/** u64: values of CR3 for the two. */
+export const PV_KERNEL_ROOT = 1184;
+export const PV_USER_ROOT = 1192;
+/** u64: guest kernel stack; callback for system calls, 0 = none. */
+export const PV_KERNEL_SP = 1200;
+export const PV_SYSCALL = 1208;
+/** u32: 1 when that callback masks event upcalls. */
+export const PV_SYSCALL_MASKS = 1216;
+/** u32: RFLAGS.IOPL bits that are the guest's to see, and their value. */
+export const PV_IOPL_MASK = 1220;
+export const PV_IOPL = 1224;
+/** u32 each: system calls and iret hypercalls that needed no exit. */
+export const PV_SYSCALL_COUNT = 1228;
+export const PV_IRET_COUNT = 1232;
+
+export const STATE_SIZE = 1280;
 
 export const Reg = {
   RAX: 0,

@@ -33,6 +33,8 @@ export class MachineMemory {
   /** The whole linear memory, engine area included. */
   readonly linear: Uint8Array;
   readonly view: DataView;
+  /** The same in 32-bit words, engine area included: index = linear address / 4. */
+  readonly words: Int32Array;
   /** One byte a frame (FRAME_HAS_CODE, FRAME_WRITE_CACHED), itself in linear memory at `frameFlagsBase` so that Wasm code can test it. */
   readonly frameFlags: Uint8Array;
   readonly frameFlagsBase: number;
@@ -56,6 +58,7 @@ export class MachineMemory {
     this.ramBase = engine;
     this.linear = new Uint8Array(buffer);
     this.view = new DataView(buffer);
+    this.words = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer, engine, frames * PAGE_SIZE);
     this.u32 = new Uint32Array(buffer, engine, (frames * PAGE_SIZE) / 4);
     this.u64 = new BigUint64Array(buffer, engine, (frames * PAGE_SIZE) / 8);

@@ -186,6 +186,8 @@ export abstract class Emitter extends FunctionBuilder {
   abstract raise(vector: number, errorCode?: number | Value): void;
   /** Leaves to the host with the given ExitKind after (or at, `before`) this instruction. Ends the path. */
   abstract exit(kind: number, options?: { vector?: number | Value; before?: boolean }): void;
+  /** SYSCALL: continues in the guest kernel, or leaves with ExitKind.Syscall after this instruction (Engine.setGate). Ends the path. */
+  abstract gate(): void;
   /**
    * Performs host operation `name` (see ../host-operations.ts) with up to 4 arguments (i32 or i64). It may raise, or continue
    * elsewhere; otherwise execution goes on here. Results come back in `hostResult`.

@@ -35,6 +35,8 @@ export interface RuntimeImports {
   readonly host: number;
   /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
   readonly checkSegment: number;
+  /** (state, record) -> next record or 0: SYSCALL. */
+  readonly gate: number;
 }
 
 /** State offset of a general register by OperandKind.Gpr code. */
@@ -133,7 +135,7 @@ export class InterpreterEmitter extends Emitter {
         ];
         this.set(address, this.call(this.#runtime.translate, "i32", args));
         this.if(this.eqz(this.get(address)), () => this.return(this.i32(0)));
-        this.set(slow, this.i32(1));
+        this.set(slow, this.load("i32", this.state, S.SLOW_ACCESS));
       },
     );
     return { address: this.get(address), slow: this.get(slow) };
@@ -276,6 +278,10 @@ export class InterpreterEmitter extends Emitter {
     this.stateStore("i32", S.EXIT_VECTOR, typeof vector === "number" ? this.i32(vector) : vector);
     this.stateStore("i32", S.EXIT_ERROR, this.i32(options.before ? 1 : 0));
     this.return(this.i32(0));
+  }
+  gate(): void {
+    this.#ends();
+    this.return(this.call(this.#runtime.gate, "i32", [this.state, this.record]));
   }
   host(name: string, ...args: Value[]): void {
     args.forEach((arg, i) => {

@@ -3,10 +3,12 @@
 // functions one by one.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
+import { ExitKind } from "../exit.js";
 import * as S from "../state-layout.js";
 import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import { FunctionBuilder, type Value } from "../wasm/function-builder.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
+import { walkFunction } from "./core-walk.js";
 import * as R from "./record.js";
 
 /** Table slots of the pseudo-handlers; instructions follow. */
@@ -17,7 +19,9 @@ export const Slot = {
   Goto: 2,
   /** The next record crosses into the following page: check that it's still the one it was decoded with (its LINK). */
   Crossing: 3,
-  First: 4,
+  /** What SYSCALL does: leaves with an exit, unless the hypervisor put something better here (Engine.setGate). */
+  Gate: 4,
+  First: 5,
 } as const;
 
 export const TABLE_SIZE = 65536;
@@ -49,22 +53,29 @@ export interface CoreExports {
   readonly goto: WebAssembly.ExportValue;
   readonly gotoDirect: WebAssembly.ExportValue;
   readonly checkSegment: WebAssembly.ExportValue;
+  /** (state, record) -> next record or 0: SYSCALL. */
+  readonly gate: WebAssembly.ExportValue;
+  /** (state, record) -> 0: SYSCALL as an exit. */
+  readonly leaveGate: WebAssembly.ExportValue;
+  /** (state, record, linear: i64) -> record at a linear address, or 0 with EXIT_NEED_CODE. */
+  readonly lookupCode: WebAssembly.ExportValue;
 }
 
 export function instantiateCore(memory: MachineMemory, imports: CoreImports): CoreExports {
-  const bytes = writeCore(memory.memory.buffer.byteLength / 65536);
+  const bytes = writeCore(memory);
   const module = new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(module, { e: { memory: memory.memory, ...imports } });
   const exports = instance.exports as unknown as CoreExports & Record<string, unknown>;
   exports.table.set(Slot.Stale, exports.stale);
   exports.table.set(Slot.Goto, exports.pseudoGoto);
   exports.table.set(Slot.Crossing, exports.crossing);
+  exports.table.set(Slot.Gate, exports.leaveGate as unknown);
   return exports;
 }
 
-function writeCore(pages: number): Uint8Array<ArrayBuffer> {
+function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
-  m.importMemory("e", "memory", pages);
+  m.importMemory("e", "memory", memory.memory.buffer.byteLength / 65536);
   const handler = m.type(["i32", "i32"], ["i32"]);
   const withTarget = m.type(["i32", "i32", "i64"], ["i32"]);
   const miss = m.importFunction("e", "miss", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
@@ -114,6 +125,7 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
       needCode(f, state, target, EXIT_NEED_CODE);
       f.unreachable();
     }),
+    "lookupCode",
   );
   const goto = (link: boolean) =>
     build(["i32", "i32", "i64"], (f, state, record) => {
@@ -171,9 +183,36 @@ function writeCore(pages: number): Uint8Array<ArrayBuffer> {
     "crossing",
   );
   m.addFunction(
-    m.type(["i32", "i32", "i64", "i32"], ["i32"]),
+    handler,
+    build(["i32", "i32"], (f, state, record) => {
+      f.store("i32", state, record, S.EXIT_RECORD);
+      f.store("i32", state, f.i32(ExitKind.Syscall), S.EXIT_KIND);
+      f.store("i32", state, f.i32(0), S.EXIT_VECTOR);
+      f.store("i32", state, f.i32(0), S.EXIT_ERROR);
+      f.return(f.i32(0));
+      f.unreachable();
+    }),
+    "leaveGate",
+  );
+  m.addFunction(
+    handler,
+    build(["i32", "i32"], (f, state, record) => {
+      f.return(f.callIndirect(handler, "i32", [state, record], f.i32(Slot.Gate)));
+      f.unreachable();
+    }),
+    "gate",
+  );
+  const access = m.type(["i32", "i32", "i64", "i32"], ["i32"]);
+  const walk = m.addFunction(access, walkFunction(memory));
+  m.addFunction(
+    access,
     build(["i32", "i32", "i64", "i32"], (f, state, record) => {
       const va = f.param(2);
+      f.store("i32", state, f.add(f.load("i32", state, S.TLB_MISSES), f.i32(1)), S.TLB_MISSES);
+      f.store("i32", state, f.i32(0), S.SLOW_ACCESS);
+      const walked = f.let(f.call(walk, "i32", [state, record, va, f.param(3)]));
+      f.if(walked, () => f.return(walked));
+      f.store("i32", state, f.i32(1), S.SLOW_ACCESS);
       const high = f.wrap(f.shrU(va, f.i64(32)));
       f.return(f.call(miss, "i32", [state, record, f.wrap(va), high, f.param(3)]));
       f.unreachable();

@@ -501,10 +501,17 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.#leaveForHost();
     this.#markDead();
   }
-  host(_name: string, ..._args: Value[]): void {
+  /** The interpreter runs this instruction. */
+  #leaveBefore(): void {
     const { at, record, position } = this.#instruction;
     this.#leave(record, at, position);
     this.#markDead();
+  }
+  gate(): void {
+    this.#leaveBefore();
+  }
+  host(_name: string, ..._args: Value[]): void {
+    this.#leaveBefore();
   }
 
   // --- operands ---

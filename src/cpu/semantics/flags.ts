@@ -65,7 +65,7 @@ export const flagSemantics: SemanticsTable = {
   SALC: (e) => e.setGpr(S.Reg.RAX, 8, e.neg(e.cf())),
   SYSCALL: (e) => {
     checkSyscall(e);
-    e.exit(ExitKind.Syscall);
+    e.gate();
   },
   SYSENTER: (e) => {
     checkSysenter(e);
