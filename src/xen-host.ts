@@ -27,6 +27,7 @@ import { HYPERVISOR_VIRT_START } from "./hypervisor/public/arch-x86/xen-x86_64.j
 import { pvCpuHooks } from "./hypervisor/pv/cpu-hooks.js";
 import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
+import { writeGate } from "./hypervisor/pv/gate.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
@@ -142,6 +143,7 @@ export class XenHost {
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
     const memory = allocateMemory(frames);
     this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES, jit: config.jit ?? false });
+    this.#engine.setGate(writeGate(memory));
     const deterministic = config.deterministic || undefined;
     const options = typeof deterministic === "object" ? deterministic : {};
     const virtualClock = deterministic ? new VirtualClock(options.epoch) : undefined;
@@ -326,6 +328,7 @@ export class XenHost {
       const count = this.#hypervisor.exitCounts[kind]!;
       if (name && count > 0) exits[name] = count;
     }
+    if (this.#hypervisor.gateCount > 0) exits.gate = this.#hypervisor.gateCount;
     const hypercalls: Record<string, number> = {};
     for (const domain of this.#hypervisor.domains.values())
       for (const [number, count] of domain.hypercallCounts.entries())

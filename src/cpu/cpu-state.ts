@@ -52,6 +52,11 @@ export class CpuState {
     return this.#linear.subarray(this.base + offset, this.base + offset + length);
   }
 
+  /** A view of one 32-bit field. */
+  word(offset: number): Uint32Array {
+    return new Uint32Array(this.#linear.buffer, this.base + offset, 1);
+  }
+
   gpr(index: number): bigint {
     return this.u64(S.GPR + 8 * index);
   }

@@ -131,6 +131,9 @@ export const PV_SYSCALL_MASKS = 1216;
 /** u32: RFLAGS.IOPL bits that are the guest's to see, and their value. */
 export const PV_IOPL_MASK = 1220;
 export const PV_IOPL = 1224;
+/** u32: linear address of the guest's first GDT frame, and how many bytes of it are descriptors. */
+export const PV_GDT = 1236;
+export const PV_GDT_BYTES = 1240;
 /** u32 each: system calls and iret hypercalls that needed no exit. */
 export const PV_SYSCALL_COUNT = 1228;
 export const PV_IRET_COUNT = 1232;

@@ -5,6 +5,7 @@
 import type { Cpu } from "../cpu/cpu.js";
 import type { Decoder } from "../cpu/decode/decoder.js";
 import type { Exit } from "../cpu/exit.js";
+import { PV_KERNEL } from "../cpu/state-layout.js";
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import type { Clock } from "./clock.js";
 import { DomainConsole } from "./domain-console.js";
@@ -75,6 +76,7 @@ export class Vcpu implements EventVcpu, PvContext {
     this.domain = domain;
     this.id = id;
     this.cpu = cpu;
+    this.pv.keepModeIn(cpu.state.word(PV_KERNEL));
     this.runstate = new Runstate(domain.hypervisor.time.now());
     const { abi, sharedInfo } = domain;
     // vCPUs beyond those of the shared info page have no events until they register their own.
@@ -368,6 +370,8 @@ export class Hypervisor implements PvHost {
   observer: RunObserver | undefined;
   /** Exits of all vCPUs, by ExitKind. */
   readonly exitCounts = new Float64Array(16);
+  /** System calls and iret hypercalls that needed no exit (pv/gate.ts). */
+  gateCount = 0;
   /** Emulates a write to a page table (pv/ptwr.ts, which is above this file); create-hypervisor.ts sets it. */
   pageTableWriter: (vcpu: Vcpu, address: bigint) => boolean = () => {
     throw new Error("the hypervisor was not made by createHypervisor");

@@ -8,11 +8,16 @@ import { dispatchHypercall } from "./hypercall/dispatch.js";
 import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypercall/xen-version.js";
 import type { Vcpu } from "./hypervisor.js";
 import { RUNSTATE_runnable, RUNSTATE_running } from "./public/vcpu.js";
+import { __HYPERVISOR_iret } from "./public/xen.js";
 import { crashDump } from "./pv/crash-dump.js";
+import { countGate, openGate } from "./pv/gate-state.js";
 import { injectPendingUpcalls } from "./pv/inject.js";
 import { handleException, handleSoftwareInterrupt, handleSyscall, handleSysenter } from "./pv/traps.js";
 
-/** What an exit counts in instructions: hypercalls and emulation take host time too. */
+/**
+ * What an exit counts in instructions: hypercalls and emulation take host time too. Not so for what gate.ts may do without an
+ * exit: whether it did must not show in a deterministic run.
+ */
 const EXIT_COST = 100;
 /** Timers are looked at after so many instructions. */
 const TIMER_INTERVAL = 50_000;
@@ -35,6 +40,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
     untilTimers = TIMER_INTERVAL;
     hypervisor.runTimers();
   }
+  countGate(vcpu);
   leave(vcpu);
   return vcpu.cpu.instructions - before;
 }
@@ -68,15 +74,22 @@ function step(vcpu: Vcpu, budget: number): number {
   hypervisor.traceInstruction?.(vcpu);
   const { observer } = hypervisor;
   observer?.enter(vcpu);
+  openGate(vcpu);
   const exit = cpu.run(hypervisor.traceInstruction ? 1 : budget);
   observer?.leave(vcpu, exit);
   hypervisor.countExit(exit.kind);
+  let cost = EXIT_COST;
   switch (exit.kind) {
     case ExitKind.Budget:
       return Math.max(1, cpu.instructions - before);
     case ExitKind.Syscall:
-      if (pv.kernelMode) hypercall(vcpu);
-      else handleSyscall(hypervisor, vcpu, exit);
+      if (!pv.kernelMode) {
+        cost = 0;
+        handleSyscall(hypervisor, vcpu, exit);
+        break;
+      }
+      if (cpu.state.gprNumber(Reg.RAX) === __HYPERVISOR_iret) cost = 0;
+      hypercall(vcpu);
       break;
     case ExitKind.Io:
       // At CPL 3 without an I/O bitmap the processor raises #GP; whether the guest may is for the emulation to say.
@@ -98,7 +111,7 @@ function step(vcpu: Vcpu, budget: number): number {
       throw new Error(`a PV vCPU can't exit with kind ${exit.kind}`);
   }
   observer?.handled(vcpu);
-  return cpu.instructions - before + EXIT_COST;
+  return cpu.instructions - before + cost;
 }
 
 /** SYSCALL from guest kernel mode: RCX and R11 become what the instruction leaves in them. */

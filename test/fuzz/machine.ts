@@ -21,6 +21,7 @@ import { shared_info, vcpu_info, vcpu_time_info } from "../../src/hypervisor/pub
 import { cpuFeatureWords } from "../../src/hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "../../src/hypervisor/pv/cpuid-policy.js";
 import { readDescriptor } from "../../src/hypervisor/pv/descriptors.js";
+import { writeGate } from "../../src/hypervisor/pv/gate.js";
 import { noIoPorts } from "../../src/hypervisor/pv/port-space.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
 import { FREE_PFN, makeDomain, va } from "../hypervisor/hypervisor-fixture.js";
@@ -49,6 +50,7 @@ export interface Machine {
 export function makeMachine(): Machine {
   const memory = new MachineMemory({ frames: FRAMES, engineBytes: 48 * 2 ** 20 });
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 8 * 2 ** 20 });
+  engine.setGate(writeGate(memory));
   const log: string[] = [];
   let time = 0n;
   let seed = 1;

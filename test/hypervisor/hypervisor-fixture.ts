@@ -12,6 +12,7 @@ import { requirePv64Kernel, unpackKernel } from "../../src/hypervisor/loader/ker
 import { cpuFeatureWords } from "../../src/hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "../../src/hypervisor/pv/cpuid-policy.js";
 import { type BuildPvDomainOptions, buildPvDomain } from "../../src/hypervisor/pv/domain-builder.js";
+import { writeGate } from "../../src/hypervisor/pv/gate.js";
 import { noIoPorts } from "../../src/hypervisor/pv/port-space.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
 import { buildElf, note, number, text } from "./loader/build-image.js";
@@ -51,9 +52,11 @@ export interface Host {
   readonly log: string[];
 }
 
-export function makeHost(frames = 8192): Host {
+/** `gate`: system calls and iret in WebAssembly where they can be. */
+export function makeHost(frames = 8192, { gate = true } = {}): Host {
   const memory = new MachineMemory({ frames, engineBytes: 24 * 2 ** 20 });
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20 });
+  if (gate) engine.setGate(writeGate(memory));
   const log: string[] = [];
   const cpus: Cpu[] = [];
   let time = 0n;

@@ -49,7 +49,8 @@ function callback(masksEvents = false): Callback {
 }
 
 export class PvVcpu {
-  kernelMode = true;
+  /** One word: nonzero in guest kernel mode. The CPU's own (PV_KERNEL), once there is one: gate.ts switches modes too. */
+  #mode: Uint32Array = Uint32Array.of(1);
   /** Machine frames of the L4 tables. */
   guestTable = NO_TABLE;
   guestUserTable = NO_TABLE;
@@ -96,6 +97,19 @@ export class PvVcpu {
 
   /** Called after each switch between guest kernel and guest user mode, in either direction, with the new root in place. */
   onModeSwitch: () => void = () => {};
+
+  get kernelMode(): boolean {
+    return this.#mode[0] !== 0;
+  }
+  set kernelMode(isKernel: boolean) {
+    this.#mode[0] = isKernel ? 1 : 0;
+  }
+
+  /** Keeps the mode in `word` from now on. */
+  keepModeIn(word: Uint32Array): void {
+    word[0] = this.#mode[0]!;
+    this.#mode = word;
+  }
 
   /** Whether an exception of this vector has a handler. */
   hasTrapHandler(vector: number): boolean {
