@@ -1,7 +1,11 @@
 // All commands. To add one: a file in commands/ that exports a row, and its line here.
 
 import type { Command } from "./command.js";
+import { blockAttach } from "./commands/block-attach.js";
+import { blockDetach } from "./commands/block-detach.js";
+import { blockList } from "./commands/block-list.js";
 import { boot } from "./commands/boot.js";
+import { configUpdate } from "./commands/config-update.js";
 import { console } from "./commands/console.js";
 import { create } from "./commands/create.js";
 import { destroy } from "./commands/destroy.js";
@@ -20,20 +24,27 @@ import { pause } from "./commands/pause.js";
 import { reboot } from "./commands/reboot.js";
 import { rename } from "./commands/rename.js";
 import { run } from "./commands/run.js";
+import { schedCredit } from "./commands/sched-credit.js";
+import { schedCredit2 } from "./commands/sched-credit2.js";
 import { shutdown } from "./commands/shutdown.js";
 import { sysrq } from "./commands/sysrq.js";
+import { top } from "./commands/top.js";
+import { trigger } from "./commands/trigger.js";
 import { unpause } from "./commands/unpause.js";
 import { up } from "./commands/up.js";
 import { uptime } from "./commands/uptime.js";
 import { vcpuList } from "./commands/vcpu-list.js";
+import { vcpuPin } from "./commands/vcpu-pin.js";
+import { vcpuSet } from "./commands/vcpu-set.js";
 import { vmList } from "./commands/vm-list.js";
 import { xenstoreCommands } from "./commands/xenstore.js";
 
 const guests = [boot, run];
-const hosts = [up, down, info, dmesg];
+const hosts = [up, down, info, dmesg, top];
 const domains = [
   ...[create, list, console, shutdown, reboot, destroy, pause, unpause, rename, domid, domname, uptime, vmList],
-  ...[vcpuList, memSet, memMax, sysrq],
+  ...[vcpuList, vcpuPin, vcpuSet, schedCredit, schedCredit2, memSet, memMax, sysrq, trigger, configUpdate],
+  ...[blockAttach, blockList, blockDetach],
 ];
 const images = [imageList, imageBuild, imageRm];
 

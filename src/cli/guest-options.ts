@@ -22,6 +22,7 @@ export interface GuestOptions {
   readonly profile?: boolean;
   readonly perfTrace?: string;
   readonly jit?: JitMode;
+  readonly host?: string;
 }
 
 const JIT_MODES = ["off", "sync"] as const;
@@ -70,6 +71,7 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--perf-trace <file>",
     description: "write a timeline for Perfetto or Chrome's viewer (JSON, at most 128 MiB)",
   },
+  host: { flags: "--host <name>", description: "the name by which other commands reach this host (default: default)" },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };
 

@@ -1,13 +1,24 @@
 // One guest in the foreground, from its first instruction to the exit code: `boot` and `run` both end here. What can end it
 // (shutdown, crash, --until, --timeout, --exec, Ctrl-], signals, our own failure) races; the first decides.
 
-import { createXenHost, FramedOutput, type GuestDomain, type ShutdownReason, type XenHost } from "../index.js";
+import {
+  type ControlHost,
+  createXenHost,
+  FramedOutput,
+  type GuestDomain,
+  LogRing,
+  type ShutdownReason,
+  serveControl,
+  XenError,
+  type XenHost,
+} from "../index.js";
 import { type BootInput, bootInput, type TerminalSize } from "./boot-input.js";
 import { BufferedOutput, openLog } from "./buffered-output.js";
 import { CliError } from "./cli-error.js";
 import { ConsoleOutput } from "./console-output.js";
 import { ExitCode, type HandledSignal, SIGNAL_CODES } from "./exit-codes.js";
 import { DEFAULT_MEMORY, type GuestOptions } from "./guest-options.js";
+import { hostName } from "./host-command.js";
 import { formatProfile } from "./profile-text.js";
 import { formatStatistics } from "./statistics.js";
 import { Terminal } from "./terminal.js";
@@ -85,6 +96,7 @@ class GuestSession {
 
   async run(isInteractive: boolean): Promise<number> {
     const options = this.#options;
+    const dmesg = new LogRing();
     const traceOutput = this.#log ?? new BufferedOutput((bytes) => process.stderr.write(bytes));
     const perfTrace = options.perfTrace === undefined ? undefined : openLog(options.perfTrace, "--perf-trace");
     const host = await createXenHost({
@@ -92,11 +104,15 @@ class GuestSession {
       ...(perfTrace ? { perfTrace: { write: (text) => perfTrace.write(text) } } : {}),
       memory: options.memory ?? DEFAULT_MEMORY,
       jit: options.jit === "sync",
-      log: (line) => this.#output.hypervisor(line),
+      log: (line) => {
+        dmesg.push(line);
+        this.#output.hypervisor(line);
+      },
       ...(options.trace ? { trace: { kinds: options.trace, write: (line) => traceOutput.write(`${line}\n`) } } : {}),
     });
     const started = performance.now();
     const release = this.#catchSignals();
+    const control = await this.#openControl(host, dmesg);
     let timer: NodeJS.Timeout | undefined;
     try {
       await this.#start(host);
@@ -125,7 +141,27 @@ class GuestSession {
       traceOutput.flush();
       release();
       await host.close();
+      await control?.close();
       perfTrace?.close();
+    }
+  }
+
+  /** Other commands reach a dom0's host as one of `up`; one with a command to run is by itself unless it has a name. */
+  async #openControl(host: XenHost, dmesg: LogRing): Promise<ControlHost | undefined> {
+    const { host: given, exec } = this.#options;
+    if (given === undefined && (this.#kind === "domU" || exec !== undefined)) return undefined;
+    const name = hostName(this.#options);
+    const onShutdown = () => this.#end({ exitCode: ExitCode.Done, message: 'ended by "xen-ts down"' });
+    try {
+      return await serveControl(host, { name, dmesg, onShutdown });
+    } catch (error) {
+      const isTaken = error instanceof XenError && error.code === "host-running";
+      if (!isTaken || given !== undefined) {
+        await host.close();
+        throw error;
+      }
+      process.stderr.write(`xen-ts: a host named ${name} is running already: commands reach that one, not this\n`);
+      return undefined;
     }
   }
 

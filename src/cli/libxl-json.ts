@@ -29,8 +29,9 @@ function domainConfig(config: XlDomainConfig, uuid: string, isLong: boolean): Js
   return {
     c_info: { type, name, domid: isLong ? INVALID_DOMID : undefined, uuid, run_hotplug_scripts: "True" },
     b_info: {
-      max_vcpus: maxvcpus,
-      avail_vcpus: Array.from({ length: vcpus }, (_, i) => i),
+      // One is what a running domain has unless said.
+      max_vcpus: isLong && maxvcpus === 1 ? undefined : maxvcpus,
+      avail_vcpus: isLong && maxvcpus === 1 ? undefined : Array.from({ length: vcpus }, (_, i) => i),
       max_memkb: (config.maxmem ?? memory) / 1024,
       target_memkb: memory / 1024,
       video_memkb: isLong ? 0 : undefined,

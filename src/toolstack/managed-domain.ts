@@ -49,6 +49,16 @@ export interface DomainSummary {
     readonly running: boolean;
     readonly cpuTime: number;
   }[];
+  /** Of all its disks: requests and 512-byte sectors. */
+  readonly vbds: {
+    readonly count: number;
+    readonly reads: number;
+    readonly writes: number;
+    readonly sectorsRead: number;
+    readonly sectorsWritten: number;
+  };
+  /** Of all its network interfaces: sent and received by the guest. */
+  readonly nets: { readonly count: number; readonly txKib: number; readonly rxKib: number };
   /** null for domains without one, as domain 0. */
   readonly config: XlDomainConfig | null;
 }
@@ -78,6 +88,20 @@ export function summaryOf({ guest, config, startedAt }: ManagedDomain): DomainSu
       running: isRunning,
       cpuTime,
     })),
+    vbds: diskSums(guest),
+    nets: { count: 0, txKib: 0, rxKib: 0 },
     config: config ?? null,
   };
+}
+
+function diskSums(guest: GuestDomain): DomainSummary["vbds"] {
+  const sums = { count: 0, reads: 0, writes: 0, sectorsRead: 0, sectorsWritten: 0 };
+  for (const { statistics } of guest.disks()) {
+    sums.count++;
+    sums.reads += statistics.reads;
+    sums.writes += statistics.writes;
+    sums.sectorsRead += statistics.sectorsRead;
+    sums.sectorsWritten += statistics.sectorsWritten;
+  }
+  return sums;
 }

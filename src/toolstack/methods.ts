@@ -2,9 +2,13 @@
 // name them.
 
 import type { Duplex } from "node:stream";
+import { DiskSpecError, parseDiskSpec } from "../config/disk-spec.js";
 import { formatWarning } from "../config/xl-config.js";
+import { diskConfigOf } from "../config/xl-disk.js";
 import type { RpcHandlers } from "../control/rpc-server.js";
+import type { DiskConfig } from "../host/disk-config.js";
 import { XenError } from "../host/errors.js";
+import { listVbds, type VbdInfo } from "./domain-devices.js";
 import { type HostInfo, hostInfo } from "./host-info.js";
 import type { LogRing } from "./log-ring.js";
 import { type DomainSummary, type ManagedDomain, summaryOf } from "./managed-domain.js";
@@ -49,6 +53,16 @@ export type ControlMethods = {
   "domain.wait": Method<DomainParams & { destroyed?: boolean }, { readonly reason: string }>;
   "domain.sysrq": Method<DomainParams & { key: string }, null>;
   "domain.memory": Method<DomainParams & { kind: "target" | "max"; bytes: number }, null>;
+  "block.list": Method<DomainParams, readonly VbdInfo[]>;
+  /** `spec` as in xl-disk-configuration(5). */
+  "block.attach": Method<DomainParams & { spec: string; directory: string }, null>;
+  /** `vdev`: its number or name. */
+  "block.detach": Method<DomainParams & { vdev: string; force?: boolean }, null>;
+  /** What a rebuilt domain is made from. */
+  "domain.configure": Method<
+    DomainParams & { text: string; file: string; overrides?: readonly string[]; directory: string },
+    { readonly warnings: readonly string[] }
+  >;
   /** The connection becomes the console: raw bytes both ways. `follow`: also of the domain that a reboot puts in its place. */
   "console.open": Method<DomainParams & { follow?: boolean; unpause?: boolean }, { readonly domid: number }>;
 };
@@ -139,6 +153,24 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       else guest.setMaxMemory(bytes);
       return null;
     },
+    "block.list": (params) => listVbds(toolstack.host.xenstore, domain(params)),
+    "block.attach": async (params) => {
+      await domain(params).guest.attachDisk(diskOf(params.string("spec"), params.string("directory")));
+      return null;
+    },
+    "block.detach": async (params) => {
+      await domain(params).guest.detachDisk(params.string("vdev"), { force: params.flag("force") });
+      return null;
+    },
+    "domain.configure": (params) => {
+      const warnings = toolstack.configure(domain(params), {
+        text: params.string("text"),
+        file: params.string("file"),
+        overrides: params.strings("overrides"),
+        directory: params.string("directory"),
+      });
+      return { warnings: warnings.map(formatWarning) };
+    },
   };
   return {
     methods: Object.fromEntries(
@@ -182,4 +214,16 @@ async function waitForEnd(domain: ManagedDomain, destroyed: boolean, signal: Abo
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   ]);
   return { reason };
+}
+
+/** @throws XenError bad-argument */
+function diskOf(spec: string, directory: string): DiskConfig {
+  try {
+    const disk = diskConfigOf(parseDiskSpec(spec), { directory });
+    if (disk) return disk;
+    throw new XenError("unsupported", `${spec}: an empty drive can't be attached`);
+  } catch (error) {
+    if (error instanceof DiskSpecError) throw new XenError("bad-argument", error.message, { cause: error });
+    throw error;
+  }
 }

@@ -18,7 +18,7 @@ export interface ToolstackOptions {
   readonly log: (line: string) => void;
 }
 
-export interface CreateRequest {
+export interface ConfigSource {
   /** The text of an xl.cfg file, and its name for messages. */
   readonly text: string;
   readonly file: string;
@@ -26,6 +26,9 @@ export interface CreateRequest {
   readonly overrides: readonly string[];
   /** Where relative paths are. */
   readonly directory: string;
+}
+
+export interface CreateRequest extends ConfigSource {
   readonly paused: boolean;
   /** What happens at the domain's end is the configuration's choice; false: nothing. */
   readonly watch: boolean;
@@ -81,9 +84,19 @@ export class Toolstack {
     return { domain, warnings };
   }
 
+  /** Changes what a domain is rebuilt from after a reboot. @throws XenError bad-config, unsupported */
+  configure(domain: ManagedDomain, source: ConfigSource): readonly ConfigWarning[] {
+    if (!domain.config) throw new XenError("unsupported", `${domain.guest.name} isn't rebuilt by the toolstack`);
+    const { text, file, overrides, directory } = source;
+    const { domain: config, warnings } = parseXlConfig(text, file, { overrides, directory });
+    checkActions(config);
+    domain.config = { ...config, name: domain.guest.name, uuid: domain.guest.uuid };
+    return warnings;
+  }
+
   async #build(config: XlDomainConfig, name: string, paused: boolean, isWatched: boolean): Promise<ManagedDomain> {
     this.#requireFreeName(name);
-    for (const action of [config.onPoweroff, config.onReboot, config.onWatchdog, config.onCrash]) requireAction(action);
+    checkActions(config);
     this.#building.add(name);
     try {
       const guest = await this.host.createDomain({
@@ -229,7 +242,8 @@ function actionFor(config: XlDomainConfig, reason: ShutdownReason): EventAction 
   }
 }
 
-function requireAction(action: EventAction): void {
-  if (action === "soft-reset" || action.startsWith("coredump"))
-    throw new XenError("unsupported", `the action ${action} isn't supported`);
+function checkActions({ onPoweroff, onReboot, onWatchdog, onCrash }: XlDomainConfig): void {
+  for (const action of [onPoweroff, onReboot, onWatchdog, onCrash])
+    if (action === "soft-reset" || action.startsWith("coredump"))
+      throw new XenError("unsupported", `the action ${action} isn't supported`);
 }

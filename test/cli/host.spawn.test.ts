@@ -121,6 +121,36 @@ describe("a domain", () => {
     await until(async () => !("loop" in (await listed())));
   });
 
+  test("has disks, which come and go", async () => {
+    writeFileSync(join(directory, "d.img"), Buffer.alloc(65536));
+    await run("create", "second.cfg");
+    expect(await run("block-attach", "second", "file:d.img", "xvdb", "w")).toEqual({ code: 0, stdout: "", stderr: "" });
+    const { stdout } = await run("block-list", "second");
+    expect(stdout).toMatch(
+      /^Vdev {2}BE {2}handle state evt-ch ring-ref BE-path {23}\n51728 0 {3}\d+ +1 {5}-1 {5}-1 {7}\/local\/domain\/0\/backend\/vbd\/\d+\/51728 *\n$/,
+    );
+    expect((await run("block-attach", "second", "file:d.img,xvdc,w")).stderr).toMatch(/^xen-ts: .*d\.img/);
+    expect((await run("block-detach", "-f", "second", "xvdb")).code).toBe(0);
+    expect((await run("block-list", "second")).stdout.split("\n")).toHaveLength(2);
+    await run("destroy", "second");
+  }, 90_000);
+
+  test("is rebuilt from a new configuration", async () => {
+    await run("create", "second.cfg");
+    expect((await run("config-update", "second", "second.cfg", "memory=48")).code).toBe(0);
+    const [domain] = JSON.parse((await run("list", "--json", "second")).stdout);
+    expect(domain).toMatchObject({ memoryKib: 32768, config: { memory: 48 * 2 ** 20 } });
+    await run("destroy", "second");
+  });
+
+  test("is in top", async () => {
+    await run("create", "second.cfg");
+    const { stdout } = await run("top", "--once");
+    expect(stdout).toMatch(/^ {6}NAME {2}STATE {3}CPU\(sec\) CPU\(%\) {5}MEM\(k\)/);
+    expect(stdout).toMatch(/^ {4}second --b--- {10}0 {4}0\.0 {6}32768 {4}\d\.\d /m);
+    await run("destroy", "second");
+  });
+
   test("two of one name aren't made", async () => {
     await run("create", "second.cfg");
     expect(await run("create", "second.cfg")).toEqual({
@@ -142,6 +172,14 @@ describe("what can't be done", () => {
     [["domid", "nosuch"], 1, "Can't get domid of domain name 'nosuch', maybe this domain does not exist.\n"],
     [["mem-set", "x", "lots"], 1, "invalid memory size: lots\n"],
     [["shutdown"], 2, "xen-ts: a domain, or -a for all of them\n"],
+    [["vcpu-set", "none", "1"], 1, "none is an invalid domain identifier (rc=-6)\n"],
+    [["vcpu-set", "none", "x"], 1, "Error: Invalid argument.\n"],
+    [
+      ["sched-credit2"],
+      1,
+      "xen-ts: the host's scheduler is round-robin, which treats all domains alike: it has no weights and caps\n",
+    ],
+    [["trigger", "none", "boo"], 1, 'Invalid trigger "boo"\n'],
     [["--host", "x"], 2, "xen-ts: unknown option '--host'\n"],
   ])("%j", async (words, code, stderr) => {
     expect(await run(...words)).toEqual({ code, stdout: "", stderr });

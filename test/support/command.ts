@@ -1,5 +1,7 @@
 // Runs the built command line as a user's shell would.
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,12 +24,25 @@ export interface CommandOptions {
   readonly onOutput?: (stdout: string, child: ChildProcess) => void;
 }
 
+let runtime: string | undefined;
+
+/** One for each process of tests. */
+function runtimeDirectory(): string {
+  if (runtime === undefined) {
+    const made = mkdtempSync(join(tmpdir(), "xen-ts-run-"));
+    process.on("exit", () => rmSync(made, { recursive: true, force: true }));
+    runtime = made;
+  }
+  return runtime;
+}
+
 /** Runs `xen-ts WORDS…` to its end. */
 export function xenTs(words: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { env, cwd, input, onStart, onOutput } = options;
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [main, ...words], {
-      env: { ...process.env, ...env },
+      // Hosts of tests that run at the same time must not meet.
+      env: { ...process.env, XDG_RUNTIME_DIR: runtimeDirectory(), ...env },
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       ...(cwd === undefined ? {} : { cwd }),
     });

@@ -1,11 +1,11 @@
 // xen-ts create: a domain from an xl.cfg file. Without a host, `-n` still shows what the file means.
 
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 
 import { type ControlClient, connectControl, formatWarning, parseXlConfig, XenError } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import { command } from "../command.js";
+import { configSource } from "../config-source.js";
 import { attachConsole } from "../console-session.js";
 import { XM_CONSOLE_PORT } from "../domain-table.js";
 import { ExitCode } from "../exit-codes.js";
@@ -56,18 +56,11 @@ function failWith3(error: unknown): never {
 }
 
 async function createDomain(operands: readonly string[], options: Options): Promise<number> {
-  const [first, ...rest] = operands;
-  const isFile = first !== undefined && !first.includes("=");
-  if (isFile && options.defconfig !== undefined)
-    throw new CliError(ExitCode.Usage, `two configuration files: ${first} and ${options.defconfig}`);
-  const file = isFile ? first : options.defconfig;
-  const overrides = isFile ? rest : operands;
-  const text = file === undefined ? "" : await readConfig(file);
-  const directory = process.cwd();
-  if (!options.quiet) process.stderr.write(`Parsing config from ${file ?? "<command line>"}\n`);
-  const name = file ?? "<command line>";
+  const source = await configSource(operands, options.defconfig);
+  const { text, file, overrides, directory } = source;
+  if (!options.quiet) process.stderr.write(`Parsing config from ${file}\n`);
   const snapshot = options.snapshot ?? false;
-  const { domain, warnings } = parseXlConfig(text, name, { overrides, directory, snapshot });
+  const { domain, warnings } = parseXlConfig(text, file, { overrides, directory, snapshot });
   if (!options.quiet) for (const warning of warnings) process.stderr.write(`WARNING: ${formatWarning(warning)}\n`);
   if (options.dryrun) {
     process.stdout.write(`${printLibxlJson(libxlConfig(domain, domain.uuid ?? randomUUID()))}\n`);
@@ -77,7 +70,8 @@ async function createDomain(operands: readonly string[], options: Options): Prom
   try {
     const { paused = false } = options;
     const created = await client.call("domain.create", {
-      ...{ text, file: name, overrides, directory, snapshot },
+      ...source,
+      snapshot,
       // The console is connected before the first instruction.
       paused: paused || (options.console ?? false),
       watch: !options.noWait,
@@ -96,19 +90,4 @@ async function afterwards(client: ControlClient, domid: number, options: Options
   if (options.console) return attachConsole(options, { domain, follow: true, unpause: !options.paused });
   if (options.foreground) await client.call("domain.wait", { domain, destroyed: true });
   return ExitCode.Done;
-}
-
-async function readConfig(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reasons: Readonly<Record<string, string>> = {
-      ENOENT: "No such file or directory",
-      EACCES: "Permission denied",
-      EISDIR: "Is a directory",
-    };
-    const text = `Failed to read config file: ${file}: ${reasons[code ?? ""] ?? message}`;
-    throw new CliError(3, text, { isPlain: true });
-  }
 }

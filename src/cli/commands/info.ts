@@ -23,7 +23,7 @@ export const info = hostCommand<Options>({
   },
 });
 
-function infoLines(facts: HostInfo, numa: boolean): string {
+export function infoLines(facts: HostInfo, numa: boolean): string {
   const { xen_major, xen_minor, xen_extra } = facts;
   const line = (name: string, value: string | number) => `${left(name, 23)}: ${value}\n`;
   return [

@@ -20,17 +20,16 @@ export const uptime = hostCommand<Options>({
         : await Promise.all(operands.map((domain) => client.call("domain.list", { domain })));
     const domains = lists.flat();
     if (short) print(domains.map(shortLine).join(""));
-    else
-      print(
-        [
-          `${left("Name", 33)} ${right("ID", 4)} Uptime`,
-          ...domains.map(({ name, domid, uptime: up }) => `${left(name, 33)} ${right(domid, 4)} ${duration(up, true)}`),
-        ]
-          .map((line) => `${line}\n`)
-          .join(""),
-      );
+    else print(uptimeTable(domains));
   },
 });
+
+export function uptimeTable(domains: readonly DomainSummary[]): string {
+  const rows = domains.map(({ name, domid, uptime: up }) => {
+    return `${left(name, 33)} ${right(domid, 4)} ${duration(up, true)}`;
+  });
+  return [`${left("Name", 33)} ${right("ID", 4)} Uptime`, ...rows].map((line) => `${line}\n`).join("");
+}
 
 /** "1 day,  2:03:04" */
 function duration(seconds: number, withSeconds: boolean): string {

@@ -22,13 +22,13 @@ export const vcpuList = hostCommand<Options>({
     if (json) {
       const rows = domains.map(({ name, domid, vcpus }) => ({ name, domid, vcpus }));
       print(`${JSON.stringify(rows, undefined, 2)}\n`);
-    } else print(table(domains));
+    } else print(vcpuTable(domains));
   },
 });
 
 const HEADER = ["Name", "ID", "VCPU", "CPU", "State", "Time(s)", "Affinity (Hard / Soft)"] as const;
 
-function table(domains: readonly DomainSummary[]): string {
+export function vcpuTable(domains: readonly DomainSummary[]): string {
   const [name, ...rest] = HEADER;
   const widths = [5, 5, 5, 5, 9, 0];
   const header = [left(name, 32), ...rest.map((title, i) => right(title, widths[i]!))].join(" ");

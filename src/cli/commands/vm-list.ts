@@ -1,5 +1,6 @@
 // xen-ts vm-list.
 
+import type { DomainSummary } from "../../index.js";
 import { hostCommand, print } from "../host-command.js";
 import { left } from "../printf.js";
 
@@ -9,7 +10,11 @@ export const vmList = hostCommand<object>({
   options: {},
   run: async (client) => {
     const domains = await client.call("domain.list", {});
-    const rows = domains.map(({ uuid, domid, name }) => `${uuid}  ${domid}    ${left(name, 30)}`);
-    print(["UUID                                  ID    name", ...rows].map((line) => `${line}\n`).join(""));
+    print(vmTable(domains));
   },
 });
+
+export function vmTable(domains: readonly DomainSummary[]): string {
+  const rows = domains.map(({ uuid, domid, name }) => `${uuid}  ${domid}    ${left(name, 30)}`);
+  return ["UUID                                  ID    name", ...rows].map((line) => `${line}\n`).join("");
+}

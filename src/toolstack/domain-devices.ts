@@ -1,0 +1,34 @@
+// A domain's virtual devices as `block-list` shows them: what their two ends wrote into XenStore.
+
+import type { HostXenStore } from "../xen-host.js";
+import type { ManagedDomain } from "./managed-domain.js";
+
+export interface VbdInfo {
+  readonly vdev: number;
+  readonly name: string;
+  readonly target: string;
+  readonly access: "r" | "w";
+  readonly backendId: number;
+  readonly frontendId: number;
+  /** XenbusState of the frontend; 4: connected. */
+  readonly state: number;
+  /** -1: not connected. */
+  readonly eventChannel: number;
+  readonly ringRef: number;
+  readonly backendPath: string;
+}
+
+/** A number in the store, or -1. */
+export function storeNumber(store: HostXenStore, path: string): number {
+  const text = store.read(path);
+  return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : -1;
+}
+
+export function listVbds(store: HostXenStore, { guest }: ManagedDomain): VbdInfo[] {
+  return guest.disks().map(({ vdev, name, target, access, backendPath, frontendPath }) => ({
+    ...{ vdev, name, target, access, backendPath, backendId: 0, frontendId: guest.id },
+    state: storeNumber(store, `${frontendPath}/state`),
+    eventChannel: storeNumber(store, `${frontendPath}/event-channel`),
+    ringRef: storeNumber(store, `${frontendPath}/ring-ref`),
+  }));
+}

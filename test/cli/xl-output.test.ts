@@ -1,0 +1,143 @@
+// Our tables against what the real xl 4.17 printed (test/golden/xl), given the figures it had.
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { vbdTable } from "../../src/cli/commands/block-list.js";
+import { infoLines } from "../../src/cli/commands/info.js";
+import { uptimeTable } from "../../src/cli/commands/uptime.js";
+import { vcpuTable } from "../../src/cli/commands/vcpu-list.js";
+import { vmTable } from "../../src/cli/commands/vm-list.js";
+import { listTable, xmListTable } from "../../src/cli/domain-table.js";
+import { libxlConfig, libxlList, printLibxlJson } from "../../src/cli/libxl-json.js";
+import { sampleOf, topHeader, topRows } from "../../src/cli/top-table.js";
+import { type DomainSummary, type HostInfo, parseXlConfig } from "../../src/index.js";
+
+/** The command's output, trailing blanks and the blank lines of its recording left out. */
+function recorded(name: string): string[] {
+  const text = readFileSync(new URL(`../golden/xl/${name}.txt`, import.meta.url), "utf8");
+  return lines(text.split("\n").slice(1).join("\n")).filter((line) => !/^\[exit \d+\]$/.test(line));
+}
+
+const lines = (text: string) =>
+  text
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== "");
+
+function domain(name: string, domid: number, mem: number, state: string, more: Partial<DomainSummary> = {}) {
+  const vcpus = [{ id: 0, online: true, blocked: state.includes("b"), running: state.includes("r"), cpuTime: 0 }];
+  const has = (letter: string) => state.includes(letter);
+  return {
+    ...{ name, domid, uuid: "00000000-0000-0000-0000-000000000000", shutdownReason: null, vcpus, config: null },
+    state: { running: has("r"), blocked: has("b"), paused: has("p"), shutdown: has("s"), dying: has("d") },
+    ...{ memoryKib: mem * 1024, maxMemoryKib: mem * 1024, cpuTime: 0, uptime: 0 },
+    vbds: { count: 0, reads: 0, writes: 0, sectorsRead: 0, sectorsWritten: 0 },
+    nets: { count: 0, txKib: 0, rxKib: 0 },
+    ...more,
+  } as DomainSummary;
+}
+
+const GRUB_UUID = "f7d3f668-0474-4861-8ef0-8b6a2a65089b";
+const dom0 = domain("Domain-0", 0, 1500, "r", { cpuTime: 12.3 });
+const grub2 = domain("grub2", 1, 64, "r", { cpuTime: 3.3, uuid: GRUB_UUID });
+const twoCpus = [0, 1].map((id) => ({ id, online: true, blocked: true, running: false, cpuTime: [8.0, 5.5][id]! }));
+
+describe("tables", () => {
+  test("list", () => {
+    expect(lines(listTable([dom0, grub2]))).toEqual(recorded("xl-list-2"));
+    const debian1 = domain("debian1", 1, 200, "b", { cpuTime: 13.8, vcpus: twoCpus });
+    expect(lines(listTable([debian1]))).toEqual(recorded("xl-list-debian1"));
+  });
+
+  test("list -v", () => {
+    const later = [
+      { ...dom0, cpuTime: 12.8 },
+      { ...grub2, cpuTime: 3.8 },
+    ];
+    expect(lines(listTable(later, { verbose: true }))).toEqual(recorded("xl-list-v"));
+  });
+
+  test("list shows why a domain ended", () => {
+    const crashed = domain("x", 2, 64, "s", { shutdownReason: 3 });
+    expect(listTable([crashed]).split("\n")[1]).toContain("     ---sc-  ");
+    expect(listTable([crashed], { verbose: true }).split("\n")[1]).toMatch(/ {8}3 {16}-$/);
+  });
+
+  test("vm-list and uptime", () => {
+    expect(lines(vmTable([dom0, grub2]))).toEqual(recorded("xl-vm-list"));
+    expect(lines(uptimeTable([{ ...dom0, uptime: 12.9 }]))).toEqual(recorded("xl-uptime"));
+    expect(uptimeTable([{ ...dom0, uptime: 2 * 86_400 + 3661 }])).toContain("  0 2 days,  1:01:01\n");
+  });
+
+  test("vcpu-list", () => {
+    expect(
+      lines(
+        vcpuTable([
+          domain("Domain-0", 0, 1, "r", { vcpus: [{ ...twoCpus[0]!, running: true, blocked: false, cpuTime: 11 }] }),
+        ]),
+      ),
+    ).toEqual(recorded("xl-vcpu-list"));
+    const [first, second] = twoCpus;
+    const half = domain("debian1", 1, 256, "b", {
+      vcpus: [
+        { ...first!, cpuTime: 8.1 },
+        { ...second!, online: false, cpuTime: 5.7 },
+      ],
+    });
+    expect(lines(vcpuTable([half]))).toEqual(recorded("xl-vcpu-list-debian1-2"));
+  });
+
+  test("block-list", () => {
+    const backendPath = "/local/domain/0/backend/vbd/3/51728";
+    const vbd = { vdev: 51728, name: "xvdb", target: "/dev/loop1", access: "r", backendId: 0, frontendId: 3 } as const;
+    expect(lines(vbdTable([{ ...vbd, state: 4, eventChannel: 13, ringRef: 1036, backendPath }]))).toEqual(
+      recorded("xl-block-list-debian1-2"),
+    );
+  });
+
+  test("info has xl's lines in xl's order", () => {
+    const facts = { xen_major: 4, xen_minor: 17, xen_extra: ".5", nr_cpus: 2, cpu_mhz: 2600 } as HostInfo;
+    const keys = (text: readonly string[]) => text.map((line) => line.slice(0, 24));
+    expect(keys(lines(infoLines(facts, false)))).toEqual(keys(recorded("xl-info")));
+  });
+
+  test("top is xentop's", () => {
+    const [header, first, second] = recorded("xentop-b-i-1");
+    expect(topHeader()).toBe(header);
+    const domains = [
+      { ...dom0, cpuTime: 15 },
+      { ...grub2, cpuTime: 12, maxMemoryKib: 66560 },
+    ];
+    const rows = topRows(domains, { total_memory: 4095 } as HostInfo, sampleOf(domains, 0));
+    expect(rows).toEqual([first, second]);
+  });
+
+  test("xm list of 2005", () => {
+    expect(xmListTable([dom0, { ...grub2, name: "VM1" }])).toBe(
+      [
+        "Name              Id  Mem(MB)  CPU  State  Time(s)  Console",
+        "Domain-0           0     1500    0  r----     12.3",
+        "VM1                1       64    0  r----      3.3    9601",
+        "",
+      ].join("\n"),
+    );
+  });
+});
+
+describe("configurations", () => {
+  test("create -n", () => {
+    const file = [
+      'name = "grub"',
+      'kernel = "/x/grub-x86_64-xen.bin"',
+      "memory = 64",
+      'disk = ["/x/disk.img,raw,xvda,w"]',
+    ];
+    const { domain: config } = parseXlConfig(file.join("\n"), "g.cfg");
+    const printed = lines(printLibxlJson(libxlConfig(config, "3f424b83-15aa-4e39-b386-56d202401b81")));
+    expect(["Parsing config from /x/g.cfg", ...printed]).toEqual(recorded("xl-create-n-g-cfg"));
+  });
+
+  test("list -l", () => {
+    const { domain: config } = parseXlConfig('name = "grub2"\nkernel = "/x/grub-x86_64-xen.bin"\nmemory = 64', "n.cfg");
+    expect(lines(printLibxlJson(libxlList([{ ...grub2, config }])))).toEqual(recorded("xl-list-l-grub2"));
+  });
+});
