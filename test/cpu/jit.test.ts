@@ -2,7 +2,7 @@
 // test/slow/jit-equality.test.ts; fast-check prints the seed), and what once differed.
 
 import { expect, test } from "vitest";
-import { checkTiers } from "./jit/random-trial.js";
+import { checkTiers, hotTrials, trials } from "./jit/random-trial.js";
 import { TierPair } from "./jit/tiers.js";
 
 /** Every first budget from 1 on, then to the end. */
@@ -18,8 +18,18 @@ function agreesAtEveryBudget(hex: string, registers: Readonly<Record<number, big
 }
 
 test("random programs", () => {
-  const pair = checkTiers(Number(process.env.XEN_TS_RUNS ?? 60), 30);
+  const pair = checkTiers({ runs: Number(process.env.XEN_TS_RUNS ?? 60), trials: trials(30) });
   expect(pair.regions).toBeGreaterThan(20);
+});
+
+test("random programs, interrupted after every number of instructions", () => {
+  const pair = checkTiers({ runs: 8, trials: trials(12), everyBudget: 30 });
+  expect(pair.regions).toBeGreaterThan(8);
+});
+
+test("random programs in a hot loop", () => {
+  const pair = checkTiers({ runs: 4, trials: hotTrials(12), compilation: "heat" });
+  expect(pair.instructions).toBeGreaterThan(10_000);
 });
 
 test("a loop with memory, at every budget", () => {

@@ -218,8 +218,12 @@ const families: readonly Family[] = [
   ...[sse, sse, sse, rare, selfModify, rebase],
 ];
 
-/** Encodes the items one after another; a HLT (a fault in user mode) follows. */
-export function assemble(items: readonly Item[]): Program {
+/** DEC of a counter in memory that programs rarely touch; the jump back to the beginning follows. */
+export const LOOP_COUNTER = 0x1a000;
+const COUNT_DOWN = [0xff, 0x0c, 0x25, LOOP_COUNTER & 0xff, (LOOP_COUNTER >> 8) & 0xff, LOOP_COUNTER >> 16, 0];
+
+/** Encodes the items one after another; a HLT (a fault in user mode) follows. With `loop` all of it repeats until LOOP_COUNTER is zero. */
+export function assemble(items: readonly Item[], loop = false): Program {
   const bytes: number[] = [];
   const starts: number[] = [];
   const fixes: { at: number; end: number; target: number; extra: number }[] = [];
@@ -233,6 +237,11 @@ export function assemble(items: readonly Item[]): Program {
     if (relative) fixes.push({ ...relative, at: start + relative.at, end: bytes.length });
   }
   starts.push(bytes.length);
+  if (loop) {
+    bytes.push(...COUNT_DOWN, 0x0f, 0x85, 0, 0, 0, 0);
+    fixes.push({ at: bytes.length - 4, end: bytes.length, target: 0, extra: 0 });
+    starts.push(bytes.length);
+  }
   bytes.push(0xf4);
   const view = new DataView(Uint8Array.from(bytes).buffer);
   for (const { at, end, target, extra } of fixes)

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { assemble, ITEM_BYTES } from "./program.js";
-import { TierPair, type Trial } from "./tiers.js";
+import { type Compilation, TierPair, type Trial } from "./tiers.js";
 
 const item = fc.uint8Array({ minLength: ITEM_BYTES, maxLength: ITEM_BYTES }).map((bytes) => [...bytes]);
 const pointer = fc.constantFrom(0x10ff8n, 0x11000n, 0x12340n, 0x13ffdn, 0x1fff8n, 0x8040n, 0x20100n);
@@ -35,24 +35,47 @@ export function trials(maxLength: number): fc.Arbitrary<Trial> {
   });
 }
 
+/** Random programs in a loop that goes on long enough for the JIT's samples to find it. */
+export function hotTrials(maxLength: number): fc.Arbitrary<Trial> {
+  return fc.record({
+    program: fc.array(item, { minLength: 2, maxLength }).map((items) => assemble(items, true)),
+    registers,
+    budgets: fc.array(fc.integer({ min: 40_000, max: 80_000 }), { minLength: 1, maxLength: 4 }),
+    limit: fc.constant(250_000),
+  });
+}
+
+export interface TierCheck {
+  readonly runs: number;
+  readonly trials: fc.Arbitrary<Trial>;
+  readonly compilation?: Compilation;
+  readonly seed?: number | undefined;
+  /** Each program anew with every first budget from 1 to this. */
+  readonly everyBudget?: number;
+}
+
 /** Throws with the seed and a shrunk program when the tiers differ somewhere. */
-export function checkTiers(numRuns: number, maxLength: number, seed?: number): TierPair {
-  let pair = new TierPair();
+export function checkTiers({ runs, trials, compilation, seed, everyBudget = 0 }: TierCheck): TierPair {
+  let pair = new TierPair(compilation);
   const totals = { regions: 0, instructions: 0 };
   fc.assert(
-    fc.property(trials(maxLength), (trial) => {
+    fc.property(trials, (trial) => {
       let difference: string | undefined;
       try {
-        difference = pair.compare(trial);
+        if (everyBudget === 0) difference = pair.compare(trial);
+        for (let first = 1; first <= everyBudget && !difference; first++) {
+          difference = pair.compare({ ...trial, budgets: [first, 1000] });
+          if (difference) difference = `first budget ${first}: ${difference}`;
+        }
       } catch (error) {
         totals.regions += pair.regions;
         totals.instructions += pair.instructions;
-        pair = new TierPair();
+        pair = new TierPair(compilation);
         throw error;
       }
       if (difference) throw new Error(`${Buffer.from(trial.program.bytes).toString("hex")}: ${difference}`);
     }),
-    { numRuns, ...(seed === undefined ? {} : { seed }) },
+    { numRuns: runs, ...(seed === undefined ? {} : { seed }) },
   );
   pair.regions += totals.regions;
   pair.instructions += totals.instructions;

@@ -118,12 +118,20 @@ const MAX_RUNS = 400;
 /** Machines are made anew after this many compiled regions: slots and code room aren't given back. */
 const MAX_REGIONS = 3000;
 
+/** What gets compiled: every place where a run begins ("entries"), or what the JIT itself finds hot ("heat"). */
+export type Compilation = "entries" | "heat";
+
 export class TierPair {
   #interpreter = new Tier(false);
   #compiled = new Tier(true);
   #trials = 0;
+  readonly #compilation: Compilation;
   regions = 0;
   instructions = 0;
+
+  constructor(compilation: Compilation = "entries") {
+    this.#compilation = compilation;
+  }
 
   /** Runs the trial in both tiers. Returns what differs first, or undefined. */
   compare(trial: Trial): string | undefined {
@@ -141,7 +149,8 @@ export class TierPair {
       for (let run = 0; run < MAX_RUNS && a.cpu.instructions < trial.limit; run++) {
         const budget = Math.max(1, trial.budgets[run % trial.budgets.length]!);
         // Later entries are compiled now and then only: single steps through a program would compile each instruction.
-        if (run < 3 || run % 16 === 0 || a.cpu.exit.kind !== ExitKind.Budget) compileHere(b.cpu);
+        const isEntry = run < 3 || run % 16 === 0 || a.cpu.exit.kind !== ExitKind.Budget;
+        if (this.#compilation === "entries" && isEntry) compileHere(b.cpu);
         a.cpu.run(budget);
         b.cpu.run(budget);
         const [left, right] = [a.observe(), b.observe()];
