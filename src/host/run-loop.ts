@@ -32,6 +32,10 @@ export class RunLoop {
   #wake: (() => void) | undefined;
   #next = 0;
   #budget = FIRST_BUDGET;
+  /** All that could run yields: it polls for what only the event loop brings (GRUB's disk driver does). */
+  #isWaiting = false;
+  /** vCPUs that could run when the last one was picked. */
+  #runnable = 0;
   /** Milliseconds spent in guests, and asleep. */
   busyMs = 0;
   idleMs = 0;
@@ -59,7 +63,8 @@ export class RunLoop {
     while (this.#running) {
       const start = performance.now();
       let ran = true;
-      while (ran && this.#running && performance.now() - start < SLICE_MS) ran = this.#step();
+      this.#isWaiting = false;
+      while (ran && this.#running && !this.#isWaiting && performance.now() - start < SLICE_MS) ran = this.#step();
       this.busyMs += performance.now() - start;
       if (!this.#running) return;
       if (ran) await new Promise((resolve) => setImmediate(resolve));
@@ -79,6 +84,7 @@ export class RunLoop {
     }
     const before = performance.now();
     const executed = run(vcpu, this.#budget);
+    this.#isWaiting = vcpu.hasYielded && this.#runnable === 1;
     const took = performance.now() - before;
     if (executed >= this.#budget / 2) {
       const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
@@ -93,6 +99,7 @@ export class RunLoop {
     for (const domain of this.#options.hypervisor.domains.values()) {
       for (const vcpu of domain.vcpus) if (vcpu.isRunnable) runnable.push(vcpu);
     }
+    this.#runnable = runnable.length;
     return runnable.length === 0 ? undefined : runnable[this.#next++ % runnable.length];
   }
 
