@@ -1,20 +1,24 @@
 // The public functions of image building: build, find, list, remove.
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { DebianArchive, type FoundPackage } from "./archive/debian-archive.js";
 import { Downloader } from "./archive/downloader.js";
 import { findKernelPackages } from "./archive/kernel-packages.js";
 import { type Mirrors, mirrorsFrom } from "./archive/mirrors.js";
 import type { Environment } from "./archive/proxy.js";
 import { Cache, defaultCacheDirectory } from "./cache/cache.js";
+import { writeExt4 } from "./debian/write-ext4.js";
 import { ImageError } from "./image-error.js";
 import { type BuiltImage, ImageStore, imageName, resolveImageName } from "./image-store.js";
 import { writeCpio } from "./initramfs/cpio.js";
 import { collectKernel, isKernelFile } from "./initramfs/kernel-files.js";
 import { debianArchiveKeys } from "./keys/debian.js";
-import { buildId, describeFile, type ImageManifest } from "./manifest.js";
+import { buildId, describeFile, describeLargeFile, type ImageManifest } from "./manifest.js";
 import { readCertificate } from "./openpgp/certificate.js";
 import { type PackageFiles, readDeb } from "./package/deb.js";
+import { type DebTree, readDebTree } from "./package/deb-tree.js";
 import type { OnProgress } from "./progress.js";
-import type { Recipe } from "./recipes/recipe.js";
+import type { BootFiles, DiskRecipe, Recipe } from "./recipes/recipe.js";
 import { DEFAULT_RECIPE, findRecipe } from "./recipes/recipes.js";
 import { checkSuite, DEFAULT_SUITE, type SuiteName } from "./suites.js";
 
@@ -114,6 +118,8 @@ class Build {
   readonly #archive: DebianArchive;
   readonly #kernelParts: readonly FoundPackage[];
   readonly #others: readonly FoundPackage[];
+  /** Packages that go onto the disk. */
+  readonly #onDisk: readonly FoundPackage[];
   /** Of the newest index, in milliseconds since 1970: the time stamp of the initramfs's files. */
   readonly #time: number;
 
@@ -125,8 +131,15 @@ class Build {
     this.#kernelParts = findKernelPackages(recipe.kernel, (part, version) => archive.find(part, version));
     this.#others = recipe.packages.map((other) => archive.find(other));
     this.#time = Math.max(...archive.releases.map(({ date }) => date.getTime()));
-    const hashes = [...this.#kernelParts, ...this.#others].map((record) => record.sha256);
+    this.#onDisk = recipe.disk?.packages(archive) ?? [];
+    const hashes = this.#packages.map((record) => record.sha256);
     this.id = buildId(recipe.name, recipe.version, hashes);
+  }
+
+  /** All of them, each once. */
+  get #packages(): FoundPackage[] {
+    const all = [...this.#kernelParts, ...this.#others, ...this.#onDisk];
+    return [...new Map(all.map((record) => [record.name, record])).values()];
   }
 
   async run(store: ImageStore, onProgress: OnProgress, signal: AbortSignal | undefined): Promise<BuiltImage> {
@@ -145,9 +158,43 @@ class Build {
     const initrd = writeCpio(entries, Math.floor(this.#time / 1000));
     checkAborted(signal);
     const files = { kernel: describeFile(kernel.vmlinuz), initrd: describeFile(initrd) };
-    const image = await store.store(this.#manifest(kernel.modules.release, files), kernel.vmlinuz, initrd);
+    const { release } = kernel.modules;
+    const { disk } = this.#recipe;
+    let image: BuiltImage;
+    if (disk) {
+      const scratch = await store.scratch(this.#name);
+      try {
+        const path = join(scratch, "disk.img");
+        await this.#writeDisk(path, disk, { ...kernel, initrd }, onProgress, signal);
+        const withDisk = { ...files, disk: await describeLargeFile(path) };
+        image = await store.store(this.#manifest(release, withDisk), kernel.vmlinuz, initrd, path);
+      } finally {
+        await rm(scratch, { recursive: true, force: true });
+      }
+    } else image = await store.store(this.#manifest(release, files), kernel.vmlinuz, initrd);
     onProgress({ phase: "assemble", what: this.#name, done: 1, total: 1 });
     return image;
+  }
+
+  async #writeDisk(
+    path: string,
+    disk: DiskRecipe,
+    boot: BootFiles,
+    onProgress: OnProgress,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const trees = new Map<string, DebTree>();
+    for (const record of this.#onDisk) {
+      checkAborted(signal);
+      const deb = await this.#archive.fetch(record);
+      const what = `${record.name} ${record.version}`;
+      onProgress({ phase: "unpack", what, done: 0, total: deb.length });
+      trees.set(record.name, await readDebTree(deb, what, { signal, expectedSize: record.unpackedSize }));
+      onProgress({ phase: "unpack", what, done: deb.length, total: deb.length });
+    }
+    const tree = disk.tree(trees, this.#suite, boot);
+    onProgress({ phase: "assemble", what: this.#name, done: 0, total: 1 });
+    await writeExt4(path, tree, { size: disk.size, time: Math.floor(this.#time / 1000), signal });
   }
 
   #manifest(kernelRelease: string, files: ImageManifest["files"]): ImageManifest {
@@ -164,7 +211,7 @@ class Build {
         date: date.toISOString(),
         signers: signers.map(({ fingerprint, userId }) => ({ fingerprint, userId })),
       })),
-      packages: [...this.#kernelParts, ...this.#others].map((record) => ({
+      packages: this.#packages.map((record) => ({
         name: record.name,
         version: record.version,
         architecture: record.architecture,

@@ -18,6 +18,8 @@ export type ImageErrorCode =
   | "disk-full"
   /** The cache directory can't be read or written for another reason. */
   | "cache"
+  /** A program of the host that the build needs. */
+  | "tool-missing"
   /** An option has no usable value. */
   | "bad-option"
   /** The caller's AbortSignal fired. */

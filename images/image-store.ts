@@ -13,7 +13,7 @@ import {
   writeAtomically,
 } from "./cache/files.js";
 import { ImageError } from "./image-error.js";
-import { type ImageManifest, parseManifest } from "./manifest.js";
+import { describeLargeFile, type ImageManifest, parseManifest } from "./manifest.js";
 import { DEFAULT_RECIPE, RECIPES } from "./recipes/recipes.js";
 import { DEFAULT_SUITE, SUITE_NAMES } from "./suites.js";
 
@@ -24,12 +24,15 @@ export interface BuiltImage {
   readonly kernel: string;
   /** An uncompressed newc cpio archive. */
   readonly initrd: string;
+  /** Of an image with a disk: its ext4 root file system, raw. Don't write to it: copy it, or use it with `snapshot`. */
+  readonly disk?: string;
   readonly manifestPath: string;
   readonly manifest: ImageManifest;
 }
 
 const KERNEL_FILE = "vmlinuz";
 const INITRD_FILE = "initrd.cpio";
+const DISK_FILE = "disk.img";
 const MANIFEST_FILE = "manifest.json";
 const CURRENT_FILE = "current";
 const NAME = /^[a-z0-9][a-z0-9+._-]{0,63}$/;
@@ -102,8 +105,19 @@ export class ImageStore {
     return image;
   }
 
-  /** Writes a build and makes it current. */
-  async store(manifest: ImageManifest, kernel: Uint8Array, initrd: Uint8Array): Promise<BuiltImage> {
+  /** Where a large file of a build can be made, on the file system of the images. Remove what is left there. */
+  async scratch(name: string): Promise<string> {
+    const path = temporaryName(join(this.#directory, name));
+    try {
+      await mkdir(path, { recursive: true });
+    } catch (error) {
+      throw cacheError(error, path);
+    }
+    return path;
+  }
+
+  /** Writes a build and makes it current. `disk`: a file that is moved there. */
+  async store(manifest: ImageManifest, kernel: Uint8Array, initrd: Uint8Array, disk?: string): Promise<BuiltImage> {
     const home = join(this.#directory, manifest.name);
     const target = join(home, manifest.build);
     const temporary = temporaryName(home);
@@ -111,6 +125,7 @@ export class ImageStore {
       await mkdir(temporary, { recursive: true });
       await writeAtomically(join(temporary, KERNEL_FILE), kernel);
       await writeAtomically(join(temporary, INITRD_FILE), initrd);
+      if (disk !== undefined) await rename(disk, join(temporary, DISK_FILE));
       await writeAtomically(join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
       await this.#install(temporary, target, manifest);
     } catch (error) {
@@ -177,6 +192,7 @@ export class ImageStore {
     const image = describe(home, manifest);
     await checkFile(image.kernel, manifest.files.kernel.sha256, name);
     await checkFile(image.initrd, manifest.files.initrd.sha256, name);
+    if (image.disk !== undefined) await checkDisk(image.disk, manifest.files.disk?.sha256, name);
     return image;
   }
 }
@@ -186,16 +202,24 @@ function describe(home: string, manifest: ImageManifest): BuiltImage {
     name: manifest.name,
     kernel: join(home, KERNEL_FILE),
     initrd: join(home, INITRD_FILE),
+    ...(manifest.files.disk ? { disk: join(home, DISK_FILE) } : {}),
     manifestPath: join(home, MANIFEST_FILE),
     manifest,
   };
 }
 
+async function checkDisk(path: string, sha256: string | undefined, image: string): Promise<void> {
+  const found = await describeLargeFile(path).catch(() => undefined);
+  if (found === undefined || found.sha256 !== sha256) throw damaged(path, found !== undefined, image);
+}
+
+function damaged(path: string, isThere: boolean, image: string): ImageError {
+  const state = isThere ? "damaged" : "missing";
+  return new ImageError("checksum", `The file ${path} of image ${image} is ${state}: build it again.`);
+}
+
 async function checkFile(path: string, sha256: string, image: string): Promise<void> {
   const bytes = await readIfPresent(path);
   if (bytes !== undefined && createHash("sha256").update(bytes).digest("hex") === sha256) return;
-  throw new ImageError(
-    "checksum",
-    `The file ${path} of image ${image} is ${bytes ? "damaged" : "missing"}: build it again.`,
-  );
+  throw damaged(path, bytes !== undefined, image);
 }

@@ -1,5 +1,6 @@
 // manifest.json of a built image: where every byte of it comes from.
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { ImageError } from "./image-error.js";
 
 export interface ManifestFile {
@@ -31,7 +32,7 @@ export interface ImageManifest {
     readonly sha256: string;
     readonly size: number;
   }[];
-  readonly files: { readonly kernel: ManifestFile; readonly initrd: ManifestFile };
+  readonly files: { readonly kernel: ManifestFile; readonly initrd: ManifestFile; readonly disk?: ManifestFile };
 }
 
 /** Identifies a build by what goes into it; the date of the index, which only gives the files their time, is left out. */
@@ -42,6 +43,17 @@ export function buildId(recipe: string, recipeVersion: number, packageHashes: re
 
 export function describeFile(bytes: Uint8Array): ManifestFile {
   return { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
+}
+
+/** The same of a file that is too large for memory. */
+export async function describeLargeFile(path: string): Promise<ManifestFile> {
+  const hash = createHash("sha256");
+  let size = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk as Buffer);
+    size += (chunk as Buffer).length;
+  }
+  return { sha256: hash.digest("hex"), size };
 }
 
 /** Reads a manifest back. Throws ImageError "bad-index" when it isn't one; `path` names it. */

@@ -76,6 +76,15 @@ export class DebianArchive {
     return this.#sources.map((source) => source.used);
   }
 
+  /** Names of the packages that every system of this suite has. */
+  essential(): string[] {
+    return [...new Set(this.#sources.flatMap(({ packages }) => packages.essential()))].sort();
+  }
+
+  has(name: string): boolean {
+    return this.#sources.some(({ packages }) => packages.find(name).length > 0);
+  }
+
   /** The newest version of a package in the suite, or exactly `version`. Throws ImageError "not-found". */
   find(name: string, version?: string): FoundPackage {
     const found = this.#sources.flatMap(({ base, packages }) =>

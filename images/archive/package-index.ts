@@ -33,6 +33,18 @@ export class PackageIndex {
     this.#where = where;
   }
 
+  /** Names of the packages that every Debian system has (Essential: yes). */
+  essential(): string[] {
+    const names = new Set<string>();
+    const key = "\nEssential: yes\n";
+    for (let at = this.#bytes.indexOf(key, 0, "latin1"); at >= 0; at = this.#bytes.indexOf(key, at + 1, "latin1")) {
+      const start = this.#bytes.lastIndexOf("\n\n", at, "latin1");
+      const name = /^\s*Package: (\S+)\n/.exec(this.#bytes.toString("latin1", Math.max(start, 0), at + 1))?.[1];
+      if (name !== undefined) names.add(name);
+    }
+    return [...names];
+  }
+
   /** All versions of a package in this index. Throws ImageError "bad-index" when its stanza is damaged. */
   find(name: string): PackageRecord[] {
     const found: PackageRecord[] = [];

@@ -16,7 +16,7 @@ export interface UnpackOptions {
 
 /** The largest kernel packages hold 400 MB. */
 const MAX_UNPACKED = 2 ** 30;
-const FORMATS = { "data.tar.xz": "xz", "data.tar.zst": "zstd", "data.tar.gz": "gzip", "data.tar": undefined } as const;
+const FORMATS = { ".xz": "xz", ".zst": "zstd", ".gz": "gzip", "": undefined } as const;
 
 /**
  * The regular files of the package `deb` whose path `wanted` accepts. Throws ImageError "bad-package" or "aborted"; `where` names
@@ -28,17 +28,31 @@ export async function readDeb(
   where: string,
   options: UnpackOptions = {},
 ): Promise<PackageFiles> {
+  return readTar(await unpackMember(deb, "data.tar", where, options), wanted, where);
+}
+
+/** The tar archive in a member of the package `deb`, whatever packs it. Throws ImageError "bad-package" or "aborted". */
+export async function unpackMember(
+  deb: Uint8Array,
+  member: "data.tar" | "control.tar",
+  where: string,
+  options: UnpackOptions,
+): Promise<Uint8Array> {
   const members = readAr(deb, where);
   const version = members[0];
   if (version?.name !== "debian-binary" || !Buffer.from(version.data).toString("latin1").startsWith("2.")) {
     throw new ImageError("bad-package", `${where} is not a Debian package of format 2.`);
   }
-  const data = members.find((member) => member.name.startsWith("data.tar"));
-  if (data === undefined || !(data.name in FORMATS)) {
-    throw new ImageError("bad-package", `${where} packs its files in an unknown way (${data?.name ?? "no data.tar"}).`);
+  const data = members.find(({ name }) => name.startsWith(member));
+  const extension = data?.name.slice(member.length) ?? "none";
+  if (data === undefined || !(extension in FORMATS)) {
+    throw new ImageError(
+      "bad-package",
+      `${where} packs its files in an unknown way (${data?.name ?? `no ${member}`}).`,
+    );
   }
-  const format = FORMATS[data.name as keyof typeof FORMATS];
-  return readTar(format === undefined ? data.data : await unpack(data.data, format, where, options), wanted, where);
+  const format = FORMATS[extension as keyof typeof FORMATS];
+  return format === undefined ? data.data : unpack(data.data, format, where, options);
 }
 
 async function unpack(

@@ -4,7 +4,8 @@ import { ImageError } from "../image-error.js";
 import { findApplets } from "../initramfs/busybox-applets.js";
 import type { CpioEntry } from "../initramfs/cpio.js";
 import { type KernelModuleSource, selectModules } from "../initramfs/kernel-modules.js";
-import { BUSYBOX_TEXT_FILES } from "./busybox-files.js";
+import type { PackageFiles } from "../package/deb.js";
+import { BUSYBOX_TEXT_FILES, type TextFile } from "./busybox-files.js";
 import type { Recipe } from "./recipe.js";
 
 /** Modules for both sides of a Xen guest, and for disks. Some kernels have some of them built in. */
@@ -64,20 +65,39 @@ export const BUSYBOX: Recipe = {
   version: 4,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
-  wants: (path) => BUSYBOX_PATHS.includes(path),
+  wants: isBusybox,
   assemble(packages, kernel) {
-    const files = packages.get("busybox-static");
-    const path = BUSYBOX_PATHS.find((candidate) => files?.has(candidate));
-    if (path === undefined) throw new ImageError("bad-package", "The package busybox-static holds no busybox.");
-    return busyboxInitramfs(files?.get(path) as Uint8Array, kernel);
+    const init: CpioEntry = { kind: "symlink", path: "init", target: "bin/busybox" };
+    return busyboxInitramfs(busyboxOf(packages), kernel, { modules: MODULES, init, files: BUSYBOX_TEXT_FILES });
   },
 };
 
-/** The entries of the initramfs. `busybox`: the statically linked binary. */
-export function busyboxInitramfs(busybox: Uint8Array, kernel: KernelModuleSource): CpioEntry[] {
-  const text = new TextEncoder();
+export function isBusybox(path: string): boolean {
+  return BUSYBOX_PATHS.includes(path);
+}
+
+/** The binary. Throws ImageError "bad-package". */
+export function busyboxOf(packages: ReadonlyMap<string, PackageFiles>): Uint8Array {
+  const files = packages.get("busybox-static");
+  const path = BUSYBOX_PATHS.find((candidate) => files?.has(candidate));
+  if (path === undefined) throw new ImageError("bad-package", "The package busybox-static holds no busybox.");
+  return files?.get(path) as Uint8Array;
+}
+
+export interface InitramfsParts {
+  readonly init: CpioEntry;
+  readonly files: readonly TextFile[];
+  readonly modules: readonly string[];
+}
+
+/** The entries of an initramfs. `busybox`: the statically linked binary. */
+export function busyboxInitramfs(
+  busybox: Uint8Array,
+  kernel: KernelModuleSource,
+  { init, files, modules }: InitramfsParts,
+): CpioEntry[] {
   const entries: CpioEntry[] = DIRECTORIES.map((path) => directory(path));
-  entries.push({ kind: "symlink", path: "init", target: "bin/busybox" });
+  entries.push(init);
   for (const [path, target] of DIRECTORY_LINKS) entries.push({ kind: "symlink", path, target });
   for (const [name, major, minor, mode] of DEVICES) {
     entries.push({ kind: "character-device", path: `dev/${name}`, major, minor, mode });
@@ -86,15 +106,14 @@ export function busyboxInitramfs(busybox: Uint8Array, kernel: KernelModuleSource
   for (const applet of findApplets(busybox)) {
     if (applet !== "busybox") entries.push({ kind: "symlink", path: `bin/${applet}`, target: "busybox" });
   }
-  for (const file of BUSYBOX_TEXT_FILES) {
-    entries.push({ kind: "file", path: file.path, data: text.encode(file.text), mode: file.mode });
-  }
-  entries.push(...moduleEntries(kernel));
+  for (const { path, text, mode } of files) entries.push({ kind: "file", path, data: Buffer.from(text), mode });
+  entries.push(...moduleEntries(kernel, modules));
   return entries;
 }
 
-function moduleEntries(kernel: KernelModuleSource): CpioEntry[] {
-  const { files, tables } = selectModules(kernel, MODULES);
+/** Modules with all that they need, and the tables for modprobe, below lib/modules. */
+export function moduleEntries(kernel: KernelModuleSource, modules: readonly string[]): CpioEntry[] {
+  const { files, tables } = selectModules(kernel, modules);
   const base = `lib/modules/${kernel.release}`;
   const entries: CpioEntry[] = [directory(base)];
   const made = new Set([""]);

@@ -1,9 +1,10 @@
 // The list of recipes. To add one: a file beside busybox.ts that exports a Recipe, and a line here.
 import { ImageError } from "../image-error.js";
 import { BUSYBOX } from "./busybox.js";
+import { DEBIAN } from "./debian.js";
 import type { Recipe } from "./recipe.js";
 
-export const RECIPES: readonly Recipe[] = [BUSYBOX];
+export const RECIPES: readonly Recipe[] = [BUSYBOX, DEBIAN];
 export const DEFAULT_RECIPE = BUSYBOX.name;
 
 /** Throws ImageError "not-found". */
