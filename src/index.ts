@@ -69,4 +69,12 @@ export { LogRing } from "./toolstack/log-ring.js";
 export type { DomainSummary } from "./toolstack/managed-domain.js";
 export type { ControlMethods } from "./toolstack/methods.js";
 export { RotatingLog } from "./toolstack/rotating-log.js";
-export { createXenHost, type HostConfig, type HostStatistics, type HostXenStore, type XenHost } from "./xen-host.js";
+export {
+  createXenHost,
+  type HostConfig,
+  type HostStatistics,
+  type HostXenStore,
+  JIT_MODES,
+  type JitMode,
+  type XenHost,
+} from "./xen-host.js";

@@ -2,12 +2,13 @@
 // the domains that library users create on it.
 
 import { Cpu } from "./cpu/cpu.js";
-import { Engine, type EngineCpu } from "./cpu/engine.js";
+import { Engine, type EngineCpu, type JitOptions } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { FileLocks } from "./devices/storage/file-locks.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
+import { JitWorker } from "./host/jit-worker.js";
 import { Network, type NetworkOptions, type NetworkServices, networkTime } from "./host/network.js";
 import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
@@ -41,8 +42,13 @@ export interface HostConfig {
   readonly deterministic?: boolean | { readonly seed?: number; readonly epoch?: bigint };
   /** Gets the hypervisor's log, a line each, without "(XEN) ". */
   readonly log?: (line: string) => void;
-  /** Compile hot guest code to WebAssembly; default off. */
-  readonly jit?: boolean;
+  /**
+   * How hot guest code is compiled to WebAssembly: in a worker thread beside the guest ("async", the default), while the guest
+   * waits ("sync", and always when deterministic), or not at all. True is the default, false is "off".
+   */
+  readonly jit?: JitMode | boolean;
+  /** Machine code that compiled guest code may take, bytes or "256M", the default. The least recently used is dropped. */
+  readonly jitCache?: number | string;
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
   /** The XenStore beyond the host's own domains. */
@@ -62,8 +68,12 @@ export interface HostConfig {
 
 /** The XenStore as seen by dom0; see docs of xenstore.txt for paths. Errors of the store are thrown: EINVAL for a bad path. */
 export type HostXenStore = Pick<XenStoreServer, "read" | "write" | "directory" | "remove" | "watch">;
+export const JIT_MODES = ["async", "sync", "off"] as const;
+export type JitMode = (typeof JIT_MODES)[number];
 
 const DEFAULT_MEMORY = "1G";
+const DEFAULT_JIT_CACHE = "256M";
+const MIN_JIT_CACHE = 1024 ** 2;
 const ENGINE_BYTES = 256 * 1024 * 1024;
 const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
@@ -88,8 +98,10 @@ export interface HostStatistics {
   readonly codeBytes: number;
   readonly codeInvalidations: number;
   readonly handlers: number;
-  /** Regions compiled by the JIT. */
+  /** Regions compiled by the JIT, those in use, and the machine code they take by estimate. */
   readonly compiledRegions: number;
+  readonly installedRegions: number;
+  readonly jitCacheBytes: number;
 }
 
 /** What a host is made of. */
@@ -121,6 +133,7 @@ export class XenHost {
   readonly #engine: Engine;
   readonly #store: XenStoreServer;
   readonly #loop: RunLoop;
+  #jitWorker: JitWorker | undefined;
   readonly #config: HostConfig;
   readonly #locks = new FileLocks();
   #storeSocket: StoreSocket | undefined;
@@ -140,9 +153,16 @@ export class XenHost {
         "bad-argument",
         `memory must be between 16 MiB and 3 GiB, not ${config.memory ?? DEFAULT_MEMORY}`,
       );
+    const jit = jitMode(config);
+    const jitCache = parseSize(config.jitCache ?? DEFAULT_JIT_CACHE, "jitCache");
+    if (jitCache < MIN_JIT_CACHE) throw new XenError("bad-argument", "jitCache must be at least 1 MiB");
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
     const memory = allocateMemory(frames);
-    this.#engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: CODE_BYTES, jit: config.jit ?? false });
+    this.#engine = new Engine(memory, {
+      features: DEFAULT_FEATURES,
+      codeBytes: CODE_BYTES,
+      jit: this.#jitOptions(jit, jitCache),
+    });
     this.#engine.setGate(writeGate(memory));
     const deterministic = config.deterministic || undefined;
     const options = typeof deterministic === "object" ? deterministic : {};
@@ -191,6 +211,12 @@ export class XenHost {
       onSleep: (start, end) => this.#perfTrace?.sleep(start, end),
       onError: (error) => this.#fail(error),
     });
+  }
+
+  #jitOptions(mode: JitMode, cacheBytes: number): JitOptions | false {
+    if (mode === "off") return false;
+    if (mode === "async") this.#jitWorker = new JitWorker();
+    return { cacheBytes, service: this.#jitWorker, log: (line) => this.#config.log?.(line) };
   }
 
   #createCpu(domid: number, vcpu: number, random: () => number): Cpu {
@@ -248,6 +274,7 @@ export class XenHost {
    */
   async createDomain(config: DomainConfig): Promise<GuestDomain> {
     if (this.#closed) throw new XenError("host-closed", "the host is closed");
+    this.#jitWorker?.start();
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
     const guest = await startGuest(
@@ -347,6 +374,8 @@ export class XenHost {
       codeInvalidations: cache.invalidations,
       handlers: handlers.count,
       compiledRegions: this.#engine.jit?.regions ?? 0,
+      installedRegions: this.#engine.jit?.installed.count ?? 0,
+      jitCacheBytes: this.#engine.jit?.installed.bytes ?? 0,
     };
   }
 
@@ -362,11 +391,21 @@ export class XenHost {
     await this.#storeFile?.close();
     this.#perfTrace?.end();
     for (const network of this.#networks.values()) network.close();
+    this.#engine.close();
+    await this.#jitWorker?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** What is compiled when depends on the host's threads, so a deterministic machine compiles in its own. */
+function jitMode({ jit = true, deterministic }: HostConfig): JitMode {
+  const mode = jit === true ? "async" : jit === false ? "off" : jit;
+  if (!JIT_MODES.includes(mode))
+    throw new XenError("bad-argument", `jit must be one of ${JIT_MODES.join(", ")}, not ${JSON.stringify(jit)}`);
+  return mode === "async" && deterministic ? "sync" : mode;
 }
 
 function allocateMemory(frames: number): MachineMemory {

@@ -1,6 +1,6 @@
 // The options that `boot` and `run` share: their rows for the command table, and the checks of what was typed.
 
-import { parseSize, TRACE_KINDS, type TraceKind, XenError } from "../index.js";
+import { JIT_MODES, type JitMode, parseSize, TRACE_KINDS, type TraceKind, XenError } from "../index.js";
 import { CliError } from "./cli-error.js";
 import type { OptionRows } from "./command.js";
 import { ExitCode } from "./exit-codes.js";
@@ -23,10 +23,9 @@ export interface GuestOptions {
   readonly perfTrace?: string;
   readonly jit?: JitMode;
   readonly host?: string;
+  /** As written, and known to be a size. */
+  readonly jitCache?: string;
 }
-
-const JIT_MODES = ["off", "sync"] as const;
-export type JitMode = (typeof JIT_MODES)[number];
 
 export const DEFAULT_MEMORY = "512M";
 /** setTimeout takes no more. */
@@ -39,7 +38,7 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
   memory: {
     flags: "--memory <size>",
     description: `memory of the guest, like 256M or 1G (default: ${DEFAULT_MEMORY})`,
-    parse: parseMemory,
+    parse: (text) => parseSizeOption(text, "--memory"),
   },
   headless: { flags: "--headless", description: "print the console to stdout and read nothing" },
   until: {
@@ -60,7 +59,8 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
   },
   jit: {
     flags: "--jit <mode>",
-    description: "compile hot guest code to WebAssembly: off (default) or sync; new, and about twice as fast",
+    description:
+      "compile hot guest code beside the guest (async, the default), while it waits (sync), or not at all (off)",
     parse: parseJit,
   },
   profile: {
@@ -72,6 +72,11 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     description: "write a timeline for Perfetto or Chrome's viewer (JSON, at most 128 MiB)",
   },
   host: { flags: "--host <name>", description: "the name by which other commands reach this host (default: default)" },
+  jitCache: {
+    flags: "--jit-cache <size>",
+    description: "machine code that compiled guest code may take, like 64M (default: 256M)",
+    parse: (text) => parseSizeOption(text, "--jit-cache"),
+  },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };
 
@@ -79,9 +84,9 @@ function usage(message: string): never {
   throw new CliError(ExitCode.Usage, message);
 }
 
-function parseMemory(text: string): string {
+function parseSizeOption(text: string, option: string): string {
   try {
-    parseSize(text, "--memory");
+    parseSize(text, option);
     return text;
   } catch (error) {
     if (error instanceof XenError) return usage(error.message);
@@ -105,7 +110,7 @@ function parseTimeout(text: string): number {
   return Math.min(milliseconds, MAX_TIMEOUT_MS);
 }
 
-export function parseJit(text: string): JitMode {
+function parseJit(text: string): JitMode {
   const mode = JIT_MODES.find((known) => known === text);
   return mode ?? usage(`--jit: "${text}" is none of ${JIT_MODES.join(", ")}`);
 }

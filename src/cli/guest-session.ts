@@ -103,7 +103,8 @@ class GuestSession {
       profile: options.profile ?? false,
       ...(perfTrace ? { perfTrace: { write: (text) => perfTrace.write(text) } } : {}),
       memory: options.memory ?? DEFAULT_MEMORY,
-      jit: options.jit === "sync",
+      ...(options.jit ? { jit: options.jit } : {}),
+      ...(options.jitCache ? { jitCache: options.jitCache } : {}),
       log: (line) => {
         dmesg.push(line);
         this.#output.hypervisor(line);

@@ -6,6 +6,7 @@ import {
   createXenHost,
   hostIsRunning,
   InternalError,
+  type JitMode,
   LogRing,
   makeHostDirectory,
   RotatingLog,
@@ -21,7 +22,8 @@ import { ExitCode } from "./exit-codes.js";
 export interface HostProcessOptions {
   readonly name: string;
   readonly memory: string;
-  readonly jit: boolean;
+  readonly jit: JitMode | undefined;
+  readonly jitCache: string | undefined;
   /** Consoles on TCP ports too. */
   readonly consolePorts: boolean;
 }
@@ -46,7 +48,7 @@ export async function runHost(options: HostProcessOptions): Promise<number> {
   }
 }
 
-async function serve({ name, memory, jit, consolePorts }: HostProcessOptions): Promise<number> {
+async function serve({ name, memory, jit, jitCache, consolePorts }: HostProcessOptions): Promise<number> {
   const log = openHostLog(name);
   const dmesg = new LogRing();
   const onHypervisorLine = (line: string) => {
@@ -58,7 +60,9 @@ async function serve({ name, memory, jit, consolePorts }: HostProcessOptions): P
   // serveControl asks too; a machine isn't made for nothing.
   if ((await runningHosts()).includes(name)) throw hostIsRunning(name);
   const host = await createXenHost({
-    ...{ memory, jit, log: onHypervisorLine },
+    ...{ memory, log: onHypervisorLine },
+    ...(jit ? { jit } : {}),
+    ...(jitCache ? { jitCache } : {}),
     xenstore: { socket: join(directory, "xenstore.sock") },
   });
   const wanted: Ending[] = [];

@@ -24,7 +24,12 @@ export function formatStatistics(statistics: HostStatistics, seconds: number, pe
       "code cache",
       `${count(statistics.decodedInstructions)} instructions decoded, ${count(statistics.codePages)} pages, ` +
         `${(statistics.codeBytes / 2 ** 20).toFixed(1)} MiB, ${count(statistics.codeInvalidations)} invalidations, ` +
-        `${count(statistics.handlers)} handlers, ${count(statistics.compiledRegions)} compiled regions`,
+        `${count(statistics.handlers)} handlers`,
+    ],
+    [
+      "JIT",
+      `${count(statistics.compiledRegions)} regions compiled, ${count(statistics.installedRegions)} in use, ` +
+        `about ${(statistics.jitCacheBytes / 2 ** 20).toFixed(1)} MiB of machine code`,
     ],
     ["peak memory", `${(peakKilobytes / 1024).toFixed(0)} MiB`],
   ];

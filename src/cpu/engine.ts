@@ -23,7 +23,7 @@ export interface EngineOptions {
   /** CPUID features (features.ts) that exist for guests. */
   readonly features: ReadonlySet<string>;
   /** Compile hot regions. */
-  readonly jit?: boolean | JitOptions;
+  readonly jit?: boolean | JitOptions | undefined;
   /** Bytes for decoded code; when full, all of it is dropped. */
   readonly codeBytes?: number;
 }

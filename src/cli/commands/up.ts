@@ -1,11 +1,11 @@
 // xen-ts up: a host without a dom0, for domains that `create` makes; in the foreground with its log, or as a daemon.
 
-import { parseSize, XenError } from "../../index.js";
+import { type JitMode, parseSize, XenError } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import { command } from "../command.js";
 import { startDetached } from "../detached-host.js";
 import { ExitCode } from "../exit-codes.js";
-import { type JitMode, parseJit } from "../guest-options.js";
+import { guestOptionRows } from "../guest-options.js";
 import { hostName, hostOptionRow } from "../host-command.js";
 import { runHost } from "../host-process.js";
 
@@ -16,6 +16,7 @@ interface Options {
   readonly detach?: boolean;
   readonly memory?: string;
   readonly jit?: JitMode;
+  readonly jitCache?: string;
   readonly consolePorts?: boolean;
 }
 
@@ -33,11 +34,8 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
       description: `memory for all guests together (default: ${DEFAULT_MEMORY})`,
       parse: parseHostMemory,
     },
-    jit: {
-      flags: "--jit <mode>",
-      description: "compile hot guest code to WebAssembly: off or sync (default)",
-      parse: parseJit,
-    },
+    jit: guestOptionRows.jit!,
+    jitCache: guestOptionRows.jitCache!,
     consolePorts: {
       flags: "--console-ports",
       description:
@@ -47,8 +45,8 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
   run: async (_operands, options) => {
     const name = hostName(options);
     if (options.detach) return startDetached(name, process.argv.slice(2));
-    const { memory = DEFAULT_MEMORY, jit = "sync", consolePorts = false } = options;
-    return runHost({ name, memory, jit: jit === "sync", consolePorts });
+    const { memory = DEFAULT_MEMORY, jit, jitCache, consolePorts = false } = options;
+    return runHost({ name, memory, jit, jitCache, consolePorts });
   },
 });
 

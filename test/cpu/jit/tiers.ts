@@ -1,7 +1,7 @@
 // Two machines that run the same program, one with the interpreter, one with compiled regions, and what differs between them.
 
 import { Cpu } from "../../../src/cpu/cpu.js";
-import { Engine } from "../../../src/cpu/engine.js";
+import { Engine, type JitOptions } from "../../../src/cpu/engine.js";
 import { ExitKind } from "../../../src/cpu/exit.js";
 import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
 import * as S from "../../../src/cpu/state-layout.js";
@@ -29,7 +29,7 @@ export class Tier {
   readonly memory = new MachineMemory({ frames: FRAMES, engineBytes: 12 << 20 });
   readonly cpu: Cpu;
 
-  constructor(jit: boolean) {
+  constructor(jit: boolean | JitOptions) {
     const engine = new Engine(this.memory, { features: DEFAULT_FEATURES, codeBytes: 6 << 20, jit });
     const hooks = {
       cpuid: (leaf: number, subleaf: number, out: Uint32Array) => out.set([leaf, subleaf, 3, 4]),

@@ -1,0 +1,50 @@
+// The compiler's worker thread as the package has it: results, sharing, its end.
+
+import { spawnSync } from "node:child_process";
+import { resolve } from "node:path";
+import { expect, test } from "vitest";
+import type { JitWorker } from "../../src/host/jit-worker.js";
+import { CODE, Tier } from "../cpu/jit/tiers.js";
+
+const built = resolve(import.meta.dirname, "../../dist/src/host/jit-worker.js");
+const { JitWorker: BuiltJitWorker }: { JitWorker: new () => JitWorker } = await import(built);
+
+/** l: add eax, 3; dec ecx; jnz l; hlt, a fault at CPL 3: a machine that has run it until it's hot. */
+function hotMachine(service: JitWorker): Tier {
+  const tier = new Tier({ service });
+  const bytes = Uint8Array.from(Buffer.from("83c003ffc975f9f4", "hex"));
+  tier.load(
+    { bytes, starts: [] },
+    Array.from({ length: 16 }, (_, i) => (i === 1 ? 60_000n : 0n)),
+  );
+  tier.cpu.run(90_000);
+  return tier;
+}
+
+async function finishes(tier: Tier): Promise<void> {
+  const jit = tier.cpu.engine.jit!;
+  while (jit.regions === 0) await new Promise((next) => setTimeout(next, 5));
+  tier.cpu.run(1_000_000);
+  expect([tier.cpu.state.gpr(0), tier.cpu.state.rip]).toEqual([180_000n, BigInt(CODE + 7)]);
+}
+
+test("regions compiled by the thread run; hosts share it, and a new one starts after the last is closed", async () => {
+  const [first, second] = [new BuiltJitWorker(), new BuiltJitWorker()];
+  const [a, b] = [hotMachine(first), hotMachine(second)];
+  await first.close();
+  await finishes(b);
+  expect(a.cpu.engine.jit!.regions).toBe(0);
+  await second.close();
+  const third = new BuiltJitWorker();
+  await finishes(hotMachine(third));
+  await third.close();
+});
+
+test("the thread doesn't keep the process alive", () => {
+  const script = `import { JitWorker } from ${JSON.stringify(built)}; new JitWorker().start(); console.log("end");`;
+  const result = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+  expect(result).toMatchObject({ status: 0, stdout: "end\n", stderr: "" });
+});

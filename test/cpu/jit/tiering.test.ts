@@ -1,0 +1,217 @@
+// When regions are compiled, installed and dropped: in the background, against changes of the code, within the cache's bound.
+
+import { expect, test } from "vitest";
+import { Decoder } from "../../../src/cpu/decode/decoder.js";
+import type { JitOptions } from "../../../src/cpu/engine.js";
+import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
+import * as R from "../../../src/cpu/interpreter/record.js";
+import { type CompiledRegions, compileRegions, type RegionService } from "../../../src/cpu/jit/region-module.js";
+import type { RegionRequest } from "../../../src/cpu/jit/request.js";
+import { semantics } from "../../../src/cpu/semantics/index.js";
+import { CODE, compileHere, Tier } from "./tiers.js";
+
+/** Compiles when it's told to. */
+class HeldService implements RegionService {
+  readonly jobs: { requests: readonly RegionRequest[]; done: (result: CompiledRegions | Error) => void }[] = [];
+  readonly #decoder = new Decoder({ features: DEFAULT_FEATURES });
+  largest = 0;
+
+  compile(requests: readonly RegionRequest[], done: (result: CompiledRegions | Error) => void): void {
+    this.jobs.push({ requests, done });
+    this.largest = Math.max(this.largest, requests.length);
+  }
+
+  /** Finishes what is there; finishing may bring more. */
+  finish(): void {
+    for (const { requests, done } of this.jobs.splice(0)) done(compileRegions(requests, this.#decoder, semantics));
+  }
+}
+
+const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
+/** l: add eax, 3; dec ecx; jnz l; hlt */
+const LOOP = hex("83 c0 03 ff c9 75 f9 f4");
+const registers = Array.from({ length: 16 }, () => 0n);
+
+function machine(jit: boolean | JitOptions, bytes: Uint8Array): Tier {
+  const tier = new Tier(jit);
+  tier.load({ bytes, starts: [] }, registers);
+  return tier;
+}
+
+/** Runs the loop at `at` so many times around; returns EAX's sum. */
+function loop(tier: Tier, times: number, at = CODE): number {
+  const { cpu } = tier;
+  cpu.state.rip = BigInt(at);
+  cpu.state.setGpr(0, 0n);
+  cpu.state.setGpr(1, BigInt(times));
+  cpu.run(10 * times);
+  return Number(cpu.state.gpr(0));
+}
+
+test("a region compiled in the background is installed when it arrives", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  const jit = tier.cpu.engine.jit!;
+  expect(loop(tier, 30_000)).toBe(90_000);
+  expect([service.jobs.length, jit.regions]).toEqual([1, 0]);
+  // Nothing is compiled twice while it waits.
+  expect(loop(tier, 30_000)).toBe(90_000);
+  expect(service.jobs).toHaveLength(1);
+  service.finish();
+  expect(jit.regions).toBe(1);
+  expect(loop(tier, 30_000)).toBe(90_000);
+  expect(jit.outdated).toBe(0);
+});
+
+test("code that changed while it was compiled is not installed", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  const jit = tier.cpu.engine.jit!;
+  loop(tier, 30_000);
+  tier.memory.writeU8(CODE + 2, 5);
+  service.finish();
+  expect([jit.regions, jit.outdated]).toEqual([0, 1]);
+  expect(loop(tier, 30_000)).toBe(150_000);
+  // Changed and decoded again before the result arrives: the new records are not the old region's.
+  tier.memory.writeU8(CODE + 2, 7);
+  expect(loop(tier, 10)).toBe(70);
+  service.finish();
+  expect(jit.regions).toBe(0);
+  expect(loop(tier, 1000)).toBe(7000);
+});
+
+test("a result from before all code was dropped is not installed", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  loop(tier, 30_000);
+  tier.cpu.engine.dropCode();
+  expect(loop(tier, 10)).toBe(30);
+  service.finish();
+  expect(tier.cpu.engine.jit!.regions).toBe(0);
+  expect(loop(tier, 60_000)).toBe(180_000);
+  service.finish();
+  expect(tier.cpu.engine.jit!.regions).toBe(1);
+  expect(loop(tier, 1000)).toBe(3000);
+});
+
+test("what arrives after close is not installed", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  loop(tier, 30_000);
+  tier.cpu.engine.close();
+  service.finish();
+  expect(tier.cpu.engine.jit!.regions).toBe(0);
+});
+
+test("a service that fails is done without, with a line in the log", () => {
+  const service = new HeldService();
+  const lines: string[] = [];
+  const tier = machine({ service, log: (line) => lines.push(line) }, LOOP);
+  loop(tier, 30_000);
+  service.jobs[0]!.done(new Error("no threads here"));
+  expect(lines).toEqual(["jit: compiling in the background failed, going on without: no threads here"]);
+  expect(tier.cpu.engine.jit!.regions).toBe(1);
+  expect(loop(tier, 1000)).toBe(3000);
+});
+
+const LOOPS = 48;
+/** Loops on 12 pages, 1 KB apart, that add different numbers. */
+function loops(tier: Tier): void {
+  for (let i = 0; i < LOOPS; i++)
+    tier.memory.write(
+      0x12000 + 1024 * i,
+      Uint8Array.from(LOOP, (b, at) => (at === 2 ? i : b)),
+    );
+}
+
+test("several hot places make one module, of a bounded size", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  loops(tier);
+  for (let i = 0; i < LOOPS; i++) expect(loop(tier, 10_000, 0x12000 + 1024 * i)).toBe(10_000 * i);
+  while (service.jobs.length > 0) service.finish();
+  const jit = tier.cpu.engine.jit!;
+  expect(jit.regions).toBe(LOOPS);
+  expect(jit.modules).toBeLessThan(LOOPS / 8);
+  expect(service.largest).toBeLessThanOrEqual(24);
+});
+
+test("compiling in the foreground takes few regions at a time", () => {
+  const tier = machine(true, LOOP);
+  loops(tier);
+  let most = 0;
+  let before = 0;
+  const jit = tier.cpu.engine.jit!;
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < LOOPS; i++) {
+      expect(loop(tier, 10_000, 0x12000 + 1024 * i)).toBe(10_000 * i);
+      most = Math.max(most, jit.regions - before);
+      before = jit.regions;
+    }
+  }
+  expect(jit.regions).toBe(LOOPS);
+  expect(most).toBeLessThanOrEqual(8);
+});
+
+test("a small cache drops the least recently used regions, and results stay the same", () => {
+  const bound = 120_000;
+  const tier = machine({ cacheBytes: bound }, LOOP);
+  loops(tier);
+  const jit = tier.cpu.engine.jit!;
+  for (let round = 0; round < 4; round++)
+    for (let i = 0; i < LOOPS; i++) {
+      expect(loop(tier, 10_000, 0x12000 + 1024 * i)).toBe(10_000 * i);
+      expect(jit.installed.bytes).toBeLessThan(bound);
+    }
+  expect(jit.installed.evicted).toBeGreaterThan(LOOPS);
+  expect(jit.installed.count).toBeLessThan(LOOPS);
+});
+
+/** The dispatch table's slot of the record at CODE. */
+function slotAtCode(tier: Tier): number {
+  const { cache } = tier.cpu.engine;
+  const record = cache.recordAt(cache.page(CODE >> 12, 2), CODE & 0xfff);
+  return tier.memory.view.getUint32(record + R.HANDLER, true);
+}
+
+test("slots of regions that are gone are used again, and the records no longer lead to them", () => {
+  const tier = machine(true, LOOP);
+  const { engine, state } = tier.cpu;
+  const compile = () => {
+    state.rip = BigInt(CODE);
+    expect(compileHere(tier.cpu)).toBe(true);
+    return slotAtCode(tier);
+  };
+  loop(tier, 10);
+  const handler = slotAtCode(tier);
+  const slot = compile();
+  expect(slot).not.toBe(handler);
+  for (let i = 0; i < 5; i++) {
+    tier.memory.writeU8(CODE + 2, i);
+    expect(engine.core.table.get(slot)).toBeNull();
+    expect(loop(tier, 10)).toBe(10 * i);
+    expect(slotAtCode(tier)).toBe(handler);
+    expect(compile()).toBe(slot);
+    expect(loop(tier, 10)).toBe(10 * i);
+  }
+  engine.dropCode();
+  expect(engine.core.table.get(slot)).toBeNull();
+  expect(engine.jit!.installed).toMatchObject({ count: 0, bytes: 0 });
+  expect(loop(tier, 10)).toBe(40);
+});
+
+test("code that changes again and again is compiled less and less", () => {
+  const tier = machine(true, LOOP);
+  const compiled: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const before = tier.cpu.engine.jit!.regions;
+    for (let i = 0; i < 100; i++) {
+      tier.memory.writeU8(CODE + 2, i);
+      expect(loop(tier, 8_000)).toBe(8_000 * i);
+    }
+    compiled.push(tier.cpu.engine.jit!.regions - before);
+  }
+  expect(compiled[0]).toBeGreaterThan(0);
+  expect(compiled[0]).toBeLessThan(10);
+  expect(compiled.slice(1)).toEqual([0, 0, 0]);
+});
