@@ -72,6 +72,7 @@ test("the values that can be imported", () => {
       "FramedOutput",
       "ImageError",
       "InternalError",
+      "JIT_MODES",
       "LogRing",
       "MemoryStore",
       "RECIPES",
