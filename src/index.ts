@@ -63,7 +63,7 @@ export {
   connectControl,
   serveControl,
 } from "./toolstack/control-host.js";
-export type { VbdInfo } from "./toolstack/domain-devices.js";
+export type { VbdInfo, VifInfo } from "./toolstack/domain-devices.js";
 export type { HostInfo } from "./toolstack/host-info.js";
 export { LogRing } from "./toolstack/log-ring.js";
 export type { DomainSummary } from "./toolstack/managed-domain.js";

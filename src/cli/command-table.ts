@@ -20,6 +20,10 @@ import { info } from "./commands/info.js";
 import { list } from "./commands/list.js";
 import { memMax } from "./commands/mem-max.js";
 import { memSet } from "./commands/mem-set.js";
+import { networkAttach } from "./commands/network-attach.js";
+import { networkDetach } from "./commands/network-detach.js";
+import { networkDump } from "./commands/network-dump.js";
+import { networkList } from "./commands/network-list.js";
 import { pause } from "./commands/pause.js";
 import { reboot } from "./commands/reboot.js";
 import { rename } from "./commands/rename.js";
@@ -44,7 +48,7 @@ const hosts = [up, down, info, dmesg, top];
 const domains = [
   ...[create, list, console, shutdown, reboot, destroy, pause, unpause, rename, domid, domname, uptime, vmList],
   ...[vcpuList, vcpuPin, vcpuSet, schedCredit, schedCredit2, memSet, memMax, sysrq, trigger, configUpdate],
-  ...[blockAttach, blockList, blockDetach],
+  ...[blockAttach, blockList, blockDetach, networkAttach, networkList, networkDetach, networkDump],
 ];
 const images = [imageList, imageBuild, imageRm];
 

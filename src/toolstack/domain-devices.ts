@@ -1,4 +1,4 @@
-// A domain's virtual devices as `block-list` shows them: what their two ends wrote into XenStore.
+// A domain's virtual devices as `block-list` and `network-list` show them: what their two ends wrote into XenStore.
 
 import type { HostXenStore } from "../xen-host.js";
 import type { ManagedDomain } from "./managed-domain.js";
@@ -30,5 +30,31 @@ export function listVbds(store: HostXenStore, { guest }: ManagedDomain): VbdInfo
     state: storeNumber(store, `${frontendPath}/state`),
     eventChannel: storeNumber(store, `${frontendPath}/event-channel`),
     ringRef: storeNumber(store, `${frontendPath}/ring-ref`),
+  }));
+}
+
+export interface VifInfo {
+  readonly devid: number;
+  readonly vifname: string;
+  readonly mac: string;
+  /** The bridge's name, or what else it is plugged into. */
+  readonly bridge: string;
+  readonly backendId: number;
+  /** XenbusState of the frontend; 4: connected. */
+  readonly state: number;
+  /** -1: not connected, or separate ones for the two directions. */
+  readonly eventChannel: number;
+  readonly txRingRef: number;
+  readonly rxRingRef: number;
+  readonly backendPath: string;
+}
+
+export function listVifs(store: HostXenStore, { guest }: ManagedDomain): VifInfo[] {
+  return guest.interfaces().map(({ devid, vifname, mac, place, backendPath, frontendPath }) => ({
+    ...{ devid, vifname, mac, bridge: place, backendPath, backendId: 0 },
+    state: storeNumber(store, `${frontendPath}/state`),
+    eventChannel: storeNumber(store, `${frontendPath}/event-channel`),
+    txRingRef: storeNumber(store, `${frontendPath}/tx-ring-ref`),
+    rxRingRef: storeNumber(store, `${frontendPath}/rx-ring-ref`),
   }));
 }

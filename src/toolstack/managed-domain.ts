@@ -89,7 +89,7 @@ export function summaryOf({ guest, config, startedAt }: ManagedDomain): DomainSu
       cpuTime,
     })),
     vbds: diskSums(guest),
-    nets: { count: 0, txKib: 0, rxKib: 0 },
+    nets: netSums(guest),
     config: config ?? null,
   };
 }
@@ -104,4 +104,15 @@ function diskSums(guest: GuestDomain): DomainSummary["vbds"] {
     sums.sectorsWritten += statistics.sectorsWritten;
   }
   return sums;
+}
+
+function netSums(guest: GuestDomain): DomainSummary["nets"] {
+  const all = guest.interfaces();
+  const kib = (of: (statistics: (typeof all)[number]["statistics"]) => number) =>
+    Math.floor(all.reduce((sum, { statistics }) => sum + of(statistics), 0) / 1024);
+  return {
+    count: all.length,
+    txKib: kib(({ sentBytes }) => sentBytes),
+    rxKib: kib(({ receivedBytes }) => receivedBytes),
+  };
 }

@@ -5,10 +5,12 @@ import type { Duplex } from "node:stream";
 import { DiskSpecError, parseDiskSpec } from "../config/disk-spec.js";
 import { formatWarning } from "../config/xl-config.js";
 import { diskConfigOf } from "../config/xl-disk.js";
-import type { RpcHandlers } from "../control/rpc-server.js";
+import type { RpcHandlers, StreamStart } from "../control/rpc-server.js";
 import type { DiskConfig } from "../host/disk-config.js";
 import { XenError } from "../host/errors.js";
-import { listVbds, type VbdInfo } from "./domain-devices.js";
+import type { GuestDomain } from "../host/guest-domain.js";
+import type { GuestInterface } from "../host/guest-interface.js";
+import { listVbds, listVifs, type VbdInfo, type VifInfo } from "./domain-devices.js";
 import { type HostInfo, hostInfo } from "./host-info.js";
 import type { LogRing } from "./log-ring.js";
 import { type DomainSummary, type ManagedDomain, summaryOf } from "./managed-domain.js";
@@ -58,6 +60,16 @@ export type ControlMethods = {
   "block.attach": Method<DomainParams & { spec: string; directory: string }, null>;
   /** `vdev`: its number or name. */
   "block.detach": Method<DomainParams & { vdev: string; force?: boolean }, null>;
+  "network.list": Method<DomainParams, readonly VifInfo[]>;
+  /** `spec` as in xl-network-configuration(5). */
+  "network.attach": Method<DomainParams & { spec: string }, null>;
+  /** `vif`: its number, or its MAC address. */
+  "network.detach": Method<DomainParams & { vif: string }, null>;
+  /** The connection becomes a pcap file of what the interface sends and receives; default: the first one. */
+  "network.dump": Method<
+    DomainParams & { vif?: string; snapLength?: number; count?: number },
+    { readonly vif: string }
+  >;
   /** What a rebuilt domain is made from. */
   "domain.configure": Method<
     DomainParams & { text: string; file: string; overrides?: readonly string[]; directory: string },
@@ -81,7 +93,7 @@ export interface MethodContext {
 }
 
 type Handlers = {
-  readonly [Name in Exclude<keyof ControlMethods, "console.open">]: (
+  readonly [Name in Exclude<keyof ControlMethods, "console.open" | "network.dump">]: (
     params: Params,
     signal: AbortSignal,
   ) => ControlMethods[Name]["result"] | Promise<ControlMethods[Name]["result"]>;
@@ -162,6 +174,16 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       await domain(params).guest.detachDisk(params.string("vdev"), { force: params.flag("force") });
       return null;
     },
+    "network.list": (params) => listVifs(toolstack.host.xenstore, domain(params)),
+    "network.attach": async (params) => {
+      await domain(params).guest.attachNetwork(params.string("spec"));
+      return null;
+    },
+    "network.detach": async (params) => {
+      const { guest } = domain(params);
+      await guest.detachNetwork(findVif(guest, params.string("vif")).devid);
+      return null;
+    },
     "domain.configure": (params) => {
       const warnings = toolstack.configure(domain(params), {
         text: params.string("text"),
@@ -180,6 +202,10 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       ]),
     ),
     streams: {
+      "network.dump": (values) => {
+        const params = new Params(values);
+        return dumpVif(findVif(domain(params).guest, params.optionalString("vif")), params);
+      },
       "console.open": (values) => {
         const params = new Params(values);
         const { guest, hub } = domain(params);
@@ -196,6 +222,45 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       },
     },
     onDefect,
+  };
+}
+
+/** What a reader of a capture may leave unread, bytes. */
+const MAX_CAPTURED = 1 << 24;
+
+function findVif(guest: GuestDomain, word: string | undefined): GuestInterface {
+  const all = guest.interfaces();
+  const found =
+    word === undefined
+      ? all[0]
+      : all.find(({ devid, mac, vifname }) => String(devid) === word || mac === word.toLowerCase() || vifname === word);
+  if (found) return found;
+  const text = word === undefined ? `${guest.name} has no network interface` : `Unknown device ${word}.`;
+  throw new XenError("bad-argument", text);
+}
+
+function dumpVif(found: GuestInterface, params: Params): StreamStart {
+  const snapLength = params.optionalNumber("snapLength", 1, 65_553);
+  const count = params.optionalNumber("count", 1, 2 ** 31);
+  return {
+    result: { vif: found.vifname },
+    start: (stream) => {
+      const write = (bytes: Uint8Array) => {
+        // A capture with holes would be no evidence.
+        if (stream.writableLength > MAX_CAPTURED) stream.destroy();
+        else if (stream.writable) stream.write(Buffer.from(bytes));
+      };
+      const dump = found.dump(write, {
+        ...(snapLength === undefined ? {} : { snapLength }),
+        ...(count === undefined ? {} : { count }),
+      });
+      stream.removeAllListeners("data");
+      stream.resume();
+      stream.on("error", () => {});
+      stream.once("end", () => stream.end());
+      stream.once("close", () => dump.stop());
+      dump.finished.then(() => stream.end()).catch(() => stream.destroy());
+    },
   };
 }
 

@@ -106,7 +106,11 @@ export class Toolstack {
         ...(config.uuid === undefined ? {} : { uuid: config.uuid }),
         ...(config.maxmem === undefined ? {} : { maxMemory: config.maxmem }),
       });
-      const managed = this.#manage(guest, { ...config, name, uuid: guest.uuid }, isWatched);
+      const managed = this.#manage(
+        guest,
+        { ...config, name, uuid: guest.uuid, vifs: withMacs(config, guest) },
+        isWatched,
+      );
       this.#options.log(`domain ${guest.id} (${name}) created`);
       if (!paused) guest.unpause();
       return managed;
@@ -246,4 +250,14 @@ function checkActions({ onPoweroff, onReboot, onWatchdog, onCrash }: XlDomainCon
   for (const action of [onPoweroff, onReboot, onWatchdog, onCrash])
     if (action === "soft-reset" || action.startsWith("coredump"))
       throw new XenError("unsupported", `the action ${action} isn't supported`);
+}
+
+/** Addresses that were drawn are the domain's for all its lives. */
+function withMacs({ vifs }: XlDomainConfig, guest: GuestDomain): XlDomainConfig["vifs"] {
+  const interfaces = guest.interfaces();
+  return vifs.map((vif, i) => {
+    const mac = interfaces[i]?.mac;
+    if (mac === undefined || /(^|,)\s*mac\s*=/.test(vif.text)) return vif;
+    return { ...vif, text: vif.text.trim() === "" ? `mac=${mac}` : `${vif.text},mac=${mac}` };
+  });
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { vbdTable } from "../../src/cli/commands/block-list.js";
 import { infoLines } from "../../src/cli/commands/info.js";
+import { vifTable } from "../../src/cli/commands/network-list.js";
 import { uptimeTable } from "../../src/cli/commands/uptime.js";
 import { vcpuTable } from "../../src/cli/commands/vcpu-list.js";
 import { vmTable } from "../../src/cli/commands/vm-list.js";
@@ -92,6 +93,15 @@ describe("tables", () => {
     expect(lines(vbdTable([{ ...vbd, state: 4, eventChannel: 13, ringRef: 1036, backendPath }]))).toEqual(
       recorded("xl-block-list-debian1-2"),
     );
+  });
+
+  test("network-list", () => {
+    const vif = (devid: number, mac: string, txRingRef: number, rxRingRef: number) => ({
+      ...{ devid, mac, vifname: "", bridge: "xenbr0", backendId: 0, state: 4, eventChannel: -1, txRingRef, rxRingRef },
+      backendPath: `/local/domain/0/backend/vif/3/${devid}`,
+    });
+    const vifs = [vif(0, "00:16:3e:00:00:01", 8, 9), vif(1, "00:16:3e:6d:6f:d8", 1034, 1035)];
+    expect(lines(vifTable(vifs))).toEqual(recorded("xl-network-list-debian1-2"));
   });
 
   test("info has xl's lines in xl's order", () => {
