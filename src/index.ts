@@ -49,13 +49,30 @@ export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";
 export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";
 export type { GuestConsole, WaitOptions } from "./host/guest-console.js";
 export type { DomainConfig, GuestDomain, GuestEvents, ShutdownReason } from "./host/guest-domain.js";
+export type { Dump, DumpOptions, GuestInterface } from "./host/guest-interface.js";
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
+export type { Network, NetworkOptions } from "./host/network.js";
 export type { PerfTraceOptions } from "./host/perf-trace.js";
 export type { HotPlace, Profile, ProfiledExit } from "./host/profile.js";
 export { parseSize } from "./host/size.js";
 export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
 export { xenStoreSocketPath } from "./host/store-path.js";
 export { TRACE_KINDS, type TraceKind, type TraceOptions } from "./host/trace.js";
+export {
+  connectStreamLink,
+  type LineFaults,
+  type NatOptions,
+  type NatPort,
+  type NetStatistics,
+  type Offload,
+  type PacketPort,
+  pairPorts,
+  type StreamPort,
+  type TapPort,
+  type VifConfig,
+  type VifPort,
+} from "./host/vif-config.js";
+export { type ParsedVif, parseVif } from "./host/vif-syntax.js";
 export {
   type ControlClient,
   type ControlHost,

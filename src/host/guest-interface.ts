@@ -15,6 +15,7 @@ export interface InterfaceOptions {
   readonly mac: string;
   readonly place: string;
   readonly rate: string | undefined;
+  readonly forwardPorts: readonly number[];
   readonly paths: DevicePaths;
   readonly services: NetworkServices;
   readonly statistics: () => NetStatistics;
@@ -47,6 +48,8 @@ export class GuestInterface {
   /** The bridge's name, or "nat", "tap0", "stream:unix:PATH". */
   readonly place: string;
   readonly rate: string | undefined;
+  /** Ports of the machine that lead to the guest, in the order of `hostfwd`. */
+  readonly forwardPorts: readonly number[];
   readonly backendPath: string;
   readonly frontendPath: string;
   readonly #options: InterfaceOptions;
@@ -61,6 +64,7 @@ export class GuestInterface {
     this.mac = options.mac;
     this.place = options.place;
     this.rate = options.rate;
+    this.forwardPorts = options.forwardPorts;
     this.backendPath = options.paths.backend;
     this.frontendPath = options.paths.frontend;
     this.#options = options;

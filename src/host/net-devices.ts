@@ -51,7 +51,15 @@ export class NetDevices {
     const paths = devicePaths(id, devid, "vif");
     createDeviceNodes(this.#store, id, paths, this.#nodes(vif, devid));
     const handle: GuestInterface = new GuestInterface(vif.plug(portName), {
-      ...{ devid, vifname: portName, mac: formatMac(mac), place: vif.place, rate: config.rate, paths },
+      ...{
+        devid,
+        vifname: portName,
+        mac: formatMac(mac),
+        place: vif.place,
+        rate: config.rate,
+        paths,
+        forwardPorts: vif.forwardPorts,
+      },
       services: this.#services,
       statistics: () => ({ ...backend.statistics }),
       state: () => backend.device.state,

@@ -36,6 +36,8 @@ export interface OpenedVif extends Place {
   readonly config: VifConfig;
   readonly mac: Uint8Array;
   readonly rate: (Rate & { readonly intervalUs: number }) | undefined;
+  /** Ports of the machine that lead to it, in the order of `hostfwd`. */
+  readonly forwardPorts: readonly number[];
   /** Ends its port forwards. */
   endForwards(): void;
 }
@@ -47,12 +49,12 @@ export async function openVif(source: VifConfig | string, services: VifServices)
   const rate = config.rate === undefined ? undefined : parseRate(config.rate);
   const place = await openPlace(config, services);
   try {
-    const endForwards = await openForwards(config.hostfwd ?? [], place.nat, mac);
+    const { ports: forwardPorts, end: endForwards } = await openForwards(config.hostfwd ?? [], place.nat, mac);
     const discard = () => {
       endForwards();
       place.discard();
     };
-    return { ...place, config, mac, rate, endForwards, discard };
+    return { ...place, config, mac, rate, forwardPorts, endForwards, discard };
   } catch (error) {
     place.discard();
     throw error;
@@ -80,22 +82,21 @@ async function openPlace({ port, bridge }: VifConfig, services: VifServices): Pr
   return { place: opened.name, nat: undefined, plug: () => opened, discard: () => opened.close() };
 }
 
-/** @returns what ends them */
 async function openForwards(
   forwards: readonly string[],
   nat: UserNet | undefined,
   mac: Uint8Array,
-): Promise<() => void> {
-  const opened: (() => void)[] = [];
-  const endAll = () => {
-    for (const end of opened.splice(0)) end();
+): Promise<{ readonly ports: readonly number[]; readonly end: () => void }> {
+  const opened: { readonly port: number; close(): void }[] = [];
+  const end = () => {
+    for (const forward of opened) forward.close();
   };
   if (forwards.length > 0 && !nat) throw new XenError("bad-argument", "vif: hostfwd needs a network with NAT");
   try {
     for (const forward of forwards) opened.push(await nat!.forward(forward, mac));
-    return endAll;
+    return { ports: opened.map(({ port }) => port), end };
   } catch (error) {
-    endAll();
+    end();
     if (error instanceof RangeError) throw new XenError("bad-argument", `vif: ${error.message}`, { cause: error });
     if (error instanceof Error && "syscall" in error)
       throw new XenError("bad-network", `vif: hostfwd: ${error.message}`, { cause: error });

@@ -3,6 +3,13 @@
 import type { PacketPort } from "../devices/network/packet-port.js";
 import type { NatOptions } from "../devices/network/user-net/nat-options.js";
 
+export type { FrameFault, LineFaults } from "../devices/network/faulty-port.js";
+export type { Offload } from "../devices/network/offload.js";
+export { type PacketPort, pairPorts } from "../devices/network/packet-port.js";
+export { connectStreamLink } from "../devices/network/stream-link.js";
+export type { NatOptions } from "../devices/network/user-net/nat-options.js";
+export type { NetStatistics } from "../devices/xen/netback/net-backend.js";
+
 /** NAT of the interface's own: the guest is alone behind it, at 10.0.2.15 unless `network` says otherwise. */
 export interface NatPort extends NatOptions {
   readonly type: "nat";

@@ -51,6 +51,8 @@ const TIME_WAIT_MS = 10_000;
 /** Our side is done, the other one goes silent. */
 const FIN_WAIT_2_MS = 60_000;
 const DELAYED_ACK_MS = 20;
+const CHALLENGE_INTERVAL_MS = 1000;
+const MAX_CHALLENGES = 20;
 
 export class TcpConnection {
   readonly #options: TcpConnectionOptions;
@@ -70,6 +72,8 @@ export class TcpConnection {
   #windowAcknowledgment = 0;
   #isEnding = false;
   #tries = 0;
+  #challenges = 0;
+  #challengesSince = Number.NEGATIVE_INFINITY;
   #timed: { readonly end: number; readonly at: number } | undefined;
   #unacknowledged = 0;
   #stopTimer: (() => void) | undefined;
@@ -154,16 +158,16 @@ export class TcpConnection {
       return;
     }
     if (!this.#receiver.isAcceptable(sequence, length)) {
-      if (!(flags & TCP.RST)) this.#acknowledge();
+      if (!(flags & TCP.RST)) this.#challenge();
       return;
     }
     if (flags & TCP.RST) {
       // Only the exact number ends it: others may be guesses (RFC 5961 3.2).
       if (sequence === this.#receiver.next) this.#finish("reset");
-      else this.#acknowledge();
+      else this.#challenge();
       return;
     }
-    if (flags & TCP.SYN) return void this.#acknowledge();
+    if (flags & TCP.SYN) return void this.#challenge();
     if (!(flags & TCP.ACK) || !this.#takeAcknowledgment(segment)) return;
     this.#takeText(segment);
     this.#output();
@@ -198,7 +202,7 @@ export class TcpConnection {
     if (sequenceDistance(acknowledgment, this.#highest) > 0) {
       // Of what was never sent.
       if (this.#state === "syn-received") this.#reset(acknowledgment);
-      else this.#acknowledge();
+      else this.#challenge();
       return false;
     }
     if (this.#state === "syn-received") {
@@ -391,6 +395,16 @@ export class TcpConnection {
 
   #acknowledge(): void {
     if (this.#state !== "closed") this.#emit(this.#next, TCP.ACK, new Uint8Array(0));
+  }
+
+  /** Says where we are to who seems not to know; now and then only, or two could go on so forever (RFC 5961 7). */
+  #challenge(): void {
+    const now = this.#options.timers.now();
+    if (now - this.#challengesSince >= CHALLENGE_INTERVAL_MS) {
+      this.#challengesSince = now;
+      this.#challenges = 0;
+    }
+    if (this.#challenges++ < MAX_CHALLENGES) this.#acknowledge();
   }
 
   #reset(sequence: number): void {

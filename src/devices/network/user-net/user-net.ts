@@ -125,11 +125,10 @@ export class UserNet {
   /**
    * Leads a port of the machine to a guest.
    * @param text "tcp:127.0.0.1:8080-:80" @param mac of the guest; default: the first guest
-   * @returns what ends it. @throws RangeError; what listening met
+   * @returns the port of the machine, and what ends it. @throws RangeError; what listening met
    */
-  async forward(text: string, mac?: Uint8Array): Promise<() => void> {
-    const { close } = await this.#listen(text, mac);
-    return close;
+  async forward(text: string, mac?: Uint8Array): Promise<{ readonly port: number; close(): void }> {
+    return this.#listen(text, mac);
   }
 
   #listen(text: string, mac: Uint8Array | undefined): Promise<{ readonly port: number; close(): void }> {

@@ -1,0 +1,207 @@
+// The TCP end of the NAT against another of its kind, over lines that lose, reorder and delay; and against segments by hand.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { VirtualTimers } from "../../../src/devices/network/timers.js";
+import { type OutSegment, TcpConnection } from "../../../src/devices/network/user-net/tcp-connection.js";
+import { SendBuffer, TCP, type TcpSegment } from "../../../src/devices/network/user-net/tcp-segment.js";
+
+interface End {
+  readonly connection: TcpConnection;
+  readonly got: Uint8Array[];
+  readonly events: string[];
+  backlog: number;
+}
+
+/** @param passes says of each segment whether, and how much later, it arrives */
+function makePair(passes: (count: number) => number | undefined = () => 1) {
+  const timers = new VirtualTimers();
+  let count = 0;
+  const ends: End[] = [];
+  const make = (index: number, initialSequence: number) => {
+    const end: End = { got: [], events: [], backlog: 0 } as unknown as End;
+    const connection = new TcpConnection({
+      ...{ timers, initialSequence, mss: 1000 },
+      send(segment, segmentSize) {
+        // What is too long for the wire is cut, as below the NAT.
+        const { payload, sequence, flags } = segment;
+        for (let at = 0; at === 0 || at < payload.length; at += segmentSize) {
+          const isLast = at + segmentSize >= payload.length;
+          const piece: OutSegment = {
+            ...segment,
+            sequence: (sequence + at) >>> 0,
+            flags: isLast ? flags : flags & ~(TCP.FIN | TCP.PSH),
+            payload: payload.subarray(at, at + segmentSize),
+          };
+          const delay = passes(count++);
+          if (delay === undefined) continue;
+          timers.after(delay, () => deliver(1 - index, { ...piece, sourcePort: 1, targetPort: 2 }));
+        }
+      },
+      backlog: () => end.backlog,
+      onConnected: () => end.events.push("connected"),
+      onData: (data) => end.got.push(data.slice()),
+      onEnd: () => end.events.push("end"),
+      onSent: () => {},
+      onClosed: (how) => end.events.push(how),
+    });
+    Object.assign(end, { connection });
+    ends.push(end);
+    return end;
+  };
+  const deliver = (index: number, segment: TcpSegment) => {
+    const { connection } = ends[index]!;
+    if (index === 1 && connection.state === "closed" && segment.flags === TCP.SYN) {
+      connection.receiveSyn(segment);
+      connection.accept();
+    } else connection.receive(segment);
+  };
+  // Close to where sequence numbers begin anew.
+  const [client, server] = [make(0, 0xffff_fff0), make(1, 0x7fff_fff0)];
+  client.connection.connect();
+  return { timers, client, server, deliver };
+}
+
+const bytes = (length: number, seed = 1) => Uint8Array.from({ length }, (_, i) => (i * seed * 31 + (i >> 8)) & 255);
+
+describe("connection", () => {
+  test("opens, carries data both ways, closes half by half", () => {
+    const { timers, client, server } = makePair();
+    timers.advance(100);
+    expect([client.events, server.events]).toEqual([["connected"], ["connected"]]);
+    client.connection.write(bytes(300_000));
+    client.connection.end();
+    timers.advance(2000);
+    expect(Buffer.concat(server.got).equals(bytes(300_000))).toBe(true);
+    expect(server.events).toEqual(["connected", "end"]);
+    expect([client.connection.state, server.connection.state]).toEqual(["fin-wait-2", "close-wait"]);
+    server.connection.write(bytes(70_000, 3));
+    timers.advance(1000);
+    server.connection.end();
+    timers.advance(1000);
+    expect(Buffer.concat(client.got).equals(bytes(70_000, 3))).toBe(true);
+    expect([client.connection.state, server.connection.state]).toEqual(["time-wait", "closed"]);
+    timers.advance(60_000);
+    expect(client.events).toEqual(["connected", "end", "done"]);
+    expect(timers.pending).toBe(0);
+  });
+
+  test("both close at once", () => {
+    const { timers, client, server } = makePair();
+    timers.advance(100);
+    client.connection.end();
+    server.connection.end();
+    timers.advance(60_000);
+    expect([client.events, server.events]).toEqual([
+      ["connected", "end", "done"],
+      ["connected", "end", "done"],
+    ]);
+  });
+
+  test.each([0.02, 0.1, 0.3])("a line that loses %d of its segments and reorders the rest", (loss) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 30 }), fc.integer({ min: 1, max: 150_000 }), (seed, length) => {
+        let state = seed;
+        const random = () => {
+          state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+          return (state >>> 8) / 2 ** 24;
+        };
+        const { timers, client, server } = makePair(() => (random() < loss ? undefined : 1 + Math.floor(random() * 6)));
+        timers.advance(5000);
+        client.connection.write(bytes(length));
+        client.connection.end();
+        server.connection.write(bytes(length >> 1, 5));
+        server.connection.end();
+        timers.advance(3_000_000);
+        // Only when every try of one segment was lost may it have given up.
+        if (loss < 0.3 || !server.events.includes("reset")) {
+          expect(Buffer.concat(server.got).equals(bytes(length))).toBe(true);
+          expect(Buffer.concat(client.got).equals(bytes(length >> 1, 5))).toBe(true);
+        }
+        expect(timers.pending).toBe(0);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test("a reader that stops closes the window, and opens it again; a lost opening is asked for", () => {
+    let isLosing = false;
+    const { timers, client, server } = makePair(() => (isLosing ? undefined : 1));
+    timers.advance(100);
+    server.backlog = 256 * 1024;
+    client.connection.write(bytes(600_000));
+    timers.advance(20_000);
+    const held = Buffer.concat(server.got).length;
+    expect(held).toBeLessThanOrEqual(257 * 1024);
+    isLosing = true;
+    server.backlog = 0;
+    server.connection.drained();
+    isLosing = false;
+    timers.advance(200_000);
+    expect(Buffer.concat(server.got).equals(bytes(600_000))).toBe(true);
+  });
+
+  test("nobody there: gives up after its tries, and leaves no timer", () => {
+    const { timers, client } = makePair(() => undefined);
+    timers.advance(10 * 60_000);
+    expect(client.events).toEqual(["reset"]);
+    expect(timers.pending).toBe(0);
+  });
+
+  test("a partner that goes silent is given up", () => {
+    let isUp = true;
+    const { timers, client } = makePair(() => (isUp ? 1 : undefined));
+    timers.advance(100);
+    isUp = false;
+    client.connection.write(bytes(10));
+    timers.advance(3_600_000);
+    expect(client.events).toEqual(["connected", "reset"]);
+    expect(timers.pending).toBe(0);
+  });
+
+  test("resets and SYNs count with the exact number only (RFC 5961)", () => {
+    const { timers, server, deliver } = makePair();
+    timers.advance(100);
+    const base = { sourcePort: 1, targetPort: 2, acknowledgment: 0, window: 1000, payload: new Uint8Array(0) };
+    deliver(1, { ...base, sequence: 0xffff_fff1 + 500, flags: TCP.RST });
+    deliver(1, { ...base, sequence: 0xffff_fff1, flags: TCP.SYN });
+    expect(server.connection.state).toBe("established");
+    deliver(1, { ...base, sequence: 0xffff_fff1, flags: TCP.RST });
+    expect(server.events).toEqual(["connected", "reset"]);
+  });
+
+  test("any segments: nothing throws, memory stays bounded", () => {
+    const segment = fc.record({
+      sequence: fc.oneof(fc.integer({ min: -300_000, max: 300_000 }), fc.integer()),
+      acknowledgment: fc.oneof(fc.integer({ min: -10, max: 10 }), fc.integer()),
+      ...{ flags: fc.nat(63), window: fc.nat(65_535), length: fc.nat(3000) },
+    });
+    fc.assert(
+      fc.property(fc.array(segment, { maxLength: 60 }), (segments) => {
+        const { timers, server, deliver } = makePair();
+        timers.advance(100);
+        server.connection.write(bytes(5000));
+        for (const { sequence, acknowledgment, flags, window, length } of segments) {
+          deliver(1, {
+            ...{ sourcePort: 1, targetPort: 2, flags, window, payload: new Uint8Array(length) },
+            sequence: (0xffff_fff1 + sequence) >>> 0,
+            acknowledgment: (0x7fff_fff1 + acknowledgment) >>> 0,
+          });
+          timers.advance(10);
+        }
+        timers.advance(60_000);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+test("the send buffer copies any range and forgets from the start", () => {
+  const buffer = new SendBuffer();
+  const all = bytes(1000);
+  for (let at = 0; at < 1000; at += 7) buffer.append(all.subarray(at, at + 7));
+  buffer.drop(100);
+  expect(buffer.copy(3, 500)).toEqual(all.subarray(103, 603));
+  buffer.drop(899);
+  expect(buffer.copy(0, 1)).toEqual(all.subarray(999));
+  expect(buffer.length).toBe(1);
+});

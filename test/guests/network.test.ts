@@ -1,0 +1,178 @@
+// Linux's own xen-netfront on our network backend: two guests on a bridge, the NAT with its forwards and names, partition and loss,
+// interfaces that come and go. Traffic stays on the loopback and in this process.
+
+import { createHash, randomBytes } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createXenHost, type GuestDomain, type XenHost } from "../../src/index.js";
+import { testImage } from "../support/image.js";
+
+const MIB = 1024 * 1024;
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+describe("networks of Linux guests", () => {
+  let host: XenHost;
+  let [alice, bob] = [undefined as unknown as GuestDomain, undefined as unknown as GuestDomain];
+  let web: Server;
+  let webPort = 0;
+  const log: string[] = [];
+  const file = randomBytes(16 * MIB);
+
+  /** Runs a command that must succeed. */
+  async function run(guest: GuestDomain, command: string): Promise<string> {
+    const { stdout, exitCode } = await guest.exec(command, { timeout: 200_000 });
+    expect(exitCode, `${guest.name}: ${command}: ${stdout}`).toBe(0);
+    return stdout;
+  }
+  const waitFor = (condition: string) =>
+    `i=0; until ${condition} || [ $i -ge 100 ]; do sleep 0.1; i=$((i+1)); done; ${condition}`;
+
+  beforeAll(async () => {
+    const image = await testImage("bookworm");
+    web = createServer((_, response) => response.end(file));
+    await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+    webPort = (web.address() as AddressInfo).port;
+    host = await createXenHost({ memory: "512M", jit: true, log: (line) => log.push(line) });
+    host.network("xenbr0", { nat: { hostLoopback: true, hosts: { "files.test": "10.0.2.2" } } });
+    host.network("lan");
+    const create = (name: string, options: { queues: number; mac: string; address: string }) =>
+      host.createDomain({
+        ...{ name, kernel: image.kernel, ramdisk: image.initrd, memory: "192M" },
+        vifs: [`mac=${options.mac},bridge=lan`, { hostfwd: name === "alice" ? ["tcp:127.0.0.1:0-:80"] : [] }],
+        cmdline: `console=hvc0 xents.ip=${options.address}/24 xen_netfront.max_queues=${options.queues}`,
+      });
+    alice = await create("alice", { queues: 1, mac: "00:16:3e:00:00:0a", address: "192.168.7.1" });
+    bob = await create("bob", { queues: 2, mac: "00:16:3e:00:00:0b", address: "192.168.7.2" });
+    await Promise.all([alice, bob].map((guest) => guest.waitForShell({ timeout: 600_000 })));
+  });
+  afterAll(async () => {
+    await host?.close();
+    web?.close();
+  });
+
+  test("the interfaces are there, with all features in use, as many queues as the guest wants", async () => {
+    expect(await run(alice, "cat /sys/class/net/eth0/address /sys/class/net/eth0/carrier")).toBe(
+      "00:16:3e:00:00:0a\n1\n",
+    );
+    expect(alice.interfaces().map(({ vifname, place, state }) => `${vifname} ${place} ${state}`)).toEqual([
+      "vif1.0 lan 4",
+      "vif1.1 xenbr0 4",
+    ]);
+    expect(await run(alice, "ls -1 /sys/class/net/eth0/queues")).toBe("rx-0\ntx-0\n");
+    expect(await run(bob, "ls -1 /sys/class/net/eth0/queues")).toBe("rx-0\nrx-1\ntx-0\ntx-1\n");
+  });
+
+  test("ping, with ARP, and packets longer than a page", async () => {
+    expect(await run(alice, "ping -c 3 192.168.7.2")).toContain("3 packets received, 0% packet loss");
+    expect(await run(alice, "ping -c 2 -s 20000 192.168.7.2")).toContain("2 packets received, 0% packet loss");
+    expect(await run(bob, "arp -n")).toContain("192.168.7.1) at 00:16:3e:00:00:0a");
+    expect(host.network("lan").addresses.map(({ mac, port }) => `${port} ${mac}`)).toEqual(
+      expect.arrayContaining(["vif1.0 00:16:3e:00:00:0a", "vif2.0 00:16:3e:00:00:0b"]),
+    );
+  });
+
+  test("TCP between guests, by large packets: what was sent is what arrived", async () => {
+    await run(alice, "head -c 33554432 /dev/urandom > /tmp/data; mkdir -p /tmp/www; ln /tmp/data /tmp/www/data");
+    await run(alice, "httpd -h /tmp/www");
+    const [sum] = (await run(alice, "sha256sum /tmp/data")).split(" ");
+    const before = alice.interface().statistics;
+    expect(await run(bob, "wget -q -O - http://192.168.7.1/data | sha256sum")).toContain(sum);
+    const { sentFrames, sentBytes, errors } = alice.interface().statistics;
+    expect(errors).toBe(0);
+    // Segmentation is left to the other side: frames are far longer than the wire's 1514 bytes.
+    expect((sentBytes - before.sentBytes) / (sentFrames - before.sentFrames)).toBeGreaterThan(4000);
+  });
+
+  test("a fetch under a partition waits, and goes on when the network has healed", async () => {
+    const lan = host.network("lan");
+    const [sum] = (await run(alice, "sha256sum /tmp/data")).split(" ");
+    const port = alice.interface();
+    let seen = 0;
+    const stop = port.observe(() => {
+      // In the middle of it.
+      if (++seen === 100) lan.partition(["vif1.0"], ["vif2.0"]);
+    });
+    const started = run(bob, "wget -q -O - http://192.168.7.1/data | sha256sum");
+    while (seen < 100) await new Promise((resolve) => setTimeout(resolve, 20));
+    const cut = bob.interface().statistics.receivedBytes;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(bob.interface().statistics.receivedBytes).toBe(cut);
+    stop();
+    lan.heal();
+    expect(await started).toContain(sum);
+  });
+
+  test("a line that loses and delays frames slows guests down, and no more", async () => {
+    bob.interface().setFaults({ loss: 0.02, delayMs: 2 });
+    await run(alice, "head -c 1048576 /tmp/data > /tmp/www/small");
+    const [sum] = (await run(alice, "sha256sum /tmp/www/small")).split(" ");
+    expect(await run(bob, "wget -q -O - http://192.168.7.1/small | sha256sum")).toContain(sum);
+    bob.interface().partition();
+    expect((await bob.exec("ping -c 1 -W 1 192.168.7.1")).exitCode).not.toBe(0);
+    bob.interface().heal();
+    bob.interface().setFaults({});
+    await run(bob, "ping -c 2 192.168.7.1");
+  });
+
+  test("NAT: DHCP, names, and a file from the machine's loopback; both ways with equal checksums", async () => {
+    await run(alice, "ip link set eth1 up; udhcpc -q -n -i eth1");
+    expect(await run(alice, "ip addr show eth1; ip route; cat /etc/resolv.conf")).toMatch(
+      /inet 10\.0\.2\.15\/24[^]*default via 10\.0\.2\.2[^]*nameserver 10\.0\.2\.3/,
+    );
+    expect(await run(alice, "ping -c 2 10.0.2.2")).toContain("0% packet loss");
+    expect(await run(alice, "nslookup -type=a files.test")).toContain("10.0.2.2");
+    expect(await run(alice, `wget -q -O - http://files.test:${webPort}/ | sha256sum`)).toContain(sha256(file));
+    const hash = createHash("sha256");
+    const sink = createTcpServer({ allowHalfOpen: true }, (socket) => {
+      socket.on("data", (chunk) => hash.update(chunk));
+      socket.on("end", () => socket.end(`${hash.digest("hex")}\n`));
+    });
+    await new Promise<void>((resolve) => sink.listen(0, "127.0.0.1", resolve));
+    const [sum] = (await run(alice, "sha256sum /tmp/data")).split(" ");
+    expect(await run(alice, `nc 10.0.2.2 ${(sink.address() as AddressInfo).port} < /tmp/data`)).toContain(sum);
+    sink.close();
+  });
+
+  test("NAT: a closed port is refused, loopback and link-local addresses aren't reached", async () => {
+    for (const target of ["10.0.2.2:1", "169.254.169.254:80"]) {
+      const { stdout, exitCode } = await alice.exec(`wget -O - http://${target}/`, { timeout: 60_000 });
+      expect(stdout).toContain("Connection refused");
+      expect(exitCode).not.toBe(0);
+    }
+  });
+
+  test("a forward leads from the machine to the guest; restrict closes the way out", async () => {
+    const nat = await bob.attachNetwork(`type=user,net=10.9.9.0/24,restrict=1,hostloopback=1,hostfwd=tcp::0-:80`);
+    expect(nat.devid).toBe(2);
+    await run(bob, `${waitFor("[ -e /sys/class/net/eth2 ]")}; ip link set eth2 up; udhcpc -q -n -i eth2`);
+    await run(bob, "mkdir -p /tmp/www; echo hello from bob > /tmp/www/index.html; httpd -h /tmp/www");
+    const [port] = nat.forwardPorts;
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello from bob\n");
+    const refused = await bob.exec(`wget -O - http://10.9.9.2:${webPort}/`, { timeout: 60_000 });
+    expect(refused.stdout).toContain("Connection refused");
+    await bob.detachNetwork(nat.mac);
+    expect(await run(bob, "ls -1 /sys/class/net")).toBe("eth0\neth1\nlo\n");
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  });
+
+  test("a dump holds what passed the interface", async () => {
+    const chunks: Uint8Array[] = [];
+    const dump = bob.interface().dump((bytes) => chunks.push(bytes));
+    await run(bob, "ping -c 1 -p 5a 192.168.7.1");
+    await dump.stop();
+    const bytes = Buffer.concat(chunks);
+    expect(bytes.readUInt32LE(0)).toBe(0xa1b23c4d);
+    expect(dump.frames).toBeGreaterThanOrEqual(2);
+    expect(bytes.includes(Buffer.alloc(40, 0x5a))).toBe(true);
+  });
+
+  test("the kernels complain of nothing; a guest that goes takes its ports with it", async () => {
+    for (const guest of [alice, bob]) expect(await run(guest, "dmesg")).not.toMatch(/WARNING:|BUG:|Call Trace/);
+    expect(await alice.shutdown()).toBe("poweroff");
+    alice.destroy();
+    await alice.released();
+    expect(host.network("lan").ports).toEqual(["vif2.0"]);
+    expect(log.filter((line) => /vif|internal/.test(line))).toEqual([]);
+  });
+});
