@@ -47,6 +47,9 @@ for card in /sys/class/net/eth*; do
   busybox udhcpc -i "\${card##*/}" -b -S -s /etc/xents/dhcp >/dev/null 2>&1
 done
 
+if [ -z "$command" ] && [ -f /run/xents/exec ]; then
+  command=$(cat /run/xents/exec) token=$(cat /run/xents/token)
+fi
 if [ -n "$command" ]; then
   dmesg -n 1
   xents-exec "$token" "$command"
@@ -188,6 +191,9 @@ modprobe -a xen-blkfront ext4
 i=0
 while [ ! -b "$root" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
 mount -t ext4 "$root" /mnt || { echo "init: $root can't be mounted"; exec sh; }
+# A command of the host's that was too long for the command line.
+mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /mnt/run
+[ -f /etc/xents/exec ] && mkdir /mnt/run/xents && cp /etc/xents/exec /etc/xents/token /mnt/run/xents/
 mount --move /dev /mnt/dev
 mount --move /proc /mnt/proc
 mount --move /sys /mnt/sys

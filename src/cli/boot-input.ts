@@ -19,6 +19,8 @@ export interface BootInput {
   readonly execToken: string | undefined;
   /** The ramdisk is one of ours. */
   readonly isImage: boolean;
+  /** The image's own disk, which isn't to be written. */
+  readonly disk?: string;
 }
 
 export interface TerminalSize {
@@ -36,22 +38,23 @@ export async function bootInput(
   if (options.kernel !== undefined && (word === undefined || options.ramdisk !== undefined))
     return { kernel: options.kernel, ramdisk: options.ramdisk, cmdline, execToken: undefined, isImage: false };
   const image = await chooseImage(word);
+  const disk = image.disk === undefined ? {} : { disk: image.disk };
   const kernel = options.kernel ?? image.kernel;
   if (options.ramdisk !== undefined)
-    return { kernel, ramdisk: options.ramdisk, cmdline, execToken: undefined, isImage: false };
+    return { kernel, ramdisk: options.ramdisk, cmdline, execToken: undefined, isImage: false, ...disk };
   const words = [cmdline];
   if (terminal) words.push(...terminalWords(terminal));
   if (options.exec === undefined)
-    return { kernel, ramdisk: image.initrd, cmdline: words.join(" "), execToken: undefined, isImage: true };
+    return { kernel, ramdisk: image.initrd, cmdline: words.join(" "), execToken: undefined, isImage: true, ...disk };
 
   const token = randomBytes(8).toString("hex");
   const encoded = Buffer.from(options.exec).toString("base64");
   if (encoded.length <= MAX_EXEC_OPTION) {
     words.push(`xents.token=${token}`, `xents.exec=${encoded}`);
-    return { kernel, ramdisk: image.initrd, cmdline: words.join(" "), execToken: token, isImage: true };
+    return { kernel, ramdisk: image.initrd, cmdline: words.join(" "), execToken: token, isImage: true, ...disk };
   }
   const ramdisk = Buffer.concat([await readFile(image.initrd), commandArchive(token, encoded)]);
-  return { kernel, ramdisk, cmdline: words.join(" "), execToken: token, isImage: true };
+  return { kernel, ramdisk, cmdline: words.join(" "), execToken: token, isImage: true, ...disk };
 }
 
 function terminalWords({ rows, columns }: TerminalSize): string[] {

@@ -168,7 +168,9 @@ class GuestSession {
 
   /** Builds the domain; again after a reboot, as Xen does with dom0 by restarting the machine. */
   async #start(host: XenHost): Promise<void> {
-    const { kernel, ramdisk, cmdline } = this.#input;
+    const { kernel, ramdisk, cmdline, disk } = this.#input;
+    if (disk !== undefined && this.#kind === "dom0")
+      throw new CliError(ExitCode.BadInput, "this image has a disk, and dom0 can't have one: use xen-ts run");
     const domain = await host.createDomain({
       kernel,
       cmdline,
@@ -176,6 +178,8 @@ class GuestSession {
       privileged: this.#kind === "dom0",
       paused: true,
       ...(ramdisk === undefined ? {} : { ramdisk }),
+      // What the guest writes is gone when it ends: the image stays as it was built.
+      ...(disk === undefined ? {} : { disks: [{ vdev: "xvda", target: disk, snapshot: true }] }),
     });
     this.#domain = domain;
     // A reboot may have been under way when the session ended.

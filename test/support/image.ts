@@ -5,16 +5,16 @@ import { type BuiltImage, buildImage } from "../../images/index.js";
 const ATTEMPTS = 3;
 const PAUSE_MS = 10_000;
 
-export async function testImage(suite: string): Promise<BuiltImage> {
+export async function testImage(suite: string, recipe = "busybox"): Promise<BuiltImage> {
   try {
     // What the cache alone gives: the image of this recipe, not of an older one.
-    return await buildImage({ suite, offline: true });
+    return await buildImage({ suite, recipe, offline: true });
   } catch {
     // Not everything is there yet, or it is damaged.
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      return await buildImage({ suite });
+      return await buildImage({ suite, recipe });
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

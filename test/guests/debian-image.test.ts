@@ -1,0 +1,92 @@
+// The image `debian`: its own kernel and initramfs find the root file system, root is logged in, apt and dpkg find their database in
+// order. And PvGrub, Debian's grub-x86_64-xen.bin, reads the same disk as a guest and boots the kernel that is on it.
+import { spawnSync } from "node:child_process";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BuiltImage } from "../../images/index.js";
+import { createXenHost, type DomainConfig, type GuestDomain, MemoryStore, type XenHost } from "../../src/index.js";
+import { debianFile } from "../support/debian-file.js";
+import { testImage } from "../support/image.js";
+
+const hasTools = spawnSync("mke2fs", ["-V"]).error === undefined && spawnSync("debugfs", ["-V"]).error === undefined;
+const BOOT_MS = 280_000;
+
+describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
+  let image: BuiltImage;
+  let host: XenHost;
+  let guest: GuestDomain;
+
+  async function boot(config: Pick<DomainConfig, "kernel" | "ramdisk" | "cmdline">): Promise<void> {
+    host = await createXenHost({ memory: "320M", jit: true });
+    guest = await host.createDomain({
+      ...config,
+      memory: "256M",
+      disks: [
+        { vdev: "xvda", target: image.disk!, snapshot: true },
+        { vdev: "xvdb", store: new MemoryStore(32 << 20) },
+      ],
+    });
+    await guest.waitForShell({ timeout: BOOT_MS });
+  }
+
+  async function run(command: string): Promise<string> {
+    const { stdout, exitCode } = await guest.exec(command, { timeout: 120_000 });
+    expect(exitCode, `${command}: ${stdout}`).toBe(0);
+    return stdout;
+  }
+
+  beforeAll(async () => {
+    image = await testImage("bookworm", "debian");
+  });
+  afterAll(() => host?.close());
+
+  describe("with its kernel and initramfs", () => {
+    beforeAll(() => boot({ kernel: image.kernel, ramdisk: image.initrd, cmdline: "console=hvc0 root=/dev/xvda" }));
+    afterAll(() => host.close());
+
+    test("root is logged in, on the disk", async () => {
+      expect(await run("id -un; tty; stat -c '%U %G %a' /etc/shadow /usr/bin/su")).toBe(
+        "root\n/dev/hvc0\nroot shadow 640\nroot root 4755\n",
+      );
+      expect(await run("findmnt -no SOURCE,FSTYPE /")).toMatch(/^\/dev\/xvda +ext4\n$/);
+      expect(await run(". /etc/os-release; echo $ID $VERSION_CODENAME")).toBe("debian bookworm\n");
+    });
+
+    test("dpkg and apt find all installed and whole", async () => {
+      expect(await run("dpkg --audit; apt-get check > /dev/null && dpkg -l apt | tail -n 1")).toMatch(/^ii {2}apt /);
+      expect(
+        await run("dpkg --verify --verify-format=rpm base-files bash dpkg libc6 | grep -v /usr/share/ || true"),
+      ).toBe("");
+    });
+
+    test("a package is built and installed with dpkg", async () => {
+      await run("mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin; printf '#!/bin/sh\\necho installed\\n' > /tmp/p/usr/bin/hi");
+      await run("chmod 755 /tmp/p/usr/bin/hi");
+      const control =
+        "Package: hi\\nVersion: 1\\nArchitecture: all\\nMaintainer: me <m@e>\\nDepends: bash\\nDescription: hi\\n";
+      await run(`printf '${control}' > /tmp/p/DEBIAN/control; dpkg-deb -b /tmp/p /tmp/hi.deb && dpkg -i /tmp/hi.deb`);
+      expect(await run("hi; dpkg-query -W -f '$" + "{Status}' hi")).toBe("installed\ninstall ok installed");
+    });
+
+    test("mkfs.ext4 and fsck", async () => {
+      await run(
+        "mkfs.ext4 -q /dev/xvdb; mount /dev/xvdb /mnt; head -c 5000000 /dev/urandom > /mnt/f; sha256sum /mnt/f > /tmp/s",
+      );
+      await run(
+        "umount /mnt; echo 3 > /proc/sys/vm/drop_caches; mount /dev/xvdb /mnt; sha256sum -c /tmp/s; umount /mnt",
+      );
+      await run("fsck.ext4 -fn /dev/xvdb");
+    });
+
+    test("powers off", async () => {
+      expect(await guest.shutdown()).toBe("poweroff");
+    });
+  });
+
+  test("PvGrub boots it", async () => {
+    const grub = await debianFile("grub-xen-host", "usr/lib/grub-xen/grub-x86_64-xen.bin");
+    await boot({ kernel: grub });
+    expect(await run("cat /proc/cmdline")).toMatch(/root=\/dev\/xvda/);
+    expect(await run("uname -r")).toBe(`${image.manifest.kernelRelease}\n`);
+    expect(await guest.shutdown()).toBe("poweroff");
+  });
+});
