@@ -1,11 +1,15 @@
 // The block backend against a frontend written here: the handshake, all kinds of requests in both ABIs, and how it ends.
+import { truncateSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { BlockStore } from "../../../src/devices/storage/block-store.js";
 import { FaultyStore } from "../../../src/devices/storage/faulty-store.js";
 import { MemoryStore } from "../../../src/devices/storage/memory-store.js";
+import { openDisk } from "../../../src/devices/storage/open-disk.js";
+import { createQcow2 } from "../../../src/devices/storage/qcow2/create-qcow2.js";
 import { BlockBackend, type BlockBackendOptions } from "../../../src/devices/xen/blkback/block-backend.js";
 import * as B from "../../../src/hypervisor/public/io/blkif.js";
 import { expectSame, pattern } from "../storage/block-store-contract.js";
+import { temporaryPaths } from "../storage/temporary-directory.js";
 import { BACKEND, FRONTEND, type FrontendOptions, TestBlockFrontend } from "./test-block-frontend.js";
 import { settle, TestGuest } from "./test-guest.js";
 
@@ -46,6 +50,18 @@ async function connected(frontendOptions: FrontendOptions = {}, ...rest: Paramet
   expect(all.state()).toBe("4");
   all.guest.store.write(`${FRONTEND}/state`, "4");
   return { ...all, frontend };
+}
+
+const fresh = temporaryPaths();
+
+async function openFile(format: "raw" | "qcow2"): Promise<BlockStore> {
+  const target = fresh(`.${format}`);
+  if (format === "qcow2") await createQcow2(target, { size: SIZE });
+  else {
+    writeFileSync(target, "");
+    truncateSync(target, SIZE);
+  }
+  return openDisk({ format, target, access: "w" });
 }
 
 describe("handshake", () => {
@@ -316,6 +332,37 @@ describe("disks", () => {
     expect(lines).toHaveLength(20);
     expect(lines[0]).toContain("no space left");
     expect(backend.statistics).toMatchObject({ errors: 30, writes: 31 });
+  });
+
+  test.each<[string, RegExp, () => Promise<BlockStore>, (path: string) => void]>([
+    [
+      "a raw image cut short",
+      /has become shorter than the disk/,
+      () => openFile("raw"),
+      (path) => truncateSync(path, 512),
+    ],
+    ["a qcow2 image cut short", /file is cut short/, () => openFile("qcow2"), (path) => truncateSync(path, 65536)],
+  ])("%s while in use is an I/O error and a line, and what is left is served", async (_, line, open, cut) => {
+    const disk = await open();
+    const { frontend, lines } = await connected({}, disk);
+    const { segments } = frontend.buffer(1);
+    expect(await frontend.run(() => frontend.put(WRITE, 2048, segments))).toBe(OKAY);
+    expect(await frontend.run(() => frontend.put(FLUSH, 0, []))).toBe(OKAY);
+    cut(disk.name);
+    expect(await frontend.run(() => frontend.put(READ, 2048, segments))).toBe(ERROR);
+    expect(lines.join()).toMatch(line);
+    const half = [{ ...segments[0]!, last_sect: 0 }];
+    expect(await frontend.run(() => frontend.put(READ, 0, half))).toBe(OKAY);
+    await disk.close().catch(() => {});
+  });
+
+  test("a full disk is an I/O error and a line; what fits goes on", async () => {
+    const { frontend, lines } = await connected({}, new MemoryStore(SIZE, { limit: 65536 }));
+    const { segments } = frontend.buffer(1);
+    expect(await frontend.run(() => frontend.put(WRITE, 0, segments))).toBe(OKAY);
+    expect(await frontend.run(() => frontend.put(WRITE, 4096, segments))).toBe(ERROR);
+    expect(lines.join()).toMatch(/full/);
+    expect(await frontend.run(() => frontend.put(WRITE, 8, segments))).toBe(OKAY);
   });
 
   test("stopping while requests are under way touches the guest no more", async () => {

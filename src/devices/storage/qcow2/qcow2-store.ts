@@ -149,9 +149,14 @@ export class Qcow2Store implements BlockStore {
     });
   }
 
-  /** The file may end within its last cluster: what is missing there is zero. */
+  /** The file may end within its last cluster: what is missing there is zero. What is missing before or after has been lost. */
   async #readFile(host: number, bytes: Uint8Array): Promise<void> {
     const count = await this.#file.read(host, bytes);
+    if (count === bytes.length) return;
+    const { length } = this.#file;
+    const end = Math.ceil(length / this.#clusterSize) * this.#clusterSize;
+    if (host + count < length || host + bytes.length > end)
+      throw new StorageError("io", `${this.name}: the qcow2 image's file is cut short (at ${host + count})`);
     bytes.fill(0, count);
   }
 
