@@ -53,7 +53,7 @@ export type { Dump, DumpOptions, GuestInterface } from "./host/guest-interface.j
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
 export type { Network, NetworkOptions } from "./host/network.js";
 export type { PerfTraceOptions } from "./host/perf-trace.js";
-export type { HotPlace, Profile, ProfiledExit } from "./host/profile.js";
+export type { HotPlace, Profile, ProfiledExit, ProfiledWork } from "./host/profile.js";
 export { parseSize } from "./host/size.js";
 export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
 export { xenStoreSocketPath } from "./host/store-path.js";

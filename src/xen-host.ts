@@ -202,7 +202,9 @@ export class XenHost {
     if (config.trace) attachTrace(this.#hypervisor, config.trace);
     if (config.profile) this.#profiler = new Profiler();
     if (config.perfTrace) this.#perfTrace = new PerfTrace(config.perfTrace);
-    this.#hypervisor.observer = joinObservers(this.#profiler, this.#perfTrace);
+    const observer = joinObservers(this.#profiler, this.#perfTrace);
+    this.#hypervisor.observer = observer;
+    this.#engine.observer = observer;
     this.#store = new XenStoreServer(memory);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,
@@ -389,7 +391,7 @@ export class XenHost {
     await Promise.all(guests.map((domain) => domain.released()));
     await this.#storeSocket?.close();
     await this.#storeFile?.close();
-    this.#perfTrace?.end();
+    this.#perfTrace?.close();
     for (const network of this.#networks.values()) network.close();
     this.#engine.close();
     await this.#jitWorker?.close();

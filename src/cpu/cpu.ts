@@ -22,6 +22,8 @@ export interface CpuOptions {
   readonly paravirtual: boolean;
 }
 
+const { Inside, Enters } = R.Compiled;
+
 /** Thrown by HostCpu.raise after the exit was described; caught where the host operation was called. */
 const GUEST_FAULT = Symbol("guest fault");
 
@@ -232,7 +234,11 @@ export class Cpu implements HostCpu {
       if (next.table === this.memory.view.getUint32(record + R.LINK, true)) return record;
       this.memory.view.setUint32(record + R.HANDLER, Slot.Stale, true);
     }
-    record = engine.predecoder.decode(page, offset, () => this.#nextCodePage(low, high));
+    const { observer, predecoder } = engine;
+    const before = predecoder.instructions;
+    observer?.begin();
+    record = predecoder.decode(page, offset, () => this.#nextCodePage(low, high));
+    observer?.end("decode", predecoder.instructions - before);
     return record;
   }
 
@@ -247,6 +253,12 @@ export class Cpu implements HostCpu {
     const page = this.engine.cache.page(Math.floor(maddr / PAGE_SIZE), this.state.codeMode);
     this.spaces.fillCode(low, high, page.table, this.state.codeMode);
     return page;
+  }
+
+  /** After a Budget exit: whether the place where it stopped is part of a compiled region. */
+  get stoppedInRegion(): boolean {
+    const record = this.state.u32(S.EXIT_RECORD);
+    return record !== 0 && (this.memory.view.getUint8(record + R.COMPILED) & (Inside | Enters)) !== 0;
   }
 
   // --- address spaces ---

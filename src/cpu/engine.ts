@@ -4,6 +4,7 @@
 import { FRAME_WRITE_CACHED, type MachineMemory } from "../mmu/machine-memory.js";
 import { ADDRESS_SPACES_BYTES, type AddressSpaces } from "./address-spaces.js";
 import { Decoder } from "./decode/decoder.js";
+import type { EngineObserver } from "./engine-observer.js";
 import type { HostOperation } from "./host/host-operation.js";
 import { hostOperationList } from "./host/registry.js";
 import { CodeCache } from "./interpreter/code-cache.js";
@@ -63,6 +64,8 @@ export class Engine {
   readonly decoder: Decoder;
   readonly jit: Jit | undefined;
   readonly cpus: EngineCpu[] = [];
+  /** Set before guests run. */
+  observer: EngineObserver | undefined;
   readonly #freeBlocks: CpuBlock[] = [];
   /** The vCPU that is inside `run`. */
   current: EngineCpu | undefined;
@@ -119,6 +122,7 @@ export class Engine {
         instantiate,
         service,
         log: log ?? (() => {}),
+        observer: () => this.observer,
       });
     }
   }

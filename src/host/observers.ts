@@ -1,9 +1,12 @@
 // Several observers of one hypervisor behave as one.
 
+import type { EngineObserver } from "../cpu/engine-observer.js";
 import type { RunObserver } from "../hypervisor/hypervisor.js";
 
+export type Observer = RunObserver & EngineObserver;
+
 /** Undefined when there is none. */
-export function joinObservers(...given: readonly (RunObserver | undefined)[]): RunObserver | undefined {
+export function joinObservers(...given: readonly (Observer | undefined)[]): Observer | undefined {
   const observers = given.filter((observer) => observer !== undefined);
   if (observers.length <= 1) return observers[0];
   return {
@@ -15,6 +18,12 @@ export function joinObservers(...given: readonly (RunObserver | undefined)[]): R
     },
     handled: (vcpu) => {
       for (const observer of observers) observer.handled(vcpu);
+    },
+    begin: () => {
+      for (const observer of observers) observer.begin();
+    },
+    end: (work, amount) => {
+      for (const observer of observers) observer.end(work, amount);
     },
   };
 }

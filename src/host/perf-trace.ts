@@ -1,8 +1,8 @@
 // A trace that Perfetto and Chrome's viewer open ("Trace Event Format", JSON array form): slices of each vCPU, exits that took long,
-// counters of all exits, the loop's sleep, compilations. Written piece by piece, bounded; a file without its end opens too.
+// counters of all exits, the loop's sleep, the engine's work. Written piece by piece, bounded; a file without its end opens too.
 
-import type { Exit } from "../cpu/exit.js";
-import { ExitKind } from "../cpu/exit.js";
+import type { EngineObserver, EngineWork } from "../cpu/engine-observer.js";
+import { type Exit, ExitKind } from "../cpu/exit.js";
 import type { RunObserver, Vcpu } from "../hypervisor/hypervisor.js";
 import { exitKey, exitName } from "./exit-name.js";
 
@@ -14,21 +14,22 @@ export interface PerfTraceOptions {
 }
 
 const DEFAULT_MAX_BYTES = 128 * 1024 * 1024;
-/** Exits that take less, and there are up to a million each second, appear in the counters alone. */
-const SHORTEST_EXIT_MS = 0.02;
+/** What takes less is left out; exits, of which there are up to a million each second, are counted all the same. */
+const SHORTEST_MS = 0.02;
 const COUNTER_INTERVAL_MS = 10;
 const PIECE = 64 * 1024;
 /** The process of the host in the trace; domains have their own numbers. */
 const HOST = 100_000;
-const Thread = { RunLoop: 0, Jit: 1 } as const;
+const Thread = { RunLoop: 0, Engine: 1 } as const;
 
-export class PerfTrace implements RunObserver {
+export class PerfTrace implements RunObserver, EngineObserver {
   readonly #write: (text: string) => void;
   #left: number;
   #piece = "[\n";
   #isFull = false;
   #mark = 0;
   #exit = 0;
+  #workBegan = 0;
   /** Exits by key since #countedAt. */
   readonly #counts = new Map<number, number>();
   #countedAt = 0;
@@ -39,7 +40,7 @@ export class PerfTrace implements RunObserver {
     this.#left = maxBytes ?? DEFAULT_MAX_BYTES;
     this.#metadata("process_name", HOST, 0, "xen-ts");
     this.#metadata("thread_name", HOST, Thread.RunLoop, "run loop");
-    this.#metadata("thread_name", HOST, Thread.Jit, "JIT");
+    this.#metadata("thread_name", HOST, Thread.Engine, "decoder and JIT");
   }
 
   enter(vcpu: Vcpu): void {
@@ -60,8 +61,7 @@ export class PerfTrace implements RunObserver {
   handled(vcpu: Vcpu): void {
     if (this.#isFull) return;
     const now = performance.now();
-    if (now - this.#mark >= SHORTEST_EXIT_MS)
-      this.#complete(exitName(this.#exit), vcpu.domain.id, vcpu.id, this.#mark, now);
+    if (now - this.#mark >= SHORTEST_MS) this.#complete(exitName(this.#exit), vcpu.domain.id, vcpu.id, this.#mark, now);
   }
 
   /** A vCPU ran from `start` to `end` (performance.now()). */
@@ -81,12 +81,20 @@ export class PerfTrace implements RunObserver {
     this.#complete("sleep", HOST, Thread.RunLoop, start, end);
   }
 
-  compilation(name: string, start: number, end: number, args: Readonly<Record<string, number>>): void {
-    this.#complete(name, HOST, Thread.Jit, start, end, args);
+  begin(): void {
+    this.#workBegan = performance.now();
+  }
+
+  end(work: EngineWork, amount: number): void {
+    const now = performance.now();
+    if (now - this.#workBegan < SHORTEST_MS) return;
+    this.#complete(work, HOST, Thread.Engine, this.#workBegan, now, {
+      [work === "decode" ? "instructions" : "regions"]: amount,
+    });
   }
 
   /** The last piece; nothing is written afterwards. */
-  end(): void {
+  close(): void {
     if (this.#piece === "" && this.#isFull) return;
     this.#isFull = true;
     this.#write(`${this.#piece.replace(/,\n$/, "\n")}]\n`);
@@ -108,7 +116,7 @@ export class PerfTrace implements RunObserver {
     this.#left -= text.length;
     if (this.#left < 0) {
       this.#piece += `${JSON.stringify({ ph: "i", s: "g", name: "the trace is full", pid: HOST, tid: 0, ts: event.ts ?? 0 })},\n`;
-      this.end();
+      this.close();
       return;
     }
     this.#piece += text;

@@ -13,6 +13,14 @@ export interface ProfiledExit {
   readonly ms: number;
 }
 
+export interface ProfiledWork {
+  /** "decode": instructions met for the first time; "prepare", "compile", "install": regions of the JIT. A background compiler's time isn't here. */
+  readonly name: "decode" | "prepare" | "compile" | "install";
+  /** Instructions decoded, or regions. */
+  readonly count: number;
+  readonly ms: number;
+}
+
 export interface HotPlace {
   readonly domain: string;
   readonly mode: "kernel" | "user";
@@ -32,6 +40,10 @@ export interface Profile {
   readonly guestMs: number;
   /** Of busyMs: what exits asked for. */
   readonly exitMs: number;
+  /** Of guestMs, nearly all: the engine's own work. */
+  readonly work: readonly ProfiledWork[];
+  /** Share of the sampled guest time whose sample lay in code that is compiled. */
+  readonly compiledShare: number;
   /** By time, longest first; the next two too. */
   readonly exits: readonly ProfiledExit[];
   readonly functions: readonly HotPlace[];
@@ -50,6 +62,8 @@ export interface DomainSamples {
 
 export interface ProfileSources {
   readonly exits: readonly ProfiledExit[];
+  readonly work: readonly ProfiledWork[];
+  readonly compiledShare: number;
   readonly domains: Iterable<DomainSamples>;
   readonly guestMs: number;
   readonly busyMs: number;

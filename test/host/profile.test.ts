@@ -17,8 +17,9 @@ async function run(end: TinyEnd, config: HostConfig, until: RegExp) {
 test("a profile tells guest code from exits, and where the guest was", async () => {
   const { host, domain } = await run("hang", { profile: true }, /hello/);
   while ((host.profile()?.functions.length ?? 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  const { guestMs, exitMs, busyMs, exits, functions, addresses } = host.profile()!;
+  const { guestMs, exitMs, busyMs, exits, work, functions, addresses } = host.profile()!;
   await host.close();
+  expect(work.find(({ name }) => name === "decode")!.count).toBeGreaterThanOrEqual(5);
   expect(guestMs).toBeGreaterThan(0);
   expect(guestMs + exitMs).toBeLessThanOrEqual(busyMs + 1);
   expect(exits.map(({ name, count }) => [name, count])).toEqual([["hypercall console_io", 1]]);
@@ -63,7 +64,7 @@ test("addresses get the names of the kernel's symbols, functions their sum", () 
     [0x400010n, 1],
     [0x400020n, 2],
   ]);
-  const sources = { exits: [], guestMs: 11, busyMs: 12, idleMs: 0 };
+  const sources = { exits: [], work: [], compiledShare: 0, guestMs: 11, busyMs: 12, idleMs: 0 };
   const profile = buildProfile({ ...sources, domains: [{ ...samples, kernelPlaces, userPlaces }] });
   expect(profile.functions.map(({ symbol, address, mode, ms }) => [symbol ?? address, mode, ms])).toEqual([
     ["second", "kernel", 5],

@@ -3,6 +3,7 @@
 // the background whose results are installed when they arrive, if the code they were made of is still there.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
+import type { EngineObserver } from "../engine-observer.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
@@ -41,6 +42,7 @@ export interface JitParts {
   /** Compiles in the background. */
   readonly service?: RegionService | undefined;
   readonly log: (line: string) => void;
+  readonly observer: () => EngineObserver | undefined;
 }
 
 export class Jit {
@@ -99,7 +101,10 @@ export class Jit {
     const { cache, compiler, memory } = this.#parts;
     if (!cache.hasRoom) return;
     const { view } = memory;
+    const observer = this.#parts.observer();
+    observer?.begin();
     const pending = compiler.prepare(page, view.getUint16(record + R.OFFSET, true));
+    observer?.end("prepare", 1);
     view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | (pending ? Waiting : Never));
     if (!pending) return;
     if (this.#waiting.length === 0) this.#since = this.#now;
@@ -116,7 +121,11 @@ export class Jit {
     if (batch.length === 0) return;
     const requests = batch.map(({ request }) => request);
     if (!this.#service) {
-      this.#install(batch, this.#parts.compile(requests));
+      const observer = this.#parts.observer();
+      observer?.begin();
+      const compiled = this.#parts.compile(requests);
+      observer?.end("compile", requests.length);
+      this.#install(batch, compiled);
       return;
     }
     const { generation } = this.#parts.cache;
@@ -142,11 +151,14 @@ export class Jit {
       this.outdated += batch.length;
       return;
     }
+    const observer = this.#parts.observer();
+    observer?.begin();
     const exports = instantiate(module);
     const regions = batch.flatMap((pending, i) =>
       valid[i] ? [{ pending, run: exports[String(i)], size: sizes[i]! }] : [],
     );
     installed.install(regions, this.#now);
+    observer?.end("install", regions.length);
     this.modules++;
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;
