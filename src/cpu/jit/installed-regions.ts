@@ -132,7 +132,9 @@ export class InstalledRegions {
       if (unit === except) continue;
       for (const region of unit.regions) {
         view.setUint32(region.entryRecord + R.HANDLER, region.handler, true);
-        for (const record of region.records) view.setUint8(record + R.COMPILED, 0);
+        // Other regions may begin inside it.
+        for (const record of region.records)
+          view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) & ~R.Compiled.Inside);
         view.setUint8(region.entryRecord + R.COMPILED, 0);
         view.setUint16(region.entryRecord + R.HEAT, 0, true);
         this.evicted++;

@@ -167,6 +167,31 @@ test("a small cache drops the least recently used regions, and results stay the 
   expect(jit.installed.count).toBeLessThan(LOOPS);
 });
 
+test("a dropped region leaves those that begin inside it as they are", () => {
+  const other = 0x12000;
+  // Two modules fit.
+  const tier = machine({ cacheBytes: 64_000 }, LOOP);
+  tier.memory.write(other, LOOP);
+  const { cpu } = tier;
+  const { engine, state } = cpu;
+  const compile = (at: number) => {
+    state.rip = BigInt(at);
+    return compileHere(cpu);
+  };
+  const inner = CODE + 3;
+  expect([compile(CODE), compile(inner), compile(other)]).toEqual([true, true, true]);
+  expect(engine.jit!.installed).toMatchObject({ count: 2, evicted: 1 });
+  expect(compile(inner)).toBe(false);
+  // Whatever goes next, and in which order, no record leads to a slot that was given back.
+  for (let i = 0; i < 8; i++) {
+    for (const at of [CODE, inner, other]) {
+      compile(at);
+      expect(loop(tier, 10)).toBe(30);
+      expect(loop(tier, 10, other)).toBe(30);
+    }
+  }
+});
+
 /** The dispatch table's slot of the record at CODE. */
 function slotAtCode(tier: Tier): number {
   const { cache } = tier.cpu.engine;
