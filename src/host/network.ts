@@ -8,6 +8,8 @@ import type { NatOptions } from "../devices/network/user-net/nat-options.js";
 import { UserNet } from "../devices/network/user-net/user-net.js";
 import type { Clock } from "../hypervisor/clock.js";
 import { XenError } from "./errors.js";
+import { openPort } from "./open-port.js";
+import type { StreamPort, TapPort } from "./vif-config.js";
 
 export interface NetworkOptions {
   /** A gateway that gives out addresses and leads to the world; default: on "xenbr0" only. */
@@ -70,6 +72,16 @@ export class Network {
   join(port: PacketPort): void {
     joinPorts(this.#bridge.addPort(port.name), port);
     this.#joined.push(port);
+  }
+
+  /**
+   * Joins a stream link to another host on this machine, or a TAP device of the operating system. It is closed with the host.
+   * @returns its name: "tap0". @throws XenError bad-network
+   */
+  async connect(to: StreamPort | TapPort): Promise<string> {
+    const port = await openPort(to);
+    this.join(port);
+    return port.name;
   }
 
   /** From now on nothing passes between a port of `a` and one of `b` (names as in `ports`; a later call replaces this one). */

@@ -3,14 +3,13 @@
 
 import type { PacketPort } from "../devices/network/packet-port.js";
 import { pairPorts } from "../devices/network/packet-port.js";
-import { connectStreamLink, ListeningPort } from "../devices/network/stream-link.js";
 import type { UserNet } from "../devices/network/user-net/user-net.js";
 import type { Rate } from "../devices/xen/netback/rate-limit.js";
 import { XenError } from "./errors.js";
 import { parseMac, randomMac } from "./mac-address.js";
 import { createUserNet, DEFAULT_NETWORK, type Network, type NetworkServices } from "./network.js";
-import { openTap, TapError } from "./tap.js";
-import type { VifConfig, VifPort } from "./vif-config.js";
+import { openPort } from "./open-port.js";
+import type { VifConfig } from "./vif-config.js";
 import { parseRate } from "./vif-rate.js";
 import { parseVif } from "./vif-syntax.js";
 
@@ -117,17 +116,6 @@ function closesWith(port: PacketPort, onClose: () => void): PacketPort {
     close();
   };
   return port;
-}
-
-async function openPort(port: Exclude<VifPort, { type: "nat" }>): Promise<PacketPort> {
-  try {
-    if (port.type === "tap") return await openTap(port.device);
-    return await (port.listen ? ListeningPort.open(port.path) : connectStreamLink(port.path));
-  } catch (error) {
-    if (!(error instanceof TapError) && !(error instanceof Error && "syscall" in error)) throw error;
-    const what = port.type === "tap" ? `tap ${port.device ?? ""}`.trim() : `stream ${port.path}`;
-    throw new XenError("bad-network", `vif: ${what}: ${error.message}`, { cause: error });
-  }
 }
 
 /** All or none. */

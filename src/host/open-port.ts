@@ -1,0 +1,19 @@
+// Ports that lead out of the process other than by NAT: stream links and TAP devices.
+
+import type { PacketPort } from "../devices/network/packet-port.js";
+import { connectStreamLink, ListeningPort } from "../devices/network/stream-link.js";
+import { XenError } from "./errors.js";
+import { openTap, TapError } from "./tap.js";
+import type { StreamPort, TapPort } from "./vif-config.js";
+
+/** @throws XenError bad-network */
+export async function openPort(port: StreamPort | TapPort): Promise<PacketPort> {
+  try {
+    if (port.type === "tap") return await openTap(port.device);
+    return await (port.listen ? ListeningPort.open(port.path) : connectStreamLink(port.path));
+  } catch (error) {
+    if (!(error instanceof TapError) && !(error instanceof Error && "syscall" in error)) throw error;
+    const what = port.type === "tap" ? `tap ${port.device ?? ""}`.trim() : `stream ${port.path}`;
+    throw new XenError("bad-network", `${what}: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,154 @@
+// Runs in a network namespace of its own (test/cli/tap.spawn.test.ts): TAP devices on networks of a host, with the kernel's stack, its
+// bridge and its routing on the other side. Prints one JSON object.
+import { execFileSync } from "node:child_process";
+import { Resolver } from "node:dns/promises";
+import { writeFileSync } from "node:fs";
+import { createXenHost } from "../../dist/src/index.js";
+
+const ip = (...words) => execFileSync("ip", words.join(" ").split(" "), { encoding: "utf8" });
+const host = await createXenHost({ memory: "16M" });
+const result = {};
+
+// The kernel's stack behind a TAP device is a station on the bridge: it asks the NAT's name server.
+const nat = host.network("nat0", { nat: { hosts: { "files.test": "192.0.2.7" } } });
+result.names = [await nat.connect({ type: "tap", device: "xents0" })];
+ip("addr add 10.0.2.50/24 dev xents0");
+ip("link set xents0 up");
+const resolver = new Resolver({ timeout: 3000, tries: 2 });
+resolver.setServers(["10.0.2.3"]);
+result.resolved = await resolver.resolve4("files.test");
+
+/** Sends a frame until one comes back that `matches`. */
+async function exchange(port, frame, matches) {
+  return new Promise((resolve) => {
+    let tries = 0;
+    const timer = setInterval(() => (tries++ < 50 ? port.send(frame) : finish(false)), 100);
+    const finish = (outcome) => {
+      clearInterval(timer);
+      resolve(outcome);
+    };
+    port.onFrame = (got) => matches(Buffer.from(got)) && finish(true);
+  });
+}
+const MAC = [2, 0, 0, 0, 0, 9];
+const arp = (from, to) =>
+  Uint8Array.from([
+    255,
+    255,
+    255,
+    255,
+    255,
+    255,
+    ...MAC,
+    8,
+    6,
+    0,
+    1,
+    8,
+    0,
+    6,
+    4,
+    0,
+    1,
+    ...MAC,
+    ...from,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    ...to,
+  ]);
+
+// Two networks of the host, joined by a bridge of the kernel: the NAT of one answers in the other.
+ip("addr flush dev xents0");
+const far = host.network("far");
+result.names.push(await far.connect({ type: "tap", device: "xents1" }));
+ip("link add br0 type bridge");
+for (const name of ["xents0", "xents1"]) {
+  ip(`link set ${name} master br0`);
+  ip(`link set ${name} up`);
+}
+ip("link set br0 up");
+const bridged = far.addPort("test");
+result.bridged = await exchange(
+  bridged,
+  arp([10, 0, 2, 60], [10, 0, 2, 2]),
+  (got) => got.readUInt32BE(28) === 0x0a000202,
+);
+
+// Two networks, routed by the kernel: what goes to the other one's address makes the kernel ask for it there.
+const [left, right] = [host.network("left"), host.network("right")];
+result.names.push(
+  await left.connect({ type: "tap", device: "xents2" }),
+  await right.connect({ type: "tap", device: "xents3" }),
+);
+ip("addr add 10.7.0.1/24 dev xents2");
+ip("addr add 10.8.0.1/24 dev xents3");
+for (const name of ["xents2", "xents3"]) ip(`link set ${name} up`);
+writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
+const sender = left.addPort("test");
+let router;
+await exchange(sender, arp([10, 7, 0, 9], [10, 7, 0, 1]), (got) => {
+  if (got.readUInt16BE(12) !== 0x0806 || got.readUInt16BE(20) !== 2) return false;
+  router = [...got.subarray(6, 12)];
+  return true;
+});
+const packet = Buffer.from([
+  ...router,
+  ...MAC,
+  8,
+  0,
+  0x45,
+  0,
+  0,
+  28,
+  0,
+  1,
+  0,
+  0,
+  64,
+  17,
+  0,
+  0,
+  10,
+  7,
+  0,
+  9,
+  10,
+  8,
+  0,
+  9,
+  0,
+  7,
+  0,
+  7,
+  0,
+  8,
+  0,
+  0,
+]);
+let sum = 0;
+for (let at = 14; at < 34; at += 2) sum += packet.readUInt16BE(at);
+packet.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 24);
+const receiver = right.addPort("test");
+const asked = new Promise((resolve) => {
+  receiver.onFrame = (got) => {
+    const frame = Buffer.from(got);
+    if (frame.readUInt16BE(12) === 0x0806 && frame.readUInt32BE(38) === 0x0a080009) resolve(true);
+  };
+});
+sender.send(packet);
+result.routed = await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, 5000, false))]);
+
+try {
+  await host.network("again").connect({ type: "tap", device: "xents0" });
+} catch (error) {
+  result.busy = error.message;
+}
+await host.close();
+// The devices went with the host.
+await new Promise((resolve) => setTimeout(resolve, 600));
+result.left = ip("-o link show").includes("xents");
+console.log(JSON.stringify(result));
