@@ -34,12 +34,12 @@ function xenImage(scratch) {
   return path;
 }
 
-const xenTs = (mode) => ({
+const xenTs = (...words) => ({
   architectures: ["amd64", "i386"],
   absent: () => undefined,
   command: ({ node, kernel, ramdisk, cmdline }) => [
     ...[node, here("../../dist/src/cli/main.js"), "boot", "--kernel", kernel, "--ramdisk", ramdisk, "--headless"],
-    ...["--memory", `${MEMORY_MIB}M`, "--cmdline", `console=hvc0 ${cmdline}`, "--jit", mode],
+    ...["--memory", `${MEMORY_MIB}M`, "--cmdline", `console=hvc0 ${cmdline}`, ...words],
   ],
 });
 
@@ -83,6 +83,6 @@ export const PEERS = {
       ...[`console=ttyS0 ${cmdline}`, `${MEMORY_MIB}`],
     ],
   },
-  "xen-ts": xenTs("sync"),
-  "xen-ts-interpreter": xenTs("off"),
+  "xen-ts": xenTs(),
+  "xen-ts-interpreter": xenTs("--jit", "off"),
 };
