@@ -80,7 +80,7 @@ export class Engine {
         this.current!.hostCall(record, hostOperationList[operation]!),
       segment: (_state: number, record: number, segment: number, offset: number, access: number) =>
         this.current!.access.checkSegment(record, segment, offset, access),
-      sample: (record: number) => this.jit?.sample(record),
+      sample: (record: number) => this.jit?.sample(record, this.current!.block.state) ?? 0,
     };
     this.core = instantiateCore(memory, imports);
     const { translate, goto, gotoDirect, checkSegment, gate, table } = this.core;
@@ -111,13 +111,14 @@ export class Engine {
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
       const { service, cacheBytes, log } = options.jit === true ? {} : options.jit;
-      const finder = new RegionFinder(memory, this.decoder, this.handlers);
+      const finder = new RegionFinder(memory, this.decoder, this.cache, this.handlers, this.predecoder);
+      const installed = new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES);
       this.jit = new Jit({
         memory,
         cache: this.cache,
         handlers: this.handlers,
-        compiler: new RegionCompiler(memory, this.cache, finder, this.predecoder),
-        installed: new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES),
+        compiler: new RegionCompiler(memory, this.cache, finder, (id) => installed.regionOf(id)),
+        installed,
         compile: (requests) => compileRegions(requests, this.decoder, semantics),
         instantiate,
         service,

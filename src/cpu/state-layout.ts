@@ -138,6 +138,9 @@ export const PV_GDT_BYTES = 1240;
 export const PV_SYSCALL_COUNT = 1228;
 export const PV_IRET_COUNT = 1232;
 
+/** u32: nonzero while the dispatch loop notes in records that they ran. */
+export const NOTING = 1244;
+
 export const STATE_SIZE = 1280;
 
 export const Reg = {

@@ -161,7 +161,7 @@ export class CpuMachine implements VectorMachine {
     const page = engine.cache.page(codeAt >>> 12, 2);
     const offset = codeAt & 0xfff;
     if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
-    engine.jit?.compileAt(page, offset);
+    engine.jit?.compileAt(page, offset, { codeTlb: state.u32(S.CODE_TLB), va: BigInt(start - offset) });
     for (let i = 0; i < REP_LIMIT; i++) {
       // Two, or the region isn't entered; a branch elsewhere finds INT3 or no page there, which leaves RIP at it.
       const exit = cpu.run(2);

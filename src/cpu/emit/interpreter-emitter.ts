@@ -52,6 +52,8 @@ export class InterpreterEmitter extends Emitter {
   readonly #runtime: RuntimeImports;
   /** True when control never falls through to the next instruction. */
   endsBlock = false;
+  /** True when every path performs a host operation. */
+  needsHost = false;
 
   constructor(spec: HandlerSpec, runtime: RuntimeImports) {
     super(spec);
@@ -284,6 +286,7 @@ export class InterpreterEmitter extends Emitter {
     this.return(this.call(this.#runtime.gate, "i32", [this.state, this.record]));
   }
   host(name: string, ...args: Value[]): void {
+    if (this.atTopLevel && !this.terminated) this.needsHost = true;
     args.forEach((arg, i) => {
       this.store("i64", this.state, this.extendU(arg), S.ARGS + 8 * i);
     });

@@ -41,8 +41,11 @@ export interface CoreImports {
   host(state: number, record: number, operation: number): number;
   /** (state, record, segment, offset, access) -> 1 or 0. */
   segment(state: number, record: number, segment: number, offset: number, access: number): number;
-  /** The record that runs next, every SAMPLE_INTERVAL dispatches. */
-  sample(record: number): void;
+  /**
+   * The record that runs next, every SAMPLE_INTERVAL dispatches. Returns how many dispatches to note in their records (RAN)
+   * before the next call, or 0.
+   */
+  sample(record: number): number;
 }
 
 export interface CoreExports {
@@ -80,7 +83,7 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   const withTarget = m.type(["i32", "i32", "i64"], ["i32"]);
   const miss = m.importFunction("e", "miss", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
   const segmentSlow = m.importFunction("e", "segment", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
-  const sample = m.importFunction("e", "sample", m.type(["i32"], []));
+  const sample = m.importFunction("e", "sample", m.type(["i32"], ["i32"]));
   m.table(TABLE_SIZE);
 
   const build = (params: ("i32" | "i64")[], body: (f: FunctionBuilder, state: Value, record: Value) => void) => {
@@ -95,6 +98,11 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   };
   const dispatch = (f: FunctionBuilder, state: Value, record: Value) =>
     f.callIndirect(handler, "i32", [state, record], f.load("i32", record, R.HANDLER));
+  /** Runs the instruction behind a pseudo record, which passes on that it ran. */
+  const passOn = (f: FunctionBuilder, state: Value, record: Value, next: Value) => {
+    f.if(f.load("i32_8u", record, R.RAN), () => f.store("i32_8", next, f.i32(1), R.RAN));
+    f.return(dispatch(f, state, next));
+  };
   /** Linear address at the record's OFFSET. */
   const address = (f: FunctionBuilder, state: Value, record: Value) =>
     f.add(f.load("i64", state, S.PAGE_VA), f.extendU(f.load("i32_16u", record, R.OFFSET)));
@@ -163,7 +171,7 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
           f.return(f.i32(0));
         });
       });
-      f.return(dispatch(f, state, f.get(next)));
+      passOn(f, state, record, f.get(next));
       f.unreachable();
     }),
     "pseudoGoto",
@@ -175,7 +183,7 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
       const entry = codeEntry(f, state, page);
       const same = f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.load("i32", record, R.LINK));
       f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), same), () => {
-        f.return(dispatch(f, state, f.let(f.add(record, f.i32(R.RECORD_SIZE)))));
+        passOn(f, state, record, f.let(f.add(record, f.i32(R.RECORD_SIZE))));
       });
       needCode(f, state, address(f, state, record), EXIT_NEED_CODE_UNCOUNTED);
       f.unreachable();
@@ -244,7 +252,9 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
       const next = f.local("i32");
       const budget = f.local("i32");
       const ticks = f.variable(f.load("i32", state, S.SAMPLE_TICKS));
+      const noting = f.variable(f.load("i32", state, S.NOTING));
       f.loop((again) => {
+        f.if(f.get(noting), () => f.store("i32_8", f.get(record), f.i32(1), R.RAN));
         f.set(next, dispatch(f, state, f.get(record)));
         f.if(f.get(next), () => {
           f.set(record, f.get(next));
@@ -254,8 +264,8 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
           f.if(f.get(budget), () => {
             f.set(ticks, f.sub(f.get(ticks), f.i32(1)));
             f.brIf(again, f.gtS(f.get(ticks), f.i32(0)));
-            f.callStatement(sample, [f.get(record)]);
-            f.set(ticks, f.i32(SAMPLE_INTERVAL));
+            f.set(noting, f.call(sample, "i32", [f.get(record)]));
+            f.set(ticks, f.select(f.get(noting), f.get(noting), f.i32(SAMPLE_INTERVAL)));
             f.br(again);
           });
           f.store("i32", state, f.get(record), S.EXIT_RECORD);
@@ -263,6 +273,7 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
         });
       });
       f.store("i32", state, f.get(ticks), S.SAMPLE_TICKS);
+      f.store("i32", state, f.get(noting), S.NOTING);
     }),
     "run",
   );

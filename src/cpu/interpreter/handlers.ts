@@ -38,6 +38,7 @@ export class HandlerSet {
   readonly #slotOfKind: Uint16Array;
   /** By slot: 1 when control never falls through, 2 when it may branch. */
   readonly #ends = new Uint8Array(TABLE_SIZE);
+  readonly #needsHost = new Uint8Array(TABLE_SIZE);
   readonly #link: (bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]) => void;
   readonly #pages: number;
   #next: number = Slot.First;
@@ -64,6 +65,11 @@ export class HandlerSet {
 
   ends(slot: number): boolean {
     return this.#ends[slot] === 1;
+  }
+
+  /** Whether every path through the handler performs a host operation. */
+  needsHost(slot: number): boolean {
+    return this.#needsHost[slot] === 1;
   }
 
   /** Whether control may go elsewhere than to the next instruction; true for compiled regions. */
@@ -123,6 +129,7 @@ export class HandlerSet {
     this.#handlers++;
     this.#slots.set(key, slot);
     this.#ends[slot] = emitter.endsBlock ? 1 : 0;
+    this.#needsHost[slot] = emitter.needsHost ? 1 : 0;
     if (!emitter.terminated) emitter.next();
     this.#pending.push({ slot, body: emitter.finish() });
     return slot;

@@ -24,9 +24,19 @@ export const PAGE = 44;
 export const IMMEDIATE2 = 48;
 /** u8: bits of Compiled. */
 export const COMPILED = 52;
+/** u8: 1 when it ran while the dispatch loop noted what runs. */
+export const RAN = 53;
 /** u16: times it was found hot. */
 export const HEAT = 54;
-export const RECORD_SIZE = 56;
+/**
+ * i32, of a record that enters a compiled region: which entry it is (low 12 bits), and how far its page lies from the region's first
+ * one (the rest).
+ */
+export const ENTRY = 56;
+/** u32: number of the region that the record enters; of a record that only lies in one, with REGION_INSIDE. */
+export const REGION = 60;
+export const REGION_INSIDE = 0x80000000;
+export const RECORD_SIZE = 64;
 
 export const Compiled = {
   /** Part of a compiled region. */

@@ -1,94 +1,194 @@
-// Prepares a region for compilation: gives all its instructions records, and describes it as plain data.
+// Prepares a region for compilation: chooses its entries, gives them copies for the interpreter, and describes it as plain data.
 
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
-import type { Predecoder } from "../interpreter/predecoder.js";
 import * as R from "../interpreter/record.js";
-import type { Region, RegionFinder } from "./region.js";
-import type { Edge, RegionRequest } from "./request.js";
+import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import type { Block, Exit, Region, RegionFinder } from "./region.js";
+import type { BlockRequest, Edge, RegionRequest } from "./request.js";
+
+/** Where code is to be compiled. */
+export interface Place {
+  /** Linear address of the code TLB of its address space, in which pages are found. */
+  readonly codeTlb: number;
+  /** Virtual address of the page. */
+  readonly va: bigint;
+}
+
+export interface RegionEntry {
+  readonly record: number;
+  /** The record's copy for the interpreter. */
+  readonly clone: number;
+  /** Distance from the region's first page. */
+  readonly at: number;
+}
 
 /** A region on its way through emission. */
 export interface PendingRegion {
-  readonly page: CodePage;
-  readonly entryRecord: number;
   readonly request: RegionRequest;
+  /** Its pages, with how far they lie from the first one. */
+  readonly pages: ReadonlyMap<CodePage, number>;
+  /** In the order of the request's. */
+  readonly entries: readonly RegionEntry[];
+  /** Record that was found hot. */
+  readonly entryRecord: number;
+  /** Number of the region that it takes the place of, or 0; how many there were before. */
+  readonly replaces: number;
+  readonly generation: number;
 }
+
+/** Beyond these a region isn't extended by another entry any more. */
+const MAX_GENERATION = 3;
+const MAX_EXTENDED = 400;
 
 export class RegionCompiler {
   readonly #memory: MachineMemory;
   readonly #cache: CodeCache;
   readonly #finder: RegionFinder;
-  readonly #predecoder: Predecoder;
+  readonly #regionOf: (id: number) => PendingRegion | undefined;
+  /** By a record that enters, or entered, a region: its copy for the interpreter. */
+  readonly #clones = new Map<number, number>();
+  #lastId = 0;
 
-  constructor(memory: MachineMemory, cache: CodeCache, finder: RegionFinder, predecoder: Predecoder) {
-    this.#predecoder = predecoder;
+  /** `regionOf` gives a region in use by its number. */
+  constructor(
+    memory: MachineMemory,
+    cache: CodeCache,
+    finder: RegionFinder,
+    regionOf: (id: number) => PendingRegion | undefined,
+  ) {
     this.#memory = memory;
     this.#cache = cache;
     this.#finder = finder;
+    this.#regionOf = regionOf;
   }
 
-  /** What compiling the region takes, as data for `emitRegion`, here or in another thread. */
-  prepare(page: CodePage, entry: number): PendingRegion | undefined {
+  /** All records are gone. */
+  reset(): void {
+    this.#clones.clear();
+  }
+
+  /** What compiling the region takes, as data for `emitRegion`, here or in another thread. `ahead`: with code that has not run yet. */
+  prepare(page: CodePage, offset: number, place: Place, ahead = false): PendingRegion | undefined {
     const { view } = this.#memory;
-    const entryRecord = this.#cache.recordAt(page, entry);
-    if (entryRecord === 0 || view.getUint8(entryRecord + R.COMPILED) & (R.Compiled.Enters | R.Compiled.Waiting))
-      return undefined;
-    if (view.getUint32(entryRecord + R.HANDLER, true) < Slot.First) return undefined;
-    const region = this.#finder.find(page.frame, entry);
-    if (!region || region.instructionCount < 2) return undefined;
-    if (!this.#decodeAll(page, region)) return undefined;
-    const clone = this.#clone(page, entry, entryRecord);
-    return { page, entryRecord, request: this.#request(region, page, entry, clone) };
+    const record = this.#cache.recordAt(page, offset);
+    if (record === 0 || view.getUint8(record + R.COMPILED) & R.Compiled.Enters) return undefined;
+    if (view.getUint32(record + R.HANDLER, true) < Slot.First || !this.#cache.hasRoom) return undefined;
+    const interpreted = (of: number) => this.#interpreted(of);
+    const around = { page: (distance: number) => this.#pageAt(page, place, distance), ahead, interpreted };
+    const found = this.#finder.find(around, [offset]);
+    if (!found || found.instructionCount < 2) return undefined;
+    const old = this.#overlapping(found);
+    const shift = old?.pages.get(page);
+    if (old && shift !== undefined) {
+      const wider = { ...around, page: (distance: number) => this.#pageAt(page, place, distance - shift) };
+      const extended = this.#finder.find(wider, [...old.entries.map(({ at }) => at), offset + shift]);
+      if (extended && extended.entries.length > old.entries.length) return this.#plan(extended, record, old);
+    }
+    return this.#plan(found, record, undefined);
   }
 
-  /** Exceptions and early exits name records: all of the region's instructions must have one. */
-  #decodeAll(page: CodePage, region: Region): boolean {
-    for (const { instructions } of region.blocks) {
-      for (const { offset } of instructions) {
-        if (this.#cache.recordAt(page, offset) === 0 && this.#cache.hasRoom)
-          this.#predecoder.decode(page, offset, () => undefined);
-        if (this.#cache.recordAt(page, offset) === 0) return false;
+  #interpreted(record: number): number {
+    return this.#clones.get(record) ?? record;
+  }
+
+  /** The page that can be run at a distance from a place's own: what the code TLB knows. */
+  #pageAt(page: CodePage, { codeTlb, va }: Place, distance: number): CodePage | undefined {
+    if (distance === 0) return page;
+    const { view } = this.#memory;
+    const at = BigInt.asUintN(64, va + BigInt(distance));
+    const index = Number((at >> 12n) & BigInt(CODE_TLB_ENTRIES - 1));
+    const entry = codeTlb + (index << CODE_TLB_ENTRY_SHIFT);
+    if (view.getBigUint64(entry + CODE_TLB_TAG, true) !== (at | 2n)) return undefined;
+    return this.#cache.pageOfTable(view.getUint32(entry + CODE_TLB_PAGE, true));
+  }
+
+  /** A region that has much of what was found, so that one more entry serves better than the same code once more. */
+  #overlapping(found: Region): PendingRegion | undefined {
+    const shared = new Map<number, number>();
+    for (const { instructions } of found.blocks) {
+      for (const { at, page } of instructions) {
+        const record = this.#interpreted(this.#cache.recordAt(page, at & (PAGE_SIZE - 1)));
+        const id = this.#memory.view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
+        if (id !== 0) shared.set(id, (shared.get(id) ?? 0) + 1);
       }
     }
-    return true;
+    for (const [id, count] of shared) {
+      const region = this.#regionOf(id);
+      if (!region || region.generation >= MAX_GENERATION) continue;
+      const size = sizeOf(region.request);
+      if (size <= MAX_EXTENDED && 2 * count >= Math.min(found.instructionCount, size)) return region;
+    }
+    return undefined;
   }
 
-  /** A copy of the entry's record for the interpreter, followed by a jump to the instruction behind it. */
-  #clone(page: CodePage, entry: number, record: number): number {
+  #plan(region: Region, entryRecord: number, old: PendingRegion | undefined): PendingRegion {
+    const index = new Map(region.blocks.map((block, i) => [block, i]));
+    const record = (page: CodePage, at: number) => this.#cache.recordAt(page, at & (PAGE_SIZE - 1));
+    const entries = region.entries.map(({ page, at }): RegionEntry => {
+      const entered = record(page, at);
+      return { record: entered, clone: this.#clone(page, at & (PAGE_SIZE - 1), entered), at };
+    });
+    const edge = (from: Block, exit: Exit | undefined): Edge | undefined => {
+      if (!exit) return undefined;
+      const { at, block } = exit;
+      const near = distanceOf(from.at) === distanceOf(at);
+      const table = block && !near ? block.page.table : 0;
+      return { at, block: block ? index.get(block)! : -1, record: near ? record(from.page, at) : 0, table };
+    };
+    const { u8 } = this.#memory;
+    const blocks = region.blocks.map((block): BlockRequest => {
+      const { at, page, instructions } = block;
+      const last = instructions.at(-1)!;
+      const start = page.frame * PAGE_SIZE + (at & (PAGE_SIZE - 1));
+      const returnTo = edge(block, block.returnTo);
+      return {
+        at,
+        bytes: u8.slice(start, start + last.at + last.length - at),
+        records: instructions.map((instruction) => this.#interpreted(record(page, instruction.at))),
+        fallThrough: edge(block, block.fallThrough),
+        target: edge(block, block.target),
+        // The page returned to was run in this very call of the region.
+        returnTo: returnTo && { ...returnTo, table: 0 },
+      };
+    });
+    this.#lastId = (this.#lastId + 1) & 0x3fffffff || 1;
+    return {
+      request: { id: this.#lastId, blocks, entries: region.entries.map((block) => index.get(block)!) },
+      pages: new Map(region.blocks.map(({ page, at }) => [page, distanceOf(at)])),
+      entries,
+      entryRecord,
+      replaces: old ? old.request.id : 0,
+      generation: old ? old.generation + 1 : 0,
+    };
+  }
+
+  /** A copy of an entry's record for the interpreter, followed by a jump to the instruction behind it. */
+  #clone(page: CodePage, offset: number, record: number): number {
+    const known = this.#clones.get(record);
+    if (known !== undefined) return known;
     const { linear, view } = this.#memory;
     const clone = this.#cache.newRecord();
     linear.copyWithin(clone, record, record + R.RECORD_SIZE);
     view.setUint8(clone + R.COMPILED, R.Compiled.Inside);
     page.records.push(clone);
     const after = this.#cache.newRecord();
-    const length = view.getUint8(record + R.LENGTH);
     view.setUint32(after + R.HANDLER, Slot.Goto, true);
-    view.setUint16(after + R.OFFSET, entry + length, true);
+    view.setUint16(after + R.OFFSET, offset + view.getUint8(record + R.LENGTH), true);
     view.setUint32(after + R.PAGE, page.table, true);
     view.setUint32(after + R.LINK, 0, true);
     page.records.push(after);
+    this.#clones.set(record, clone);
     return clone;
   }
+}
 
-  #request(region: Region, page: CodePage, entry: number, clone: number): RegionRequest {
-    const { u8 } = this.#memory;
-    const inPage = (at: number) => at >= 0 && at < PAGE_SIZE;
-    const record = (at: number) => (inPage(at) ? this.#cache.recordAt(page, at) : 0);
-    const edge = (at: number | undefined): Edge | undefined =>
-      at === undefined ? undefined : { at, block: region.index.get(at) ?? -1, record: record(at) };
-    const base = page.frame * PAGE_SIZE;
-    return {
-      blocks: region.blocks.map(({ start, instructions, fallThrough, target }) => {
-        const last = instructions.at(-1)!;
-        return {
-          at: start,
-          bytes: u8.slice(base + start, base + last.offset + last.length),
-          records: instructions.map(({ offset }) => (offset === entry ? clone : record(offset))),
-          fallThrough: edge(fallThrough),
-          target: edge(target),
-        };
-      }),
-    };
-  }
+/** Instructions of a region. */
+export function sizeOf({ blocks }: RegionRequest): number {
+  return blocks.reduce((sum, { records }) => sum + records.length, 0);
+}
+
+function distanceOf(at: number): number {
+  return Math.floor(at / PAGE_SIZE) * PAGE_SIZE;
 }

@@ -8,55 +8,94 @@ import { hasMemoryOperand, runtimeIndices } from "../interpreter/handlers.js";
 import { checkUnit, unitOf } from "../interpreter/unit.js";
 import * as S from "../state-layout.js";
 import type { Label } from "../wasm/function-builder.js";
-import { JitEmitter, type RegionInstruction } from "./jit-emitter.js";
+import { costsOf } from "./cost.js";
+import type { RegionInstruction } from "./flow.js";
+import { JitEmitter } from "./jit-emitter.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
-import { openingAt, type Scope, structureOf } from "./structure.js";
+import { type Scope, structureOf } from "./structure.js";
 
 /** The body of a function of the handlers' signature, as ModuleWriter.addFunction takes it. */
 export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): Uint8Array {
-  const { blocks } = request;
-  const edges: [number, number][] = [];
-  for (const [i, { target, fallThrough }] of blocks.entries()) {
-    if (target && target.block >= 0) edges.push([i, target.block]);
-    if (fallThrough && fallThrough.block >= 0 && fallThrough.block !== i + 1) edges.push([i, fallThrough.block]);
+  const { blocks, entries } = request;
+  // In the structure, place 0 is the region's entrance and block i has place i + 1.
+  const edges: [number, number][] = entries.map((block) => [0, block + 1]);
+  for (const [i, block] of blocks.entries()) {
+    for (const edge of [block.target, block.returnTo, block.fallThrough])
+      if (edge && edge.block >= 0) edges.push([i + 1, edge.block + 1]);
   }
-  const structure = structureOf(edges);
+  const structure = structureOf(blocks.length + 1, edges);
+  const costs = costsOf(request);
+  /** Places that selectors stand for: the entries first, as in their records. */
+  const selectable = [-1, ...entries.map((block) => block + 1)];
+  for (const place of structure.selected) if (!selectable.includes(place)) selectable.push(place);
   const labels = new Map<string, Label>();
+  const labelOf = (from: number, to: number) => labels.get(`${to <= from ? "loop" : "block"}${to}`)!;
   let current = 0;
   const emitter = new JitEmitter({
     runtime: runtimeIndices,
-    label: ({ block }) => {
-      if (block < 0 || !structure.canJump(current, block)) return undefined;
-      return labels.get(`${block <= current ? "loop" : "block"}${block}`);
+    id: request.id,
+    route: (block) => {
+      const via = structure.via(current, block + 1);
+      return {
+        label: labelOf(current, via),
+        selector: via === block + 1 ? 0 : selectable.indexOf(block + 1),
+        free: costs[block]!.before > 0,
+      };
     },
   });
   const open: Scope[] = [];
-  for (const [i, block] of blocks.entries()) {
-    while (open.length > 0 && open.at(-1)!.end === i) {
+  for (let place = 0; place <= blocks.length; place++) {
+    while (open.length > 0 && open.at(-1)!.end === place) {
       const scope = open.pop()!;
       labels.delete(`${scope.kind}${scope.target}`);
       emitter.end();
     }
-    for (const scope of openingAt(structure, i)) {
+    for (const scope of structure.opening[place]!) {
       open.push(scope);
       labels.set(`${scope.kind}${scope.target}`, emitter.begin(scope.kind));
     }
-    current = i;
-    emitter.enterBlock(block);
-    for (const instruction of instructionsOf(block, decoder)) {
-      if (emitter.dead) break;
-      const { form } = instruction.decoded;
-      const prologue = () => {
-        if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
-        checkUnit(emitter, unitOf(form));
-      };
-      emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
+    current = place;
+    if (place === 0) {
+      const ways = entries.map((block) => labelOf(0, structure.via(0, block + 1)));
+      emitter.enterBySelector([ways[0]!, ...ways], ways[0]!);
+      continue;
     }
-    if (block.fallThrough) emitter.fallThrough(block.fallThrough, block.fallThrough.block === i + 1);
-    else if (!emitter.dead) emitter.unreachable();
+    const table = structure.dispatch.get(place);
+    if (table) {
+      emitter.selectInLoop(
+        selectable.map((to) => {
+          const via = table.get(to);
+          return via === undefined ? undefined : labelOf(place, via);
+        }),
+      );
+    }
+    emitBlock(emitter, blocks[place - 1]!, decoder, semantics, () =>
+      emitter.enterBlock(blocks[place - 1]!, costs[place - 1]!, structure.selected.has(place)),
+    );
   }
   while (open.pop()) emitter.end();
   return emitter.finishRegion();
+}
+
+function emitBlock(
+  emitter: JitEmitter,
+  block: BlockRequest,
+  decoder: Decoder,
+  semantics: SemanticsTable,
+  enter: () => void,
+): void {
+  enter();
+  for (const instruction of instructionsOf(block, decoder)) {
+    if (emitter.dead) break;
+    const { form } = instruction.decoded;
+    const prologue = () => {
+      if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
+      checkUnit(emitter, unitOf(form));
+    };
+    emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
+  }
+  if (block.fallThrough) emitter.fallThrough(block.fallThrough);
+  emitter.unreachable();
 }
 
 function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstruction[] {
@@ -79,8 +118,8 @@ function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstructio
       segment,
       position,
       record,
-      nextRecord: records[position + 1] ?? block.fallThrough?.record ?? 0,
       target: relative && last ? block.target : undefined,
+      returnTo: last ? block.returnTo : undefined,
     };
   });
 }

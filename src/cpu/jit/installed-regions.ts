@@ -2,7 +2,7 @@
 // live and die together when room is needed, the least recently used module first, since V8 frees whole modules; those whose
 // code bytes change go at once. A region that goes gives its slot back and its entry's record the instruction's own handler.
 
-import type { MachineMemory } from "../../mmu/machine-memory.js";
+import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodePage } from "../interpreter/code-cache.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
@@ -21,11 +21,8 @@ interface Unit {
 
 interface InstalledRegion {
   readonly unit: Unit;
-  readonly page: CodePage;
+  readonly pending: PendingRegion;
   readonly slot: number;
-  readonly entryRecord: number;
-  /** The entry's own handler. */
-  readonly handler: number;
   readonly records: Uint32Array;
   readonly bytes: number;
   readonly since: number;
@@ -37,6 +34,7 @@ export class InstalledRegions {
   readonly #table: WebAssembly.Table;
   readonly #bound: number;
   readonly #bySlot = new Map<number, InstalledRegion>();
+  readonly #byId = new Map<number, InstalledRegion>();
   readonly #byPage = new Map<CodePage, Set<InstalledRegion>>();
   readonly #units = new Set<Unit>();
   /** Estimate of machine code held. */
@@ -58,29 +56,44 @@ export class InstalledRegions {
     return this.#bySlot.size;
   }
 
+  /** A region in use by its number. */
+  regionOf(id: number): PendingRegion | undefined {
+    return this.#byId.get(id)?.pending;
+  }
+
   /** Enters one module's regions; each `run` is a function of the handlers' signature, `size` the bytes of its body. */
   install(regions: readonly { pending: PendingRegion; run: unknown; size: number }[], now: number): void {
     const { view } = this.#memory;
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
-      const { page, entryRecord } = pending;
+      const replaced = this.#byId.get(pending.replaces);
+      if (replaced) this.#takeOut(replaced);
+      const { id } = pending.request;
       const slot = this.#takeSlot();
       if (slot === 0) break;
       const records = Uint32Array.from(pending.request.blocks.flatMap((block) => block.records));
-      const handler = view.getUint32(entryRecord + R.HANDLER, true);
       const bytes = size * CODE_PER_BYTE + records.byteLength;
-      const region = { unit, page, slot, entryRecord, handler, records, bytes, since: now };
+      const region = { unit, pending, slot, records, bytes, since: now };
       this.#table.set(slot, run);
-      view.setUint32(entryRecord + R.HANDLER, slot, true);
-      view.setUint8(entryRecord + R.COMPILED, R.Compiled.Inside | R.Compiled.Enters);
-      for (const record of records)
+      for (const record of records) {
         view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | R.Compiled.Inside);
+        view.setUint32(record + R.REGION, id | R.REGION_INSIDE, true);
+      }
+      for (const [i, { record, at }] of pending.entries.entries()) {
+        view.setUint32(record + R.HANDLER, slot, true);
+        view.setUint8(record + R.COMPILED, R.Compiled.Inside | R.Compiled.Enters);
+        view.setInt32(record + R.ENTRY, (at & ~(PAGE_SIZE - 1)) | (i + 1), true);
+        view.setUint32(record + R.REGION, id, true);
+      }
       unit.regions.add(region);
       unit.bytes += bytes;
       this.#bySlot.set(slot, region);
-      const siblings = this.#byPage.get(page);
-      if (siblings) siblings.add(region);
-      else this.#byPage.set(page, new Set([region]));
+      this.#byId.set(id, region);
+      for (const page of pending.pages.keys()) {
+        const siblings = this.#byPage.get(page);
+        if (siblings) siblings.add(region);
+        else this.#byPage.set(page, new Set([region]));
+      }
     }
     if (unit.regions.size === 0) return;
     this.#units.add(unit);
@@ -101,7 +114,7 @@ export class InstalledRegions {
     let age = 0;
     for (const region of regions) {
       age = Math.max(age, now - region.since);
-      this.#remove(region);
+      this.#takeOut(region);
     }
     this.onLost(page, age);
   }
@@ -113,6 +126,7 @@ export class InstalledRegions {
       this.#handlers.freeRegionSlot(slot);
     }
     this.#bySlot.clear();
+    this.#byId.clear();
     this.#byPage.clear();
     this.#units.clear();
     this.bytes = 0;
@@ -126,31 +140,48 @@ export class InstalledRegions {
   }
 
   #makeRoom(bound: number, except?: Unit): void {
-    const { view } = this.#memory;
     for (const unit of [...this.#units].sort((a, b) => a.lastUsed - b.lastUsed)) {
       if (this.bytes <= bound) return;
       if (unit === except) continue;
       for (const region of unit.regions) {
-        view.setUint32(region.entryRecord + R.HANDLER, region.handler, true);
-        // Other regions may begin inside it.
-        for (const record of region.records)
-          view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) & ~R.Compiled.Inside);
-        view.setUint8(region.entryRecord + R.COMPILED, 0);
-        view.setUint16(region.entryRecord + R.HEAT, 0, true);
         this.evicted++;
-        this.#remove(region);
+        this.#takeOut(region);
       }
     }
   }
 
+  /** Gives its records back to the interpreter. */
+  #takeOut(region: InstalledRegion): void {
+    const { view } = this.#memory;
+    const { pending, slot, records } = region;
+    const { id } = pending.request;
+    for (const record of records) {
+      if (view.getUint32(record + R.REGION, true) !== (id | R.REGION_INSIDE) >>> 0) continue;
+      view.setUint32(record + R.REGION, 0, true);
+      view.setUint8(record + R.COMPILED, 0);
+    }
+    for (const { record, clone } of pending.entries) {
+      if (view.getUint32(record + R.REGION, true) !== id) continue;
+      view.setUint32(record + R.REGION, 0, true);
+      view.setUint8(record + R.COMPILED, 0);
+      view.setUint16(record + R.HEAT, 0, true);
+      if (view.getUint32(record + R.HANDLER, true) === slot)
+        view.setUint32(record + R.HANDLER, view.getUint32(clone + R.HANDLER, true), true);
+    }
+    this.#remove(region);
+  }
+
   #remove(region: InstalledRegion): void {
-    const { unit, slot, page } = region;
+    const { unit, slot, pending } = region;
     this.#table.set(slot, null);
     this.#handlers.freeRegionSlot(slot);
     this.#bySlot.delete(slot);
-    const siblings = this.#byPage.get(page)!;
-    siblings.delete(region);
-    if (siblings.size === 0) this.#byPage.delete(page);
+    this.#byId.delete(pending.request.id);
+    for (const page of pending.pages.keys()) {
+      const siblings = this.#byPage.get(page)!;
+      siblings.delete(region);
+      if (siblings.size === 0) this.#byPage.delete(page);
+    }
     unit.regions.delete(region);
     // Its code stays with the module until the last of its regions goes.
     if (unit.regions.size > 0) return;

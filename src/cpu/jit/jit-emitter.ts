@@ -2,40 +2,20 @@
 // stores what changed. Runs the same semantics bodies as the interpreter. What needs a host operation is left to the interpreter:
 // the region exits before that instruction.
 
-import type { Decoded, FormOperand } from "../decode/decoded.js";
+import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand } from "../emit/emitter.js";
 import { floatExactOf, setFloatLimit } from "../emit/float-limit.js";
-import { gprOffset, type RuntimeImports } from "../emit/interpreter-emitter.js";
-import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "../emit/operand.js";
+import { gprOffset } from "../emit/interpreter-emitter.js";
+import { bareOperand, loadKind, storeKind, storeKindOf } from "../emit/operand.js";
+import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
+import { type BlockCost, ifEntry, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import type { BlockRequest, Edge } from "./request.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
-
-/** What the emitter asks of the region's structure. */
-export interface RegionContext {
-  readonly runtime: RuntimeImports;
-  /** Label of an edge's block, when the current block may jump there. */
-  label(edge: Edge): Label | undefined;
-}
-
-export interface RegionInstruction {
-  /** Distance from the region's first page. */
-  readonly at: number;
-  readonly length: number;
-  readonly decoded: Decoded;
-  /** Number of its memory operand's segment. */
-  readonly segment: number;
-  /** Its place in the block. */
-  readonly position: number;
-  /** Its record for the interpreter, and that of the instruction behind it (0: to be looked up). */
-  readonly record: number;
-  readonly nextRecord: number;
-  readonly target: Edge | undefined;
-}
 
 /** The outcome of the latest flag-setting instruction of the block, for conditions that follow it. */
 interface Comparison {
@@ -58,14 +38,22 @@ export class JitEmitter extends Emitter implements VectorHost {
   readonly #flagResult: Variable;
   readonly #flagAux: Variable;
   #flagsWritten = false;
+  #flagsRead = false;
+  /** Address of the region's first page. */
   readonly #pageVa: Variable;
+  /** Where the region was entered last: address of the page, and the record. */
+  readonly #entryVa: Variable;
+  readonly #entryRecord: Variable;
+  /** Which entry, or which block of the loop whose head control goes to. */
+  readonly #selector: Variable;
+  readonly #indirectTarget: Variable;
   readonly #tlb: Variable;
   readonly #next: Variable;
   /** Instructions that may still run, as BUDGET. */
   readonly #left: Variable;
-  /** 1 after a write that took the slow path: code may have changed under us. */
-  readonly #slowWrite: Variable;
   readonly #exit: Label;
+  readonly #again: Label;
+  readonly #indirect: Label;
   readonly #vectors: VectorRegisters = new VectorRegisters(this);
   /** Emitter.floatLimit by format, and the units that the block has checked. */
   readonly #floatLimits = new Map<FloatBits, Variable>();
@@ -77,8 +65,8 @@ export class JitEmitter extends Emitter implements VectorHost {
   #comparison: Comparison | undefined;
   #instruction!: RegionInstruction;
   #block!: BlockRequest;
+  #cost!: BlockCost;
   #after!: Label;
-  #hasWrite = false;
   /** The instruction's body went on with the next instruction from somewhere inside. */
   #reachesEnd = false;
   /** Control can't reach what would come next. */
@@ -91,31 +79,58 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.state = this.param(0);
     this.#next = super.local("i32");
     this.#left = super.local("i32");
-    this.#slowWrite = super.local("i32");
     this.#tlb = super.local("i32");
     this.#pageVa = super.local("i64");
     this.#flagResult = super.local("i64");
     this.#flagAux = super.local("i32");
+    this.#entryVa = super.local("i64");
+    this.#entryRecord = super.local("i32");
+    this.#selector = super.local("i32");
+    this.#indirectTarget = super.local("i64");
+    this.set(this.#entryVa, this.load("i64", this.state, S.PAGE_VA));
+    this.set(this.#entryRecord, this.param(1));
     this.#exit = this.begin("block");
+    this.#again = this.begin("loop");
+    this.#indirect = this.begin("block");
+    this.set(this.#selector, this.load("i32", this.get(this.#entryRecord), R.ENTRY));
+    const distance = this.extendS(this.and(this.get(this.#selector), this.i32(-4096)));
+    this.set(this.#pageVa, this.sub(this.get(this.#entryVa), distance));
+    this.set(this.#selector, this.and(this.get(this.#selector), this.i32(0xfff)));
   }
 
   // --- region ---
 
-  /** Before a block's code: leaves when fewer instructions than the block has may still run. */
-  enterBlock(block: BlockRequest): void {
+  /** Branches by the selector. */
+  enterBySelector(labels: readonly Label[], otherwise: Label): void {
+    this.brTable(labels, otherwise, this.get(this.#selector));
+  }
+  /** At the head of a loop whose inner blocks can be jumped to. */
+  selectInLoop(labels: readonly (Label | undefined)[]): void {
+    this.if(this.get(this.#selector), () => {
+      const end = { depth: this.currentDepth };
+      this.brTable(
+        labels.map((label) => label ?? end),
+        end,
+        this.get(this.#selector),
+      );
+    });
+  }
+
+  /** Before a block's code: leaves when fewer instructions may still run than it takes. */
+  enterBlock(block: BlockRequest, cost: BlockCost, selected: boolean): void {
     this.#block = block;
+    this.#cost = cost;
     this.#comparison = undefined;
     this.#vectors.forget();
     this.#checkedUnits.clear();
     this.dead = false;
-    this.if(this.ltS(this.get(this.#left), this.i32(block.records.length)), () =>
-      this.#leave(block.records[0]!, block.at, 0),
-    );
+    if (selected) this.set(this.#selector, this.i32(0));
+    if (cost.needs > 0)
+      this.if(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records[0]!, block.at, 0));
   }
 
   instruction(instruction: RegionInstruction, prologue: () => void, body: (operands: Operand[]) => void): void {
     this.#instruction = instruction;
-    this.#hasWrite = false;
     this.#reachesEnd = false;
     const { decoded } = instruction;
     const { form } = decoded;
@@ -134,29 +149,48 @@ export class JitEmitter extends Emitter implements VectorHost {
       if (this.#comparison !== before) this.#unpin();
       this.#vectors.forget();
     }
-    if (this.#hasWrite && !this.dead) {
-      const next = instruction.at + instruction.length;
-      this.if(this.get(this.#slowWrite), () => this.#leave(instruction.nextRecord, next, instruction.position + 1));
-    }
-    this.#vectors.endInstruction();
     this.#recycle();
   }
 
-  /** After a block's last instruction, unless it never falls through; `isNext`: the edge's block comes right behind. */
-  fallThrough(edge: Edge, isNext: boolean): void {
-    if (this.dead) return;
-    const count = this.#block.records.length;
-    const label = this.#context.label(edge);
-    if (!label && !isNext) {
+  /** After a block's last instruction, unless control never falls through. */
+  fallThrough(edge: Edge): void {
+    if (!this.dead) this.#follow(edge, this.#block.records.length);
+  }
+
+  /** Goes on at an edge's end, after `count` instructions of this block. */
+  #follow(edge: Edge, count: number): void {
+    if (edge.block < 0) {
       this.#leave(edge.record, edge.at, count);
       return;
     }
-    this.#count(count);
-    if (!isNext) this.br(label!);
+    if (edge.table !== 0) {
+      const va = this.let(this.add(this.get(this.#pageVa), this.i64(Math.floor(edge.at / 4096) * 4096)));
+      const mapped = isMapped(this, this.state, va, edge.table);
+      this.if(this.eqz(mapped), () => this.#leave(0, edge.at, count));
+    }
+    const { label, selector, free } = this.#context.route(edge.block);
+    if (!free) this.#count(this.#cost.before + count);
+    if (selector !== 0) this.set(this.#selector, this.i32(selector));
+    this.br(label);
+  }
+  /** Goes on at an address: in this region when one of its entries lies there. */
+  #jumpIndirect(): void {
+    const target = this.get(this.#indirectTarget);
+    ifEntry(this, this.state, target, this.#context.id, (record, va) => {
+      this.set(this.#entryRecord, record);
+      this.set(this.#entryVa, va);
+      this.br(this.#again);
+    });
+    // PAGE_VA is still that of the record by which the region was entered from outside.
+    const args = [this.state, this.param(1), target];
+    this.set(this.#next, this.call(this.#context.runtime.goto, "i32", args));
   }
 
   /** The whole function. */
   finishRegion(): Uint8Array {
+    this.end();
+    this.#jumpIndirect();
+    this.end();
     this.end();
     const store = (offset: number, variable: Variable) =>
       this.store(variable.type === "i64" ? "i64" : "i32", this.state, this.get(variable), offset);
@@ -174,9 +208,10 @@ export class JitEmitter extends Emitter implements VectorHost {
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
     for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
-    load(S.FLAG_RESULT, this.#flagResult);
-    load(S.FLAG_AUX, this.#flagAux);
-    load(S.PAGE_VA, this.#pageVa);
+    if (this.#flagsWritten || this.#flagsRead) {
+      load(S.FLAG_RESULT, this.#flagResult);
+      load(S.FLAG_AUX, this.#flagAux);
+    }
     load(S.TLB, this.#tlb);
     load(S.BUDGET, this.#left);
     if (this.#flagsWritten) {
@@ -189,18 +224,24 @@ export class JitEmitter extends Emitter implements VectorHost {
     return this.finish(prologue.code.view());
   }
 
-  /** Leaves to a record, or by lookup where there is none, after `count` instructions of this block. */
+  /** Leaves to a record of the block's page, or by lookup where there is none, after `count` instructions of this block. */
   #leave(record: number, at: number, count: number): void {
+    this.#storePageVa();
     if (record !== 0) this.set(this.#next, this.i32(record));
-    else this.set(this.#next, this.#goto(this.add(this.get(this.#pageVa), this.i64(at))));
-    this.#count(count);
+    else {
+      const target = this.add(this.get(this.#pageVa), this.i64(at));
+      const args = [this.state, this.i32(this.#block.records[0]!), target];
+      this.set(this.#next, this.call(this.#context.runtime.goto, "i32", args));
+    }
+    this.#count(this.#cost.before + count);
     this.br(this.#exit);
+  }
+  #storePageVa(): void {
+    const distance = Math.floor(this.#block.at / 4096) * 4096;
+    this.store("i64", this.state, this.add(this.get(this.#pageVa), this.i64(distance)), S.PAGE_VA);
   }
   #count(count: number): void {
     if (count !== 0) this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
-  }
-  #goto(linear: Value): Value {
-    return this.call(this.#context.runtime.goto, "i32", [this.state, this.#here(), linear]);
   }
   /** The record whose place an exception is described with. */
   #here(): Value {
@@ -208,8 +249,9 @@ export class JitEmitter extends Emitter implements VectorHost {
   }
   /** Leaves after an exit was described: this instruction isn't counted (TypeScript does where it is complete). */
   #leaveForHost(): void {
+    this.#storePageVa();
     this.set(this.#next, this.i32(0));
-    this.#count(this.#instruction.position + 1);
+    this.#count(this.#cost.before + this.#instruction.position + 1);
     this.br(this.#exit);
   }
   #markDead(): void {
@@ -318,9 +360,11 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.host(name);
   }
   flagResult(): Value {
+    this.#flagsRead = true;
     return this.let(this.get(this.#flagResult));
   }
   flagAux(): Value {
+    this.#flagsRead = true;
     return this.let(this.get(this.#flagAux));
   }
   setFlagResult(value: Value): void {
@@ -461,20 +505,21 @@ export class JitEmitter extends Emitter implements VectorHost {
     return target.read();
   }
   jump(target: Value): void {
-    this.set(this.#next, this.#goto(target));
-    this.#count(this.#instruction.position + 1);
-    this.br(this.#exit);
+    const to = this.let(target);
+    const { returnTo, position } = this.#instruction;
+    if (returnTo && returnTo.block >= 0) {
+      const expected = this.add(this.get(this.#pageVa), this.i64(returnTo.at));
+      this.if(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
+    }
+    this.set(this.#indirectTarget, to);
+    this.#count(this.#cost.before + position + 1);
+    this.br(this.#indirect);
     this.#markDead();
   }
   jumpRelative(_to: Operand): void {
+    const { position } = this.#instruction;
     const target = this.#instruction.target!;
-    const label = this.#context.label(target);
-    const leave = () => this.#leave(target.record, target.at, this.#instruction.position + 1);
-    if (label) {
-      if (this.#hasWrite) this.if(this.get(this.#slowWrite), leave);
-      this.#count(this.#instruction.position + 1);
-      this.br(label);
-    } else leave();
+    this.#follow(target, position + 1);
     this.#markDead();
   }
   next(): void {

@@ -8,7 +8,8 @@ import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
-import type { PendingRegion, RegionCompiler } from "./compiler.js";
+import * as S from "../state-layout.js";
+import type { PendingRegion, Place, RegionCompiler } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
 import type { CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
@@ -17,6 +18,8 @@ import type { RegionRequest } from "./request.js";
 const THRESHOLD = 6;
 /** The same for a record inside a region: it may only have been met where that region left for a host operation. */
 const COVERED_THRESHOLD = 12;
+/** Dispatches that are noted around a hot place before it is compiled. */
+const NOTED = 2048;
 const MAX_THRESHOLD = 0x8000;
 /** Code that is lost sooner than this many samples after it was compiled makes its page harder to heat. */
 const SHORT_LIFE = 256;
@@ -47,6 +50,8 @@ export interface JitParts {
 
 export class Jit {
   readonly #parts: JitParts;
+  /** Found hot; what runs around them is being noted. */
+  #hot: { readonly record: number; readonly page: CodePage; readonly place: Place }[] = [];
   #waiting: PendingRegion[] = [];
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
@@ -75,15 +80,20 @@ export class Jit {
     return this.#parts.installed;
   }
 
-  /** The interpreter is about to run this record. */
-  sample(record: number): void {
+  /** The vCPU whose struct lies at `cpu` is about to run this record. Returns how many dispatches to note. */
+  sample(record: number, cpu: number): number {
     this.#now++;
+    if (this.#hot.length > 0) this.#prepareHot();
     if (this.#waiting.length > 0 && this.#now - this.#since >= MAX_WAIT) this.#compileWaiting();
     const { view } = this.#parts.memory;
-    if (view.getUint8(record + R.COMPILED) & Enters) {
+    if (view.getUint8(record + R.COMPILED) & Enters)
       this.#parts.installed.touch(view.getUint32(record + R.HANDLER, true), this.#now);
-      return;
-    }
+    else this.#heat(record, cpu);
+    return this.#hot.length > 0 ? NOTED : 0;
+  }
+
+  #heat(record: number, cpu: number): void {
+    const { view } = this.#parts.memory;
     const leader = this.#leader(record);
     if (leader === 0) return;
     const place = view.getUint8(leader + R.COMPILED) & Enters ? record : leader;
@@ -94,19 +104,31 @@ export class Jit {
     const heat = view.getUint16(place + R.HEAT, true) + 1;
     const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
     view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
-    if (heat >= Math.min(needed, MAX_THRESHOLD)) this.#enqueue(page, place);
+    if (heat < Math.min(needed, MAX_THRESHOLD)) return;
+    view.setUint8(place + R.RAN, 1);
+    view.setUint8(place + R.COMPILED, state | Waiting);
+    const va = view.getBigUint64(cpu + S.PAGE_VA, true);
+    this.#hot.push({ record: place, page, place: { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va } });
   }
 
-  #enqueue(page: CodePage, record: number): void {
+  /** What ran around the hot places has been noted now. */
+  #prepareHot(): void {
+    for (const { record, page, place } of this.#hot) this.#enqueue(record, page, place);
+    this.#hot = [];
+  }
+
+  #enqueue(record: number, page: CodePage, place: Place): void {
     const { cache, compiler, memory } = this.#parts;
-    if (!cache.hasRoom) return;
     const { view } = memory;
+    if (view.getUint32(record + R.HANDLER, true) < Slot.First) return;
     const observer = this.#parts.observer();
     observer?.begin();
-    const pending = compiler.prepare(page, view.getUint16(record + R.OFFSET, true));
+    const pending = cache.hasRoom ? compiler.prepare(page, view.getUint16(record + R.OFFSET, true), place) : undefined;
     observer?.end("prepare", 1);
-    view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | (pending ? Waiting : Never));
-    if (!pending) return;
+    if (!pending) {
+      view.setUint8(record + R.COMPILED, (view.getUint8(record + R.COMPILED) & ~Waiting) | Never);
+      return;
+    }
     if (this.#waiting.length === 0) this.#since = this.#now;
     this.#waiting.push(pending);
     // An idle service starts at once; what comes meanwhile makes the next batch.
@@ -167,10 +189,13 @@ export class Jit {
   }
 
   /** A change of any code byte has made all records of its page stale; records are never used again before a drop. */
-  #isValid({ entryRecord, request }: PendingRegion): boolean {
+  #isValid({ entryRecord, entries, request }: PendingRegion): boolean {
     const { view } = this.#parts.memory;
     const isStale = (record: number) => view.getUint32(record + R.HANDLER, true) === Slot.Stale;
-    return !isStale(entryRecord) && !request.blocks.some(({ records }) => records.some(isStale));
+    if (!entries.some(({ record }) => isStale(record)) && !request.blocks.some(({ records }) => records.some(isStale)))
+      return true;
+    view.setUint8(entryRecord + R.COMPILED, view.getUint8(entryRecord + R.COMPILED) & ~Waiting);
+    return false;
   }
 
   /** The first record of the straight stretch that `record` lies in; 0 when it's no instruction. */
@@ -191,9 +216,9 @@ export class Jit {
     return at;
   }
 
-  /** Compiles the region at a page offset now, whatever its heat; for tests. */
-  compileAt(page: CodePage, offset: number): boolean {
-    const pending = this.#parts.compiler.prepare(page, offset);
+  /** Compiles the region at a page offset now, whatever its heat, with code that has not run yet; for tests. */
+  compileAt(page: CodePage, offset: number, place: Place): boolean {
+    const pending = this.#parts.compiler.prepare(page, offset, place, true);
     if (pending) this.#install([pending], this.#parts.compile([pending.request]));
     return pending !== undefined;
   }
@@ -201,6 +226,8 @@ export class Jit {
   /** All code was dropped. */
   reset(): void {
     this.#waiting = [];
+    this.#hot = [];
+    this.#parts.compiler.reset();
     this.#parts.installed.reset();
   }
 

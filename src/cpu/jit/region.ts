@@ -1,139 +1,323 @@
-// Finds a region: the basic blocks of one code page that are reachable from a hot instruction by direct jumps and falling
-// through. Blocks are listed in reverse postorder, the entry first.
+// Finds a region: the basic blocks reachable from hot instructions by direct jumps and calls, through as many pages as are
+// mapped beside one another now. Code that was not seen running (RAN) is left out. A small callee is copied for
+// each call site, so that its returns are predicted by one comparison; other callees' blocks are shared.
 
-import type { MachineMemory } from "../../mmu/machine-memory.js";
-import { PAGE_SIZE } from "../../mmu/machine-memory.js";
-import type { Decoded, Form } from "../decode/decoded.js";
+import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
+import type { Decoded } from "../decode/decoded.js";
 import { CodeMode, DecodeResult, OperandKind } from "../decode/decoded.js";
 import type { Decoder } from "../decode/decoder.js";
-import { addressFormOf, type HandlerSet, hasMemoryOperand } from "../interpreter/handlers.js";
-import { Seg } from "../state-layout.js";
+import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
+import { Slot } from "../interpreter/core-module.js";
+import type { HandlerSet } from "../interpreter/handlers.js";
+import type { Predecoder } from "../interpreter/predecoder.js";
+import * as R from "../interpreter/record.js";
 
-export interface RegionInstruction {
-  readonly offset: number;
+/** Pages beside the one where the region begins. */
+export interface Surroundings {
+  /** The code page `distance` bytes (a multiple of the page size) away, when it can be run now. */
+  page(distance: number): CodePage | undefined;
+  /** Follow code that was not seen running too, decoding it; for tests. */
+  readonly ahead: boolean;
+  /** The record that the interpreter runs where a region is entered, else the record itself. */
+  interpreted(record: number): number;
+}
+
+/** How control leaves an instruction. */
+type Flow = "next" | "jump" | "branch" | "call" | "return" | "indirectJump" | "indirectCall" | "host" | "end";
+
+interface Instruction {
+  readonly at: number;
   readonly length: number;
-  readonly form: Form;
-  readonly decoded: Decoded;
-  readonly segment: number;
-  /** Control never falls through. */
-  readonly ends: boolean;
-  /** Page offset (maybe outside the page) of a direct branch's target. */
-  readonly target: number | undefined;
+  readonly page: CodePage;
+  readonly flow: Flow;
+  /** Of a direct branch, jump or call. */
+  readonly target: number;
+}
+
+/** A copy of a function for one call site; the root context has what isn't such a copy. */
+class Context {
+  readonly parent: Context | undefined;
+  readonly returnAt: number;
+  readonly depth: number;
+  readonly instructions = new Map<number, Instruction>();
+  readonly leaders = new Set<number>();
+  readonly blocks = new Map<number, Block>();
+  /** By the address of a call: its callee's copy. */
+  readonly inlined = new Map<number, Context>();
+  constructor(parent: Context | undefined, returnAt: number) {
+    this.parent = parent;
+    this.returnAt = returnAt;
+    this.depth = parent ? parent.depth + 1 : 0;
+  }
+}
+
+export interface Exit {
+  readonly at: number;
+  /** Undefined where control leaves the region. */
+  readonly block: Block | undefined;
 }
 
 export interface Block {
-  readonly start: number;
-  readonly instructions: RegionInstruction[];
-  /** Page offset after the last instruction, when control can fall through to it. */
-  fallThrough: number | undefined;
-  /** Target of the last instruction, a direct branch. */
-  target: number | undefined;
+  readonly at: number;
+  readonly page: CodePage;
+  readonly instructions: Instruction[];
+  fallThrough: Exit | undefined;
+  /** Of the last instruction, a direct branch, jump or call. */
+  target: Exit | undefined;
+  /** Where the last instruction, a return from a copied function, leads if nothing strange happens. */
+  returnTo: Exit | undefined;
 }
 
 export interface Region {
-  readonly frame: number;
+  /** Depth first, reverse postorder. */
   readonly blocks: Block[];
-  /** Index of a block by its page offset. */
-  readonly index: ReadonlyMap<number, number>;
+  readonly entries: Block[];
+  readonly pages: ReadonlySet<CodePage>;
   readonly instructionCount: number;
 }
 
-const MAX_INSTRUCTIONS = 300;
-const MAX_BLOCKS = 60;
+const MAX_INSTRUCTIONS = 500;
+const MAX_LEADERS = 160;
+const MAX_ENTRIES = 60;
+const MAX_INLINE = 40;
+const MAX_DEPTH = 3;
+const MAX_PAGES = 16;
 
 export class RegionFinder {
   readonly #memory: MachineMemory;
   readonly #decoder: Decoder;
+  readonly #decoded: Decoded;
+  readonly #cache: CodeCache;
   readonly #handlers: HandlerSet;
+  readonly #predecoder: Predecoder;
 
-  constructor(memory: MachineMemory, decoder: Decoder, handlers: HandlerSet) {
+  constructor(memory: MachineMemory, decoder: Decoder, cache: CodeCache, handlers: HandlerSet, predecoder: Predecoder) {
     this.#memory = memory;
     this.#decoder = decoder;
+    this.#decoded = decoder.newDecoded();
+    this.#cache = cache;
     this.#handlers = handlers;
+    this.#predecoder = predecoder;
   }
 
-  /** The region of 64-bit code around `entry`, or undefined when nothing there can be compiled. */
-  find(frame: number, entry: number): Region | undefined {
-    const instructions = new Map<number, RegionInstruction>();
-    const leaders = new Set<number>([entry]);
-    const work = [entry];
-    while (work.length > 0) {
-      let at = work.pop()!;
-      while (at >= 0 && at < PAGE_SIZE && !instructions.has(at) && instructions.size < MAX_INSTRUCTIONS) {
-        const instruction = this.#decode(frame, at);
-        if (!instruction) break;
-        instructions.set(at, instruction);
-        const { target, ends, length } = instruction;
-        if (target !== undefined) {
-          if (target >= 0 && target < PAGE_SIZE && leaders.size < MAX_BLOCKS) {
-            leaders.add(target);
-            work.push(target);
-          }
-          if (!ends) leaders.add(at + length);
-        }
-        if (ends) break;
-        at += length;
-      }
-    }
-    if (!instructions.has(entry)) return undefined;
-    return this.#blocks(frame, entry, instructions, leaders);
+  /** The region around `entries` (distances), or undefined when nothing there can be compiled. */
+  find(around: Surroundings, entries: readonly number[]): Region | undefined {
+    return new Search(around, entries, (page, offset) => this.#instruction(page, offset, around)).result();
   }
 
-  #blocks(frame: number, entry: number, instructions: Map<number, RegionInstruction>, leaders: Set<number>): Region {
-    const byStart = new Map<number, Block>();
-    for (const start of leaders) {
-      if (!instructions.has(start)) continue;
-      const block: Block = { start, instructions: [], fallThrough: undefined, target: undefined };
-      for (let at = start; ; ) {
-        const instruction = instructions.get(at);
-        if (!instruction) {
-          block.fallThrough = at;
-          break;
-        }
-        block.instructions.push(instruction);
-        at += instruction.length;
-        block.target = instruction.target;
-        if (instruction.ends) break;
-        if (instruction.target !== undefined || leaders.has(at)) {
-          block.fallThrough = at;
-          break;
-        }
-      }
-      byStart.set(start, block);
+  /** What stands at a place, as far as regions care; undefined where no region goes. */
+  #instruction(
+    page: CodePage,
+    offset: number,
+    { ahead, interpreted }: Surroundings,
+  ): Omit<Instruction, "at"> | undefined {
+    const { u8, view } = this.#memory;
+    let record = this.#cache.recordAt(page, offset);
+    if (record === 0 && ahead && this.#cache.hasRoom) record = this.#predecoder.decode(page, offset, () => undefined);
+    if (record === 0 || !(ahead || view.getUint8(record + R.RAN))) return undefined;
+    const slot = view.getUint32(interpreted(record) + R.HANDLER, true);
+    if (slot < Slot.First) return undefined;
+    const base = page.frame * PAGE_SIZE;
+    const d = this.#decoded;
+    if (this.#decoder.decode(u8, base + offset, base + PAGE_SIZE, CodeMode.Bits64, d) !== DecodeResult.Ok)
+      return undefined;
+    const { form, length } = d;
+    const direct = form.operands.at(-1)?.kind === OperandKind.Relative;
+    let flow: Flow = this.#handlers.ends(slot) ? "end" : direct ? "branch" : "next";
+    if (form.semantics === "CALL_NEAR") flow = direct ? "call" : "indirectCall";
+    else if (form.semantics === "JMP_NEAR") flow = direct ? "jump" : "indirectJump";
+    else if (form.semantics === "RET_NEAR") flow = "return";
+    else if (this.#handlers.needsHost(slot)) flow = "host";
+    return { length, page, flow, target: direct ? offset + length + d.immLo : 0 };
+  }
+}
+
+/** One search. */
+class Search {
+  readonly #around: Surroundings;
+  readonly #read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined;
+  readonly #root = new Context(undefined, 0);
+  readonly #contexts: Context[] = [this.#root];
+  readonly #known = new Map<number, Instruction | undefined>();
+  readonly #sizes = new Map<number, number>();
+  readonly #pages = new Map<number, CodePage | undefined>();
+  readonly #entries = new Set<number>();
+  #work: [Context, number][] = [];
+  /** Shared callees: after everything nearer. */
+  #later: number[] = [];
+  #count = 0;
+  #leaders = 0;
+
+  constructor(
+    around: Surroundings,
+    entries: readonly number[],
+    read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined,
+  ) {
+    this.#around = around;
+    this.#read = read;
+    for (const at of entries) this.#enter(at);
+    for (;;) {
+      const next = this.#work.shift();
+      if (next) this.#walk(...next);
+      else if (this.#later.length > 0) this.#lead(this.#root, this.#later.shift()!);
+      else break;
     }
+  }
+
+  result(): Region | undefined {
+    for (const context of this.#contexts) this.#cut(context);
+    for (const context of this.#contexts) this.#connect(context);
+    const entries = [...this.#entries].flatMap((at) => this.#root.blocks.get(at) ?? []);
+    if (entries.length === 0) return undefined;
     const order: Block[] = [];
-    const seen = new Set<number>();
-    const visit = (start: number): void => {
-      if (seen.has(start)) return;
-      seen.add(start);
-      const block = byStart.get(start)!;
+    const seen = new Set<Block>();
+    const open = new Set<Block>();
+    const heads = new Set<Block>();
+    const visit = (block: Block): void => {
+      seen.add(block);
+      open.add(block);
       // The fall-through is visited last, so that it comes right behind in reverse postorder.
-      for (const next of [block.target, block.fallThrough]) if (next !== undefined && byStart.has(next)) visit(next);
+      for (const exit of [block.returnTo, block.target, block.fallThrough]) {
+        const next = exit?.block;
+        if (next && open.has(next)) heads.add(next);
+        if (next && !seen.has(next)) visit(next);
+      }
+      open.delete(block);
       order.push(block);
     };
-    visit(entry);
+    for (const entry of entries) if (!seen.has(entry)) visit(entry);
+    // What leaves in the middle of a loop comes back at its head.
+    for (const head of heads)
+      if (entries.length < MAX_ENTRIES && !entries.includes(head) && this.#root.blocks.get(head.at) === head)
+        entries.push(head);
     order.reverse();
-    return {
-      frame,
-      blocks: order,
-      index: new Map(order.map((block, i) => [block.start, i])),
-      instructionCount: order.reduce((sum, block) => sum + block.instructions.length, 0),
-    };
+    const pages = new Set<CodePage>();
+    let instructionCount = 0;
+    for (const { instructions, page } of order) {
+      pages.add(page);
+      instructionCount += instructions.length;
+    }
+    return { blocks: order, entries, pages, instructionCount };
   }
 
-  #decode(frame: number, offset: number): RegionInstruction | undefined {
-    const base = frame * PAGE_SIZE;
-    const decoded = this.#decoder.newDecoded();
-    const result = this.#decoder.decode(this.#memory.u8, base + offset, base + PAGE_SIZE, CodeMode.Bits64, decoded);
-    if (result !== DecodeResult.Ok) return undefined;
-    const { form, length } = decoded;
-    const memory = hasMemoryOperand(form);
-    const segment = memory || decoded.segmentOverridden ? decoded.segment : Seg.DS;
-    const addressForm = memory ? addressFormOf(true, 64, decoded.index, segment) : segment >= Seg.FS ? "full" : "base";
-    const { addressSize, rep } = decoded;
-    const slot = this.#handlers.slotFor({ form, addressForm, addressSize, mode: 64, rep });
-    const relative = form.operands.at(-1)?.kind === OperandKind.Relative;
-    const target = relative ? offset + length + decoded.immLo : undefined;
-    return { offset, length, form, decoded, segment, ends: this.#handlers.ends(slot), target };
+  #instruction(at: number): Instruction | undefined {
+    if (this.#known.has(at)) return this.#known.get(at);
+    const distance = Math.floor(at / PAGE_SIZE) * PAGE_SIZE;
+    if (!this.#pages.has(distance) && this.#pages.size < MAX_PAGES)
+      this.#pages.set(distance, this.#around.page(distance));
+    const page = this.#pages.get(distance);
+    const found = page && this.#read(page, at - distance);
+    const instruction = found && { ...found, at, target: found.target + distance };
+    this.#known.set(at, instruction);
+    return instruction;
+  }
+
+  #enter(at: number): void {
+    if (this.#entries.size >= MAX_ENTRIES) return;
+    this.#entries.add(at);
+    this.#lead(this.#root, at);
+  }
+  #lead(context: Context, at: number): void {
+    if (context.leaders.has(at) || this.#leaders >= MAX_LEADERS) return;
+    context.leaders.add(at);
+    this.#leaders++;
+    this.#work.push([context, at]);
+  }
+
+  #walk(context: Context, start: number): void {
+    for (let at = start; !context.instructions.has(at) && this.#count < MAX_INSTRUCTIONS; ) {
+      const instruction = this.#instruction(at);
+      if (!instruction) return;
+      context.instructions.set(at, instruction);
+      this.#count++;
+      at += instruction.length;
+      const { flow, target } = instruction;
+      if (flow === "branch" || flow === "jump") this.#lead(context, target);
+      if (flow === "branch") this.#lead(context, at);
+      if (flow === "call") this.#call(context, instruction);
+      if ((flow === "indirectCall" || flow === "host") && context === this.#root) this.#enter(at);
+      if (flow !== "next" && flow !== "branch") return;
+      if (at % PAGE_SIZE === 0) this.#lead(context, at);
+    }
+  }
+
+  #call(context: Context, { at, length, target }: Instruction): void {
+    const size = this.#instruction(target) ? this.#inlineSize(target, context.depth + 1) : 0;
+    if (size > 0 && this.#count + size < MAX_INSTRUCTIONS) {
+      const copy = new Context(context, at + length);
+      this.#contexts.push(copy);
+      context.inlined.set(at, copy);
+      this.#lead(copy, target);
+      this.#lead(context, at + length);
+    } else if (context === this.#root) {
+      if (this.#instruction(target)) this.#later.push(target);
+      this.#enter(at + length);
+    }
+  }
+
+  /** Instructions of a function that can be copied; 0 when it can't. */
+  #inlineSize(start: number, depth: number): number {
+    if (depth > MAX_DEPTH) return 0;
+    const known = this.#sizes.get(start);
+    if (known !== undefined) return known;
+    // A function that calls itself isn't copied.
+    this.#sizes.set(start, 0);
+    const seen = new Set<number>();
+    const work = [start];
+    let count = 0;
+    let returns = false;
+    while (work.length > 0) {
+      for (let at = work.pop()!; !seen.has(at); ) {
+        const instruction = this.#instruction(at);
+        if (!instruction) break;
+        seen.add(at);
+        const { flow, target } = instruction;
+        if (++count > MAX_INLINE || flow === "indirectJump" || flow === "indirectCall" || flow === "host") return 0;
+        if (flow === "call" && this.#instruction(target)) {
+          const inner = this.#inlineSize(target, depth + 1);
+          if (inner === 0) return 0;
+          count += inner;
+        }
+        if (flow === "return") returns = true;
+        if (flow === "branch" || flow === "jump") work.push(target);
+        if (flow === "return" || flow === "jump" || flow === "end") break;
+        at += instruction.length;
+      }
+    }
+    const size = returns && count <= MAX_INLINE ? count : 0;
+    this.#sizes.set(start, size);
+    return size;
+  }
+
+  #cut(context: Context): void {
+    for (const at of context.leaders) {
+      const first = context.instructions.get(at);
+      if (!first) continue;
+      const instructions = [first];
+      for (let last = first; last.flow === "next"; ) {
+        const next = last.at + last.length;
+        const following = context.instructions.get(next);
+        if (!following || context.leaders.has(next) || following.page !== first.page) break;
+        instructions.push(following);
+        last = following;
+      }
+      const block = { at, page: first.page, instructions };
+      context.blocks.set(at, { ...block, fallThrough: undefined, target: undefined, returnTo: undefined });
+    }
+  }
+
+  #connect(context: Context): void {
+    const exit = (to: Context, at: number): Exit => ({ at, block: to.blocks.get(at) });
+    for (const block of context.blocks.values()) {
+      const { at, length, flow, target } = block.instructions.at(-1)!;
+      if (flow === "next" || flow === "branch" || flow === "host") block.fallThrough = exit(context, at + length);
+      if (flow === "branch" || flow === "jump") block.target = exit(context, target);
+      if (flow === "call") {
+        const copy = context.inlined.get(at);
+        const callee = copy ?? (context === this.#root ? context : undefined);
+        block.target = callee ? exit(callee, target) : { at: target, block: undefined };
+      }
+      if (flow === "return" && context.parent) block.returnTo = exit(context.parent, context.returnAt);
+    }
   }
 }

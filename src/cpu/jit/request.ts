@@ -6,8 +6,10 @@ export interface Edge {
   readonly at: number;
   /** Index of the block there, or -1 when control leaves the region. */
   readonly block: number;
-  /** Record to leave to, or 0 when the code has to be looked up. */
+  /** Record to leave to, of the same page, or 0 when the code has to be looked up. */
   readonly record: number;
+  /** Nonzero when the edge leads to another page: the record table that must be mapped there. */
+  readonly table: number;
 }
 
 export interface BlockRequest {
@@ -20,9 +22,15 @@ export interface BlockRequest {
   readonly fallThrough: Edge | undefined;
   /** Target of the last instruction, a direct branch. */
   readonly target: Edge | undefined;
+  /** Where the last instruction, a return, is expected to lead. */
+  readonly returnTo: Edge | undefined;
 }
 
 export interface RegionRequest {
-  /** The blocks in reverse postorder, the entry first. */
+  /** A number of its own, not 0: what REGION of its entries' records says. */
+  readonly id: number;
+  /** The blocks in the order in which they are to be laid out. */
   readonly blocks: readonly BlockRequest[];
+  /** Blocks where the region is entered: the entry's number in its record (ENTRY) is one more than its index here. */
+  readonly entries: readonly number[];
 }

@@ -450,6 +450,13 @@ export class FunctionBuilder {
     this.code.u8(0x0d);
     this.code.u32(this.#depth - label.depth);
   }
+  /** Branches to the label at `index`, or to `otherwise`. */
+  brTable(labels: readonly Label[], otherwise: Label, index: Value): void {
+    this.emit(index);
+    this.code.u8(0x0e);
+    this.code.u32(labels.length);
+    for (const label of [...labels, otherwise]) this.code.u32(this.#depth - label.depth);
+  }
   /** Opens a block or loop whose end is not known yet; `end` closes the innermost one. */
   begin(kind: "block" | "loop"): Label {
     this.code.u8(kind === "block" ? 0x02 : 0x03);

@@ -232,7 +232,7 @@ test("code that changes again and again is compiled less and less", () => {
     const before = tier.cpu.engine.jit!.regions;
     for (let i = 0; i < 100; i++) {
       tier.memory.writeU8(CODE + 2, i);
-      expect(loop(tier, 8_000)).toBe(8_000 * i);
+      expect(loop(tier, 10_000)).toBe(10_000 * i);
     }
     compiled.push(tier.cpu.engine.jit!.regions - before);
   }

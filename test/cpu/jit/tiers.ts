@@ -21,7 +21,7 @@ export function compileHere(cpu: Cpu): boolean {
     return false;
   const page = engine.cache.page(at >> 12, 2);
   if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
-  return engine.jit.compileAt(page, offset);
+  return engine.jit.compileAt(page, offset, { codeTlb: state.u32(S.CODE_TLB), va: BigInt(at - offset) });
 }
 
 /** One tier: long mode, CPL 3, identity paging of 256 KB; page 0x20 is read-only, 0x21 the supervisor's, 0x22 absent. */

@@ -1,0 +1,83 @@
+// How control gets from one block of a region to another: what the emitter asks of the region's structure, and the checks of
+// the code TLB on ways that lead to another page or to a computed address.
+
+import type { Decoded } from "../decode/decoded.js";
+import type { RuntimeImports } from "../emit/interpreter-emitter.js";
+import * as R from "../interpreter/record.js";
+import * as S from "../state-layout.js";
+import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import type { FunctionBuilder, Label, Value } from "../wasm/function-builder.js";
+import type { Edge } from "./request.js";
+
+/** What the emitter asks of the region's structure. */
+export interface RegionContext {
+  readonly runtime: RuntimeImports;
+  /** The region's number. */
+  readonly id: number;
+  /** Label to branch to for an edge's block, after setting the selector unless it is 0. */
+  route(block: number): Route;
+}
+
+export interface RegionInstruction {
+  /** Distance from the region's first page. */
+  readonly at: number;
+  readonly length: number;
+  readonly decoded: Decoded;
+  /** Number of its memory operand's segment. */
+  readonly segment: number;
+  /** Its place in the block. */
+  readonly position: number;
+  /** Its record for the interpreter. */
+  readonly record: number;
+  readonly target: Edge | undefined;
+  readonly returnTo: Edge | undefined;
+}
+
+export interface Route {
+  readonly label: Label;
+  readonly selector: number;
+  /** The block belongs to the same group as the one that control comes from. */
+  readonly free: boolean;
+}
+
+/** How a block counts its instructions: a group of blocks with one way in is paid for together. */
+export interface BlockCost {
+  /** Instructions that must still be allowed at the block's start; 0: its group's first block has seen to it. */
+  readonly needs: number;
+  /** Instructions of the group before this block. */
+  readonly before: number;
+}
+
+/** CODE_MODE of 64-bit code, as in the tags of the code TLB. */
+const MODE = 2;
+
+function codeEntry(f: FunctionBuilder, state: Value, va: Value): Value {
+  const mask = f.i32((CODE_TLB_ENTRIES - 1) << CODE_TLB_ENTRY_SHIFT);
+  const index = f.and(f.wrap(f.shrU(va, f.i64(12 - CODE_TLB_ENTRY_SHIFT))), mask);
+  return f.let(f.add(f.load("i32", state, S.CODE_TLB), index));
+}
+
+/** Whether the page with this record table is mapped at `va` for execution; i32. */
+export function isMapped(f: FunctionBuilder, state: Value, va: Value, table: number): Value {
+  const entry = codeEntry(f, state, va);
+  const mapped = f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE)));
+  return f.and(mapped, f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.i32(table)));
+}
+
+/** Runs `then` with the record at an address and the page's address, if it is one that enters region `id`. */
+export function ifEntry(
+  f: FunctionBuilder,
+  state: Value,
+  target: Value,
+  id: number,
+  then: (record: Value, va: Value) => void,
+): void {
+  const va = f.let(f.and(target, f.i64(-4096)));
+  const entry = codeEntry(f, state, va);
+  f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE))), () => {
+    const offset = f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2));
+    const record = f.let(f.load("i32", f.add(f.load("i32", entry, CODE_TLB_PAGE), offset)));
+    // Where there is no record, address 0 holds no region's number.
+    f.if(f.eq(f.load("i32", record, R.REGION), f.i32(id)), () => then(record, va));
+  });
+}
