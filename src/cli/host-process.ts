@@ -63,7 +63,7 @@ async function serve({ name, memory, jit, jitCache, consolePorts }: HostProcessO
     ...{ memory, log: onHypervisorLine },
     ...(jit ? { jit } : {}),
     ...(jitCache ? { jitCache } : {}),
-    xenstore: { socket: join(directory, "xenstore.sock") },
+    xenstore: { socket: join(directory, "xenstore.sock"), state: join(directory, "xenstore.state") },
   });
   const wanted: Ending[] = [];
   let onWanted = () => {};

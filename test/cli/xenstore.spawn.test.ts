@@ -1,5 +1,8 @@
 // `xen-ts xenstore …` and Debian's xenstore-* tools (package xenstore-utils) on the same socket: same answers, same outputs.
 import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { StoreSocket } from "../../src/host/store-socket.js";
 import { XenStoreServer } from "../../src/hypervisor/xenstore/server.js";
@@ -112,4 +115,22 @@ describe("without Debian's tools", () => {
       { path: "/a/c/empty", value: "", permissions: ["r0"] },
     ]);
   });
+});
+
+test("a host's store is reached by its name, and what isn't domains' is there again in the next host", async () => {
+  const runtime = mkdtempSync(join(tmpdir(), "xen-ts-xs-"));
+  const host = (...words: string[]) =>
+    xenTs([...words, "--host", "keeps"], { env: { XDG_RUNTIME_DIR: runtime, XENSTORED_PATH: "/nowhere" } });
+  try {
+    const up = ["up", "-d", "--memory", "64M"];
+    expect((await host(...up)).code).toBe(0);
+    expect((await host("xenstore", "write", "/tool/mine", "kept")).code).toBe(0);
+    expect((await host("down")).code).toBe(0);
+    expect((await host("xenstore", "read", "/tool/mine")).stderr).toContain("no XenStore answers there");
+    expect((await host(...up)).code).toBe(0);
+    expect((await host("xenstore", "read", "/tool/mine")).stdout).toBe("kept\n");
+  } finally {
+    await host("down");
+    rmSync(runtime, { recursive: true, force: true });
+  }
 });

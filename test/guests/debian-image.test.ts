@@ -1,14 +1,44 @@
 // The image `debian`: its own kernel and initramfs find the root file system, root is logged in, apt and dpkg find their database in
 // order. And PvGrub, Debian's grub-x86_64-xen.bin, reads the same disk as a guest and boots the kernel that is on it.
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BuiltImage } from "../../images/index.js";
 import { createXenHost, type DomainConfig, type GuestDomain, MemoryStore, type XenHost } from "../../src/index.js";
+import { makeWholeDeb } from "../images/support/deb-maker.js";
 import { debianFile } from "../support/debian-file.js";
 import { testImage } from "../support/image.js";
 
 const hasTools = spawnSync("mke2fs", ["-V"]).error === undefined && spawnSync("debugfs", ["-V"]).error === undefined;
 const BOOT_MS = 280_000;
+
+/** A flat archive: greeter, which needs greeting. */
+async function serveArchive(): Promise<{ port: number; close(): void }> {
+  const files = new Map<string, Buffer>();
+  const add = async (name: string, depends: string, path: string, text: string) => {
+    const control = `Package: ${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@archive.test>\n${depends}Description: ${name}\n`;
+    const directories = ["./usr/", "./usr/bin/"].map(
+      (each) => [{ name: each, type: "directory" as const, mode: 0o755 }] as const,
+    );
+    const deb = await makeWholeDeb([...directories, [{ name: path, mode: 0o755 }, text]], { control });
+    files.set(`/${name}.deb`, deb);
+    const hash = createHash("sha256").update(deb).digest("hex");
+    return `${control}Filename: ./${name}.deb\nSize: ${deb.length}\nSHA256: ${hash}\n`;
+  };
+  const stanzas = [
+    await add("greeting", "", "./usr/bin/greeting", "#!/bin/sh\necho hello from a package\n"),
+    await add("greeter", "Depends: greeting\n", "./usr/bin/greet", "#!/bin/sh\nexec greeting\n"),
+  ];
+  files.set("/Packages", Buffer.from(stanzas.join("\n")));
+  const server = createServer(({ url = "" }, response) => {
+    const file = files.get(url.replace(/^\/\.\//, "/"));
+    response.writeHead(file ? 200 : 404, { "content-length": file?.length ?? 0 }).end(file);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+}
 
 describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
   let image: BuiltImage;
@@ -17,6 +47,8 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
 
   async function boot(config: Pick<DomainConfig, "kernel" | "ramdisk" | "cmdline">): Promise<void> {
     host = await createXenHost({ memory: "320M", jit: true });
+    // A network of this test alone: its gateway is our loopback.
+    host.network("xenbr0", { nat: { hostLoopback: true, hosts: { "archive.test": "10.0.2.2" } } });
     guest = await host.createDomain({
       ...config,
       memory: "256M",
@@ -24,6 +56,7 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
         { vdev: "xvda", target: image.disk!, snapshot: true },
         { vdev: "xvdb", store: new MemoryStore(32 << 20) },
       ],
+      vifs: [{}],
     });
     await guest.waitForShell({ timeout: BOOT_MS });
   }
@@ -65,6 +98,19 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
         "Package: hi\\nVersion: 1\\nArchitecture: all\\nMaintainer: me <m@e>\\nDepends: bash\\nDescription: hi\\n";
       await run(`printf '${control}' > /tmp/p/DEBIAN/control; dpkg-deb -b /tmp/p /tmp/hi.deb && dpkg -i /tmp/hi.deb`);
       expect(await run("hi; dpkg-query -W -f '$" + "{Status}' hi")).toBe("installed\ninstall ok installed");
+    });
+
+    test("apt installs a package and what it needs from an archive on our loopback, through the NAT", async () => {
+      const archive = await serveArchive();
+      try {
+        const source = `deb [trusted=yes] http://archive.test:${archive.port}/ ./`;
+        await run(`echo '${source}' > /etc/apt/sources.list && apt-get update`);
+        const output = await run("DEBIAN_FRONTEND=noninteractive apt-get install -y greeter");
+        expect(output).toContain("Setting up greeter (1.0)");
+        expect(await run("greet")).toBe("hello from a package\n");
+      } finally {
+        archive.close();
+      }
     });
 
     test("mkfs.ext4 and fsck", async () => {

@@ -3,8 +3,6 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { gzipSync } from "node:zlib";
-import { pack } from "tar-stream";
 import { describe, expect, test } from "vitest";
 import type { FoundPackage } from "../../images/archive/debian-archive.js";
 import { PackageIndex } from "../../images/archive/package-index.js";
@@ -14,29 +12,9 @@ import { rootTree } from "../../images/debian/root-tree.js";
 import { writeExt4 } from "../../images/debian/write-ext4.js";
 import { type DebTree, readDebTree, type TreeEntry } from "../../images/package/deb-tree.js";
 import { temporaryPaths } from "../devices/storage/temporary-directory.js";
-import { makeAr } from "./support/archive-maker.js";
+import { makeWholeDeb, type TarHeader } from "./support/deb-maker.js";
 
 const fresh = temporaryPaths();
-
-type Header = Parameters<ReturnType<typeof pack>["entry"]>[0];
-
-async function tarOf(entries: readonly (readonly [Header, string?])[]): Promise<Buffer> {
-  const tar = pack();
-  for (const [header, data] of entries) tar.entry(header, data ?? "");
-  tar.finalize();
-  const chunks: Buffer[] = [];
-  for await (const chunk of tar as AsyncIterable<Buffer>) chunks.push(chunk);
-  return gzipSync(Buffer.concat(chunks));
-}
-
-async function deb(entries: readonly (readonly [Header, string?])[], control: Readonly<Record<string, string>>) {
-  const controls = Object.entries(control).map(([name, text]) => [{ name: `./${name}`, mode: 0o755 }, text] as const);
-  return makeAr({
-    "debian-binary": "2.0\n",
-    "control.tar.gz": await tarOf(controls),
-    "data.tar.gz": await tarOf(entries),
-  });
-}
 
 function entry(path: string, text: string, more: Partial<TreeEntry> = {}): TreeEntry {
   return { path, kind: "file", mode: 0o644, uid: 0, gid: 0, target: "", data: Buffer.from(text), ...more };
@@ -97,7 +75,7 @@ describe("choosing packages", () => {
 
 describe("a package's whole tree", () => {
   test("files, modes, owners, links, control files", async () => {
-    const made = await deb(
+    const made = await makeWholeDeb(
       [
         [{ name: "./", type: "directory", mode: 0o755 }],
         [{ name: "./usr/bin/", type: "directory", mode: 0o755 }],
@@ -119,13 +97,13 @@ describe("a package's whole tree", () => {
     expect([...control.keys()]).toEqual(["control", "postinst"]);
   });
 
-  test.each<[string, Header]>([
+  test.each<[string, TarHeader]>([
     ["../etc/passwd", { name: "../etc/passwd" }],
     ["a/../../b", { name: "./a/../../b" }],
     ["a device", { name: "./dev/sda", type: "block-device" }],
     ["a link to nothing", { name: "./a", type: "link", linkname: "./b" }],
   ])("%s is refused", async (_, header) => {
-    await expect(readDebTree(await deb([[header]], {}), "p")).rejects.toMatchObject({ code: "bad-package" });
+    await expect(readDebTree(await makeWholeDeb([[header]], {}), "p")).rejects.toMatchObject({ code: "bad-package" });
   });
 });
 
