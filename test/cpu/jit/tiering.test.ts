@@ -169,8 +169,8 @@ test("a small cache drops the least recently used regions, and results stay the 
 
 test("a dropped region leaves those that begin inside it as they are", () => {
   const other = 0x12000;
-  // Two modules fit.
-  const tier = machine({ cacheBytes: 64_000 }, LOOP);
+  // One module fits.
+  const tier = machine({ cacheBytes: 50_000 }, LOOP);
   tier.memory.write(other, LOOP);
   const { cpu } = tier;
   const { engine, state } = cpu;
@@ -180,8 +180,9 @@ test("a dropped region leaves those that begin inside it as they are", () => {
   };
   const inner = CODE + 3;
   expect([compile(CODE), compile(inner), compile(other)]).toEqual([true, true, true]);
-  expect(engine.jit!.installed).toMatchObject({ count: 2, evicted: 1 });
-  expect(compile(inner)).toBe(false);
+  // The second took the place of the first, with an entry more; the third drove it out.
+  expect(engine.jit!.installed).toMatchObject({ count: 1, evicted: 1 });
+  expect([compile(inner), compile(inner)]).toEqual([true, false]);
   // Whatever goes next, and in which order, no record leads to a slot that was given back.
   for (let i = 0; i < 8; i++) {
     for (const at of [CODE, inner, other]) {
