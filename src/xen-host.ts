@@ -74,7 +74,7 @@ export type JitMode = (typeof JIT_MODES)[number];
 const DEFAULT_MEMORY = "1G";
 const DEFAULT_JIT_CACHE = "256M";
 const MIN_JIT_CACHE = 1024 ** 2;
-const ENGINE_BYTES = 256 * 1024 * 1024;
+const ENGINE_BYTES = 320 * 1024 * 1024;
 const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
 const HYPERVISOR_BYTES = 8 * 1024 * 1024;

@@ -19,7 +19,7 @@ import {
   TLB_WRITE,
 } from "./tlb-layout.js";
 
-const SLOTS = 24;
+const SLOTS = 16;
 /** Engine memory that the TLBs of one vCPU take. */
 export const ADDRESS_SPACES_BYTES = SLOTS * ADDRESS_SPACE_BYTES;
 const EMPTY = 0xff;

@@ -48,7 +48,7 @@ export interface Machine {
 }
 
 export function makeMachine(): Machine {
-  const memory = new MachineMemory({ frames: FRAMES, engineBytes: 48 * 2 ** 20 });
+  const memory = new MachineMemory({ frames: FRAMES, engineBytes: 120 * 2 ** 20 });
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 8 * 2 ** 20 });
   engine.setGate(writeGate(memory));
   const log: string[] = [];
