@@ -1,5 +1,6 @@
 // The two clocks of a host: the real one, and a virtual one that advances with executed instructions, for deterministic runs.
 
+import { VirtualTimers } from "../devices/network/timers.js";
 import type { Clock } from "../hypervisor/clock.js";
 
 export const realClock: Clock = {
@@ -12,6 +13,8 @@ const DEFAULT_EPOCH = 1_767_225_600_000_000_000n;
 
 export class VirtualClock implements Clock {
   #now = 0n;
+  /** For networks: time that passes with the clock. */
+  readonly timers = new VirtualTimers();
   readonly #epoch: bigint;
 
   /** `epoch`: wall clock at the start, ns since 1970. */
@@ -24,8 +27,16 @@ export class VirtualClock implements Clock {
   wall(): bigint {
     return this.#epoch + this.#now;
   }
+  /** With the calls of `timers` that fall due meanwhile. */
   advance(ns: bigint): void {
-    if (ns > 0n) this.#now += ns;
+    if (ns <= 0n) return;
+    this.#now += ns;
+    this.timers.advance(Number(ns) / 1e6);
+  }
+  /** Nanoseconds to the next call of `timers`. */
+  get untilNext(): bigint | undefined {
+    const milliseconds = this.timers.untilNext;
+    return milliseconds === undefined ? undefined : BigInt(Math.ceil(milliseconds * 1e6));
   }
 }
 

@@ -7,6 +7,7 @@ import { hostTimers, type Timers } from "../devices/network/timers.js";
 import type { NatOptions } from "../devices/network/user-net/nat-options.js";
 import { UserNet } from "../devices/network/user-net/user-net.js";
 import type { Clock } from "../hypervisor/clock.js";
+import { VirtualClock } from "./clocks.js";
 import { XenError } from "./errors.js";
 import { openPort } from "./open-port.js";
 import type { StreamPort, TapPort } from "./vif-config.js";
@@ -120,5 +121,6 @@ export function createUserNet(
 
 /** What networks need of a host's clock. */
 export function networkTime(clock: Clock): Pick<NetworkServices, "timers" | "wall"> {
-  return { timers: hostTimers(() => Number(clock.monotonic() / 1000n) / 1000), wall: () => clock.wall() };
+  const now = () => Number(clock.monotonic() / 1000n) / 1000;
+  return { timers: clock instanceof VirtualClock ? clock.timers : hostTimers(now), wall: () => clock.wall() };
 }

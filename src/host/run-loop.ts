@@ -106,9 +106,13 @@ export class RunLoop {
   /** Under virtual time an idle machine jumps to its next timer. */
   #skipIdleTime(): boolean {
     const { hypervisor, virtualClock } = this.#options;
+    if (!virtualClock) return false;
     const deadline = hypervisor.nextDeadline();
-    if (!virtualClock || deadline === undefined) return false;
-    virtualClock.advance(deadline - hypervisor.time.now());
+    const guests = deadline === undefined ? undefined : deadline - hypervisor.time.now();
+    const networks = virtualClock.untilNext;
+    const next = guests === undefined || (networks !== undefined && networks < guests) ? networks : guests;
+    if (next === undefined) return false;
+    virtualClock.advance(next > 0n ? next : 1n);
     return true;
   }
 

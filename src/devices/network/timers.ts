@@ -38,6 +38,13 @@ export class VirtualTimers implements Timers {
     return this.#pending.size;
   }
 
+  /** Milliseconds to the next call. */
+  get untilNext(): number | undefined {
+    let next: number | undefined;
+    for (const { due } of this.#pending) if (next === undefined || due < next) next = due;
+    return next === undefined ? undefined : Math.max(0, next - this.#now);
+  }
+
   after(milliseconds: number, callback: () => void): () => void {
     const pending = { due: this.#now + Math.max(0, milliseconds), callback };
     this.#pending.add(pending);
@@ -46,6 +53,10 @@ export class VirtualTimers implements Timers {
 
   /** Lets time pass, with all calls that fall due meanwhile. */
   advance(milliseconds: number): void {
+    if (this.#pending.size === 0) {
+      this.#now += milliseconds;
+      return;
+    }
     const end = this.#now + milliseconds;
     for (;;) {
       let next: Pending | undefined;
