@@ -13,6 +13,7 @@ import { dmesg } from "./commands/dmesg.js";
 import { domid } from "./commands/domid.js";
 import { domname } from "./commands/domname.js";
 import { down } from "./commands/down.js";
+import { dumpCore } from "./commands/dump-core.js";
 import { imageBuild } from "./commands/image-build.js";
 import { imageList } from "./commands/image-list.js";
 import { imageRm } from "./commands/image-rm.js";
@@ -47,7 +48,7 @@ const guests = [boot, run];
 const hosts = [up, down, info, dmesg, top];
 const domains = [
   ...[create, list, console, shutdown, reboot, destroy, pause, unpause, rename, domid, domname, uptime, vmList],
-  ...[vcpuList, vcpuPin, vcpuSet, schedCredit, schedCredit2, memSet, memMax, sysrq, trigger, configUpdate],
+  ...[vcpuList, vcpuPin, vcpuSet, schedCredit, schedCredit2, memSet, memMax, sysrq, trigger, configUpdate, dumpCore],
   ...[blockAttach, blockList, blockDetach, networkAttach, networkList, networkDetach, networkDump],
 ];
 const images = [imageList, imageBuild, imageRm];

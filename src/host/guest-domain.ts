@@ -17,6 +17,7 @@ import { formatUuid } from "../hypervisor/xenstore/domain-nodes.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { type BlockDeviceInfo, BlockDevices } from "./block-devices.js";
 import { type DiskConfig, openDiskConfig } from "./disk-config.js";
+import { writeCore } from "./dump-file.js";
 import { XenError } from "./errors.js";
 import { GuestConsole, type WaitOptions } from "./guest-console.js";
 import {
@@ -291,6 +292,12 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   async detachNetwork(which: number | string, options: { timeout?: number; force?: boolean } = {}): Promise<void> {
     const { timeout = 10_000, force = false } = options;
     await this.netDevices.detach(which, { timeout, force });
+  }
+
+  /** Writes registers and memory to a file, in Xen's dump-core format (ELF). It runs on meanwhile unless it is paused. */
+  dumpCore(path: string): Promise<void> {
+    if (this.#isDestroyed) throw new XenError("domain-gone", `${this.name}: the domain is gone`);
+    return writeCore(this.#domain, path);
   }
 
   /** Ends the domain at once and frees its memory. What it wrote to its disks is durable when `released` resolves. */

@@ -53,6 +53,8 @@ export type ControlMethods = {
   "domain.shutdown": Method<DomainParams & { what: "poweroff" | "reboot" }, null>;
   /** Resolves when the domain has ended: its SHUTDOWN_* code, or null when it was destroyed. */
   "domain.wait": Method<DomainParams & { destroyed?: boolean }, { readonly reason: string }>;
+  /** Writes its core to a file of the host's machine. */
+  "domain.dumpCore": Method<DomainParams & { path: string }, null>;
   "domain.sysrq": Method<DomainParams & { key: string }, null>;
   "domain.memory": Method<DomainParams & { kind: "target" | "max"; bytes: number }, null>;
   "block.list": Method<DomainParams, readonly VbdInfo[]>;
@@ -152,6 +154,10 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       return null;
     },
     "domain.wait": (params, signal) => waitForEnd(domain(params), params.flag("destroyed"), signal),
+    "domain.dumpCore": async (params) => {
+      await domain(params).guest.dumpCore(params.string("path"));
+      return null;
+    },
     "domain.sysrq": (params) => {
       const key = params.string("key");
       if (!/^[\x21-\x7e]$/.test(key)) throw new XenError("bad-argument", "Invalid sysrq.");

@@ -170,7 +170,8 @@ export class Toolstack {
     const action = actionFor(config, reason);
     this.#options.log(`domain ${domain.guest.id} (${domain.guest.name}): action for ${reason} is ${action}`);
     if (action === "preserve") return;
-    if (action === "destroy") return this.destroy(domain);
+    if (action.startsWith("coredump")) await this.#dump(domain);
+    if (action === "destroy" || action === "coredump-destroy") return this.destroy(domain);
     const { name } = domain.guest;
     domain.isRestarting = true;
     this.#restarting.set(name, false);
@@ -189,6 +190,16 @@ export class Toolstack {
       domain.isRestarting = false;
       if (action !== "rename-restart") domain.hub.end();
     }
+  }
+
+  /** A core that can't be written is no reason to keep the domain. */
+  async #dump({ guest }: ManagedDomain): Promise<void> {
+    const path = join(this.#options.directory, `core-${guest.name.replaceAll(/[^\w.+-]/g, "_")}-${guest.id}`);
+    const failure = await guest.dumpCore(path).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    this.#options.log(`domain ${guest.id} (${guest.name}): ${failure ?? `core in ${path}`}`);
   }
 
   #freeName(name: string): string {
@@ -248,8 +259,7 @@ function actionFor(config: XlDomainConfig, reason: ShutdownReason): EventAction 
 
 function checkActions({ onPoweroff, onReboot, onWatchdog, onCrash }: XlDomainConfig): void {
   for (const action of [onPoweroff, onReboot, onWatchdog, onCrash])
-    if (action === "soft-reset" || action.startsWith("coredump"))
-      throw new XenError("unsupported", `the action ${action} isn't supported`);
+    if (action === "soft-reset") throw new XenError("unsupported", `the action ${action} isn't supported`);
 }
 
 /** Addresses that were drawn are the domain's for all its lives. */

@@ -1,5 +1,6 @@
 // A host and its commands as a user types them, with guests of a few instructions: lives and deaths, lists, errors, exit codes.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -141,6 +142,28 @@ describe("a domain", () => {
     const [domain] = JSON.parse((await run("list", "--json", "second")).stdout);
     expect(domain).toMatchObject({ memoryKib: 32768, config: { memory: 48 * 2 ** 20 } });
     await run("destroy", "second");
+  });
+
+  test("has a core that readelf reads", async () => {
+    await run("create", "second.cfg");
+    expect((await run("dump-core", "second", "core")).code).toBe(0);
+    const sections = execFileSync("readelf", ["-SW", join(directory, "core")], { encoding: "utf8" });
+    for (const name of [".note.Xen", ".xen_prstatus", ".xen_shared_info", ".xen_p2m", ".xen_pages", ".shstrtab"])
+      expect(sections).toContain(` ${name} `);
+    // The kernel's text is at its pseudo-physical address, 16 MiB.
+    const core = readFileSync(join(directory, "core"));
+    expect(core.length).toBeGreaterThan(32 * 2 ** 20);
+    expect(core.indexOf("hello\r\n")).toBeGreaterThan(16 * 2 ** 20);
+    expect(statSync(join(directory, "core")).mode & 0o777).toBe(0o600);
+    await run("destroy", "second");
+  });
+
+  test("leaves a core when its configuration says so", async () => {
+    config("dumper", "crash", 'on_crash = "coredump-destroy"');
+    await run("create", "dumper.cfg");
+    const cores = () =>
+      readdirSync(join(directory, "xen-ts/default")).filter((name) => name.startsWith("core-dumper-"));
+    await until(async () => cores().length === 1 && !("dumper" in (await listed())));
   });
 
   test("is in top", async () => {

@@ -85,7 +85,7 @@ test("an evening in 2005", { timeout: 3 * BOOT_MS }, async () => {
   const [header, ...rows] = stdout.trimEnd().split("\n");
   expect(header).toBe("Name              Id  Mem(MB)  CPU  State  Time(s)  Console");
   for (const [i, row] of rows.entries())
-    expect(row).toMatch(new RegExp(`^VM${i + 1} {14}${i + 1} {7}96 {4}0 {2}[rb-]{5} +\\d+\\.\\d {4}960${i + 1}$`));
+    expect(row).toMatch(new RegExp(`^VM${i + 1} {16}${i + 1} {7}96 {4}0 {2}[rb-]{5} +\\d+\\.\\d {4}960${i + 1}$`));
   expect(rows).toHaveLength(4);
 
   // Visit them in turn; the console kept what it printed while nobody looked.
