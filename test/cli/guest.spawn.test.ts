@@ -100,6 +100,22 @@ describe("what the options print", () => {
     expect(stderr).toMatch(/^peak memory +\d+ MiB$/m);
   });
 
+  test("--profile: where host time went", async () => {
+    const { stderr } = await boot("x", "hang", ["--headless", "--profile", "--timeout", "1"]);
+    expect(stderr).toMatch(/^profile: \d+\.\d\d s busy, \d+\.\d\d s idle$/m);
+    expect(stderr).toMatch(/^ {2}guest code +\d+\.\d% /m);
+    expect(stderr).toMatch(/^ {2}hypercall console_io .* 1 times/m);
+    expect(stderr).toMatch(/% Domain-0 +0xffffffff81000000 module or unknown$/m);
+  });
+
+  test("--perf-trace: a file of events", async () => {
+    const file = join(directory, "trace.json");
+    const { stderr } = await boot("x", "poweroff", ["--headless", "--perf-trace", file]);
+    expect(stderr).toBe("");
+    const events: { name: string }[] = JSON.parse(readFileSync(file, "utf8"));
+    expect(events.map(({ name }) => name)).toContain("slice");
+  });
+
   test("--trace hypercalls: number, name, arguments, result", async () => {
     const { stderr } = await boot("xyz", "poweroff", ["--headless", "--trace", "hypercalls"]);
     expect(stderr).toMatch(/^d0v0 18 console_io\(0x0, 0x3, 0xffffffff81000204\) = 0x0$/m);

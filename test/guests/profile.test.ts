@@ -11,7 +11,8 @@ test("kernel symbols are those of /proc/kallsyms, and hot system calls are found
   const image = await testImage("bookworm");
   const { kernel, initrd: ramdisk } = image;
   await using host = await createXenHost({ memory: "300M", profile: true });
-  await using guest = await host.createDomain({ kernel, ramdisk, memory: "256M", privileged: true });
+  const cmdline = "console=hvc0";
+  await using guest = await host.createDomain({ kernel, ramdisk, memory: "256M", privileged: true, cmdline });
   await guest.waitForShell({ timeout: 300_000 });
   const { stdout } = await guest.exec("grep -v '\\[' /proc/kallsyms | awk 'NR % 97 == 0 { print $1, $3 }'");
   const table = new Map(
