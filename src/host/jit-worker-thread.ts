@@ -7,7 +7,7 @@ import { Decoder } from "../cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../cpu/features.js";
 import { compileRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
-import type { JobMessage, ResultMessage } from "./jit-worker.js";
+import { type JobMessage, type ResultMessage, unpackRequests } from "./jit-worker.js";
 
 const decoder = new Decoder({ features: DEFAULT_FEATURES });
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
@@ -26,10 +26,10 @@ function makeReady(module: WebAssembly.Module): void {
   }
 }
 
-parentPort!.on("message", ({ id, requests }: JobMessage) => {
+parentPort!.on("message", ({ id, text }: JobMessage) => {
   let result: ResultMessage;
   try {
-    const { module, sizes } = compileRegions(requests, decoder, semantics);
+    const { module, sizes } = compileRegions(unpackRequests(text), decoder, semantics);
     makeReady(module);
     result = { id, module, sizes };
   } catch (error) {

@@ -17,7 +17,7 @@ function hotMachine(service: JitWorker): Tier {
     { bytes, starts: [] },
     Array.from({ length: 16 }, (_, i) => (i === 1 ? 60_000n : 0n)),
   );
-  tier.cpu.run(90_000);
+  tier.cpu.run(120_000);
   return tier;
 }
 

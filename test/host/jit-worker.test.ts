@@ -14,7 +14,7 @@ test("without a thread, code is compiled in the foreground, and the log says so"
     { bytes, starts: [] },
     Array.from({ length: 16 }, (_, i) => (i === 1 ? 60_000n : 0n)),
   );
-  tier.cpu.run(90_000);
+  tier.cpu.run(120_000);
   while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(lines[0]).toMatch(/^jit: compiling in the background failed, going on without: .*jit-worker-thread\.js/);
   expect(tier.cpu.engine.jit!.regions).toBe(1);

@@ -25,11 +25,11 @@ const MAX_THRESHOLD = 0x8000;
 const SHORT_LIFE = 256;
 /** Instructions looked back over for the start of a stretch. */
 const MAX_STRETCH = 400;
-/** Regions of a module at most, and samples that the first of a batch waits for others at most. */
+/** Regions that make a module, and samples that the first of them waits for others at most. */
+const BATCH = 8;
+const MAX_WAIT = 32;
+/** Regions of a module at most, where they are compiled in the background and came while it was busy. */
 const MAX_BATCH = 24;
-/** The same where compiling holds up the guest. */
-const MAX_FOREGROUND_BATCH = 8;
-const MAX_WAIT = 64;
 const { Inside, Enters, Waiting, Never } = R.Compiled;
 
 export interface JitParts {
@@ -131,13 +131,12 @@ export class Jit {
     }
     if (this.#waiting.length === 0) this.#since = this.#now;
     this.#waiting.push(pending);
-    // An idle service starts at once; what comes meanwhile makes the next batch.
-    if (this.#service || this.#waiting.length >= MAX_FOREGROUND_BATCH) this.#compileWaiting();
+    if (this.#waiting.length >= BATCH) this.#compileWaiting();
   }
 
   #compileWaiting(): void {
     if (this.#isBusy) return;
-    const most = this.#service ? MAX_BATCH : MAX_FOREGROUND_BATCH;
+    const most = this.#service ? MAX_BATCH : BATCH;
     const batch = this.#waiting.splice(0, most).filter((pending) => this.#isValid(pending));
     this.#since = this.#now;
     if (batch.length === 0) return;

@@ -52,14 +52,14 @@ test("a region compiled in the background is installed when it arrives", () => {
   const service = new HeldService();
   const tier = machine({ service }, LOOP);
   const jit = tier.cpu.engine.jit!;
-  expect(loop(tier, 30_000)).toBe(90_000);
+  expect(loop(tier, 40_000)).toBe(120_000);
   expect([service.jobs.length, jit.regions]).toEqual([1, 0]);
   // Nothing is compiled twice while it waits.
-  expect(loop(tier, 30_000)).toBe(90_000);
+  expect(loop(tier, 40_000)).toBe(120_000);
   expect(service.jobs).toHaveLength(1);
   service.finish();
   expect(jit.regions).toBe(1);
-  expect(loop(tier, 30_000)).toBe(90_000);
+  expect(loop(tier, 40_000)).toBe(120_000);
   expect(jit.outdated).toBe(0);
 });
 
@@ -67,11 +67,11 @@ test("code that changed while it was compiled is not installed", () => {
   const service = new HeldService();
   const tier = machine({ service }, LOOP);
   const jit = tier.cpu.engine.jit!;
-  loop(tier, 30_000);
+  loop(tier, 40_000);
   tier.memory.writeU8(CODE + 2, 5);
   service.finish();
   expect([jit.regions, jit.outdated]).toEqual([0, 1]);
-  expect(loop(tier, 30_000)).toBe(150_000);
+  expect(loop(tier, 40_000)).toBe(200_000);
   // Changed and decoded again before the result arrives: the new records are not the old region's.
   tier.memory.writeU8(CODE + 2, 7);
   expect(loop(tier, 10)).toBe(70);
@@ -83,7 +83,7 @@ test("code that changed while it was compiled is not installed", () => {
 test("a result from before all code was dropped is not installed", () => {
   const service = new HeldService();
   const tier = machine({ service }, LOOP);
-  loop(tier, 30_000);
+  loop(tier, 40_000);
   tier.cpu.engine.dropCode();
   expect(loop(tier, 10)).toBe(30);
   service.finish();
@@ -97,7 +97,7 @@ test("a result from before all code was dropped is not installed", () => {
 test("what arrives after close is not installed", () => {
   const service = new HeldService();
   const tier = machine({ service }, LOOP);
-  loop(tier, 30_000);
+  loop(tier, 40_000);
   tier.cpu.engine.close();
   service.finish();
   expect(tier.cpu.engine.jit!.regions).toBe(0);
@@ -107,7 +107,7 @@ test("a service that fails is done without, with a line in the log", () => {
   const service = new HeldService();
   const lines: string[] = [];
   const tier = machine({ service, log: (line) => lines.push(line) }, LOOP);
-  loop(tier, 30_000);
+  loop(tier, 40_000);
   service.jobs[0]!.done(new Error("no threads here"));
   expect(lines).toEqual(["jit: compiling in the background failed, going on without: no threads here"]);
   expect(tier.cpu.engine.jit!.regions).toBe(1);
