@@ -83,7 +83,7 @@ export class Engine {
       sample: (record: number) => this.jit?.sample(record, this.current!.block.state) ?? 0,
     };
     this.core = instantiateCore(memory, imports);
-    const { translate, goto, gotoDirect, checkSegment, gate, table } = this.core;
+    const { translate, goto, gotoDirect, checkSegment, gate, x87, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
@@ -92,6 +92,7 @@ export class Engine {
       gotoDirect,
       host: imports.host,
       checkSegment,
+      x87,
       gate,
     };
     const instantiate = (compiled: WebAssembly.Module) =>

@@ -46,6 +46,12 @@ export interface Operand {
   part(offset: number, size: number): Operand;
 }
 
+/** Significand (i64), sign and exponent (i32). */
+export interface X87Number {
+  readonly significand: Value;
+  readonly exponent: Value;
+}
+
 /** Order of the condition codes as in opcodes 70-7F. */
 export const Condition = {
   O: 0,
@@ -149,6 +155,12 @@ export abstract class Emitter extends FunctionBuilder {
   protected forgetPlain(variable: Variable): void {
     this.#plain.delete(variable.index);
   }
+  /** Arithmetic on two x87 numbers by the core module (see ../semantics/x87-arithmetic-core.ts): i32, 1 when its result is in ARGS. */
+  x87(operation: number, a: X87Number, b: X87Number): Value {
+    const args = [a.significand, a.exponent, b.significand, b.exponent];
+    return this.call(this.x87Function, "i32", [this.param(0), this.i32(operation), ...args]);
+  }
+  protected abstract get x87Function(): number;
   /** After a comparison of two floats that are no NaNs: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
   flagsFloat(a: Value, b: Value): void {
     const [eq, lt] = a.type === "f64" ? [0x61, 0x63] : [0x5b, 0x5d];

@@ -35,6 +35,8 @@ export interface RuntimeImports {
   readonly host: number;
   /** (state, record, segment, offset, sizeAndAccess) -> 1, or 0 after #GP/#SS. */
   readonly checkSegment: number;
+  /** (state, operation, two numbers) -> 1 when the result is in ARGS: see ../semantics/x87-arithmetic-core.ts. */
+  readonly x87: number;
   /** (state, record) -> next record or 0: SYSCALL. */
   readonly gate: number;
 }
@@ -99,6 +101,9 @@ export class InterpreterEmitter extends Emitter {
 
   floatLimit(bits: FloatBits): Value {
     return floatLimitOf(this, bits);
+  }
+  protected get x87Function(): number {
+    return this.#runtime.x87;
   }
   floatExact(): Value {
     return floatExactOf(this);

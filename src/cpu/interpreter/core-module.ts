@@ -4,6 +4,7 @@
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import { ExitKind } from "../exit.js";
+import { writeX87Arithmetic } from "../semantics/x87-arithmetic-core.js";
 import * as S from "../state-layout.js";
 import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import { FunctionBuilder, type Value } from "../wasm/function-builder.js";
@@ -56,6 +57,7 @@ export interface CoreExports {
   readonly goto: WebAssembly.ExportValue;
   readonly gotoDirect: WebAssembly.ExportValue;
   readonly checkSegment: WebAssembly.ExportValue;
+  readonly x87: WebAssembly.ExportValue;
   /** (state, record) -> next record or 0: SYSCALL. */
   readonly gate: WebAssembly.ExportValue;
   /** (state, record) -> 0: SYSCALL as an exit. */
@@ -285,6 +287,11 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
       f.unreachable();
     }),
     "lookup",
+  );
+  m.addFunction(
+    m.type(["i32", "i32", "i64", "i32", "i64", "i32"], ["i32"]),
+    writeX87Arithmetic(new FunctionBuilder(["i32", "i32", "i64", "i32", "i64", "i32"])),
+    "x87",
   );
   return m.toBytes();
 }

@@ -160,7 +160,7 @@ export class HandlerSet {
   }
 }
 
-const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment", "gate"] as const;
+const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment", "gate", "x87"] as const;
 /** Function indices of the runtime in every module of handlers or regions. */
 export const runtimeIndices: RuntimeImports = {
   translate: 0,
@@ -170,6 +170,7 @@ export const runtimeIndices: RuntimeImports = {
   host: 4,
   checkSegment: 5,
   gate: 6,
+  x87: 7,
 };
 
 /** Declares what modules of handlers and of regions import. Returns the type of their functions. */
@@ -182,6 +183,7 @@ export function declareRuntime(m: ModuleWriter, pages?: number): number {
     gotoDirect: m.type(["i32", "i32", "i64"], ["i32"]),
     host: m.type(["i32", "i32", "i32"], ["i32"]),
     checkSegment: m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]),
+    x87: m.type(["i32", "i32", "i64", "i32", "i64", "i32"], ["i32"]),
     gate: m.type(["i32", "i32"], ["i32"]),
   };
   for (const name of runtimeNames) m.importFunction("e", name, types[name]);

@@ -351,6 +351,9 @@ export class JitEmitter extends Emitter implements VectorHost {
   floatExact(): Value {
     return floatExactOf(this);
   }
+  protected get x87Function(): number {
+    return this.#context.runtime.x87;
+  }
   override unitChecked(unit: "mmx" | "sse"): boolean {
     if (this.#checkedUnits.has(unit)) return true;
     this.#checkedUnits.add(unit);

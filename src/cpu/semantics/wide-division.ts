@@ -3,7 +3,7 @@
 
 import type { Emitter } from "../emit/emitter.js";
 import { Vector } from "../exit.js";
-import type { Value } from "../wasm/function-builder.js";
+import type { FunctionBuilder, Value } from "../wasm/function-builder.js";
 
 interface Division {
   readonly quotient: Value;
@@ -11,10 +11,10 @@ interface Division {
 }
 
 /** One digit: (rest * 2^32 + digit) / divisor, for a divisor with bit 63 set and a rest below it. */
-function digitOf(e: Emitter, rest: Value, digit: Value, divisor: Value): Division {
+function digitOf(e: FunctionBuilder, rest: Value, digit: Value, divisor: Value): Division {
   const [upper, lower] = [e.let(e.shrU(divisor, e.i64(32))), e.let(e.and(divisor, e.i64(0xffffffff)))];
-  const quotient = e.mutable(e.divU(rest, upper));
-  const left = e.mutable(e.remU(rest, upper));
+  const quotient = e.variable(e.divU(rest, upper));
+  const left = e.variable(e.remU(rest, upper));
   // An estimate from the upper digit: at most 2 too large.
   e.block((done) => {
     e.loop((again) => {
@@ -31,8 +31,8 @@ function digitOf(e: Emitter, rest: Value, digit: Value, divisor: Value): Divisio
   return { quotient: q, remainder: e.let(e.sub(e.or(e.shl(rest, e.i64(32)), digit), e.mul(q, divisor))) };
 }
 
-/** Unsigned; `high` below `divisor`. */
-function divide(e: Emitter, high: Value, low: Value, divisor: Value): Division {
+/** `high` below `divisor`. */
+export function divideUnsigned(e: FunctionBuilder, high: Value, low: Value, divisor: Value): Division {
   const shift = e.let(e.clz(divisor));
   const d = e.let(e.shl(divisor, shift));
   // In two steps, because a shift by 64 is one by 0.
@@ -50,7 +50,7 @@ function divide(e: Emitter, high: Value, low: Value, divisor: Value): Division {
 export function divideWide(e: Emitter, high: Value, low: Value, divisor: Value, signed: boolean): Division {
   if (!signed) {
     e.raiseIf(e.geU(high, divisor), Vector.DE);
-    return divide(e, high, low, divisor);
+    return divideUnsigned(e, high, low, divisor);
   }
   const ones = e.let(e.shrS(high, e.i64(63)));
   const divisorOnes = e.let(e.shrS(divisor, e.i64(63)));
@@ -60,7 +60,7 @@ export function divideWide(e: Emitter, high: Value, low: Value, divisor: Value, 
   const carry = e.and(ones, e.extendU(e.eqz(low)));
   const highMagnitude = e.let(e.add(e.xor(high, ones), carry));
   e.raiseIf(e.geU(highMagnitude, magnitude), Vector.DE);
-  const { quotient, remainder } = divide(e, highMagnitude, lowMagnitude, magnitude);
+  const { quotient, remainder } = divideUnsigned(e, highMagnitude, lowMagnitude, magnitude);
   const sign = e.let(e.xor(ones, divisorOnes));
   const result = e.let(e.sub(e.xor(quotient, sign), sign));
   // A magnitude of 2^63 or more fits only as -2^63.

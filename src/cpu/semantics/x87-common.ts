@@ -106,3 +106,42 @@ export const SINGLE = 0;
 export const DOUBLE = 1;
 export const INTEGER = 2;
 const C1 = 0x200;
+
+/** Exponent fields of the formats in memory: width, bias difference to the extended format. */
+export const formats = {
+  32: { fraction: 23, exponents: 255, rebias: 16383 - 127, kind: SINGLE },
+  64: { fraction: 52, exponents: 2047, rebias: 16383 - 1023, kind: DOUBLE },
+} as const;
+
+/** A number as a register holds it: significand (i64), sign and exponent (i32). */
+export interface Extended {
+  readonly significand: Value;
+  readonly exponent: Value;
+}
+
+/** A pattern (i64) of 32 or 64 bits; right when `usual` (i32): a zero or a normal number. */
+export function extendFloat(e: Emitter, value: Value, size: 32 | 64): Extended & { usual: Value } {
+  const { fraction, exponents, rebias } = formats[size];
+  const sign = e.let(e.shl(e.wrap(e.shrU(value, e.i64(size - 1))), e.i32(15)));
+  const biased = e.let(e.and(e.wrap(e.shrU(value, e.i64(fraction))), e.i32(exponents)));
+  const shifted = e.let(e.shl(value, e.i64(63 - fraction)));
+  const normal = e.let(e.ltU(e.sub(biased, e.i32(1)), e.i32(exponents - 1)));
+  const zero = e.let(e.eqz(e.shl(value, e.i64(65 - size))));
+  return {
+    usual: e.or(normal, zero),
+    significand: e.let(e.select(zero, e.i64(0), e.or(shifted, e.i64(1n << 63n)))),
+    exponent: e.let(e.select(zero, sign, e.or(sign, e.add(biased, e.i32(rebias))))),
+  };
+}
+
+/** A signed integer (i64). */
+export function extendInteger(e: Emitter, value: Value): Extended {
+  const negative = e.let(e.shrU(value, e.i64(63)));
+  const magnitude = e.let(e.sub(e.xor(value, e.neg(negative)), e.neg(negative)));
+  const shift = e.let(e.clz(magnitude));
+  const exponent = e.or(e.shl(e.wrap(negative), e.i32(15)), e.sub(e.i32(16383 + 63), e.wrap(shift)));
+  return {
+    significand: e.let(e.shl(magnitude, shift)),
+    exponent: e.let(e.select(e.eqz(value), e.i32(0), exponent)),
+  };
+}

@@ -5,7 +5,17 @@ import { Condition, type Emitter, type Operand, type Semantics, type SemanticsTa
 import { STORE_WRITES } from "../host/x87-transfer.js";
 import * as S from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
-import { areaLinear, clearC1, DOUBLE, pointers, popStack, SINGLE, stack, waits } from "./x87-common.js";
+import {
+  areaLinear,
+  clearC1,
+  extendFloat,
+  extendInteger,
+  formats,
+  pointers,
+  popStack,
+  stack,
+  waits,
+} from "./x87-common.js";
 
 const INTEGER_BIT = 1n << 63n;
 
@@ -19,32 +29,13 @@ function pushInline(e: Emitter, significand: Value, exponent: Value, overflow: (
   });
 }
 
-/** Exponent fields of the formats: width, bias difference to the extended format. */
-const formats = {
-  32: { fraction: 23, exponents: 255, rebias: 16383 - 127, kind: SINGLE },
-  64: { fraction: 52, exponents: 2047, rebias: 16383 - 1023, kind: DOUBLE },
-} as const;
-
 /** FLD m32, m64: zeros and normal numbers in line. */
 function loadFloat(e: Emitter, src: Operand): void {
-  const { fraction, exponents, rebias, kind } = formats[src.size as 32 | 64];
   const value = e.let(e.extendU(src.read()));
   pointers(e, src);
-  const sign = e.let(e.shl(e.wrap(e.shrU(value, e.i64(src.size - 1))), e.i32(15)));
-  const biased = e.let(e.and(e.wrap(e.shrU(value, e.i64(fraction))), e.i32(exponents)));
-  const shifted = e.let(e.shl(value, e.i64(63 - fraction)));
-  const normal = e.let(e.ltU(e.sub(biased, e.i32(1)), e.i32(exponents - 1)));
-  const zero = e.let(e.eqz(e.shl(value, e.i64(65 - src.size))));
-  const slow = () => e.host("fldMemory", value, e.i32(kind));
-  e.if(
-    e.or(normal, zero),
-    () => {
-      const significand = e.select(zero, e.i64(0), e.or(shifted, e.i64(INTEGER_BIT)));
-      const exponent = e.select(zero, sign, e.or(sign, e.add(biased, e.i32(rebias))));
-      pushInline(e, e.let(significand), e.let(exponent), slow);
-    },
-    slow,
-  );
+  const { usual, significand, exponent } = extendFloat(e, value, src.size as 32 | 64);
+  const slow = () => e.host("fldMemory", value, e.i32(formats[src.size as 32 | 64].kind));
+  e.if(usual, () => pushInline(e, significand, exponent, slow), slow);
 }
 
 function loadExtended(e: Emitter, src: Operand): void {
@@ -66,14 +57,8 @@ const loadInteger: Semantics = (e, src) => {
   waits(e);
   const value = e.let(e.resizeSigned(src!.read(), src!.size, 64));
   pointers(e, src);
-  const negative = e.let(e.shrU(value, e.i64(63)));
-  const magnitude = e.let(e.sub(e.xor(value, e.neg(negative)), e.neg(negative)));
-  const shift = e.let(e.clz(magnitude));
-  const exponent = e.or(e.shl(e.wrap(negative), e.i32(15)), e.sub(e.i32(16383 + 63), e.wrap(shift)));
-  const isZero = e.let(e.eqz(value));
-  const significand = e.let(e.shl(magnitude, shift));
-  const signExponent = e.let(e.select(isZero, e.i32(0), exponent));
-  pushInline(e, significand, signExponent, () => e.host("fild", value));
+  const { significand, exponent } = extendInteger(e, value);
+  pushInline(e, significand, exponent, () => e.host("fild", value));
 };
 
 const loadConstant =
@@ -101,26 +86,46 @@ function finishStore(e: Emitter, dst: Operand, pops: boolean): void {
   if (pops) e.if(writes, () => popStack(e));
 }
 
-/** FST m32, m64: numbers that the format holds exactly in line. */
+const HALF = -(1n << 63n);
+const C1 = 0x200;
+const PE = 0x20;
+/** RC, and PM. */
+const ROUNDING = 0xc00;
+
+/** i32: what was cut off (i64, its highest bit worth one half) makes `kept` round up to the nearest. */
+function roundsUp(e: Emitter, kept: Value, cut: Value): Value {
+  const half = e.i64(HALF);
+  return e.or(e.gtU(cut, half), e.and(e.eq(cut, half), e.wrap(e.and(kept, e.i64(1)))));
+}
+/** C1 and PE after rounding. */
+function noteRounding(e: Emitter, up: Value, cut: Value): void {
+  const flags = e.or(e.select(up, e.i32(C1), e.i32(0)), e.select(e.eqz(cut), e.i32(0), e.i32(PE)));
+  e.stateStore("i32", S.FSW, e.or(e.and(e.stateLoad("i32", S.FSW), e.i32(~C1)), flags));
+}
+
+/** FST m32, m64: results that are normal numbers in line, rounded to nearest with PE masked. */
 function storeFloat(e: Emitter, dst: Operand, pops: boolean): void {
   const { fraction, exponents, rebias, kind } = formats[dst.size as 32 | 64];
   const top = stack(e, 0);
   const significand = e.let(top.significand);
   const exponent = e.let(top.exponent);
   const biased = e.let(e.sub(e.and(exponent, e.i32(0x7fff)), e.i32(rebias)));
-  const dropped = e.i64((1n << BigInt(63 - fraction)) - 1n);
-  const normal = e.and(
-    e.ltU(e.sub(biased, e.i32(1)), e.i32(exponents - 1)),
-    e.and(e.wrap(e.shrU(significand, e.i64(63))), e.eqz(e.and(significand, dropped))),
-  );
+  const cut = e.let(e.shl(significand, e.i64(fraction + 1)));
+  const kept = e.let(e.shrU(significand, e.i64(63 - fraction)));
+  const usual = e.eq(e.and(e.stateLoad("i32", S.FCW), e.i32(ROUNDING | PE)), e.i32(PE));
+  const inRange = e.and(e.ltU(e.sub(biased, e.i32(1)), e.i32(exponents - 2)), e.wrap(e.shrU(significand, e.i64(63))));
+  const zero = e.let(e.eqz(e.or(significand, e.extendU(e.and(exponent, e.i32(0x7fff))))));
   e.if(
-    e.and(top.occupied, normal),
+    e.and(top.occupied, e.or(zero, e.and(inRange, e.or(usual, e.eqz(cut))))),
     () => {
-      const sign = e.shl(e.extendU(e.shrU(exponent, e.i32(15))), e.i64(dst.size - 1));
-      const digits = e.and(e.shrU(significand, e.i64(63 - fraction)), e.i64((1n << BigInt(fraction)) - 1n));
-      const bits = e.let(e.or(e.or(sign, e.shl(e.extendU(biased), e.i64(fraction))), digits));
+      const up = e.let(roundsUp(e, kept, cut));
+      const sign = e.let(e.shl(e.extendU(e.and(e.shrU(exponent, e.i32(15)), e.i32(1))), e.i64(dst.size - 1)));
+      const digits = e.add(e.and(kept, e.i64((1n << BigInt(fraction)) - 1n)), e.extendU(up));
+      // A carry out of the digits makes the exponent larger by one.
+      const magnitude = e.add(e.shl(e.extendU(biased), e.i64(fraction)), digits);
+      const bits = e.let(e.or(sign, e.select(zero, e.i64(0), magnitude)));
       dst.write(e.resize(bits, 64, dst.size));
-      clearC1(e);
+      noteRounding(e, up, cut);
       if (pops) popStack(e);
     },
     () => {
@@ -155,12 +160,48 @@ const store =
     pointers(e, dst);
   };
 
+/** FIST, FISTP, FISTTP: numbers that fit in line, truncated or rounded to nearest with PE masked. */
 const storeInteger =
   (pops: boolean, truncate: boolean): Semantics =>
   (e, dst) => {
     waits(e);
-    e.host("fist", e.i32(dst!.size), e.i32(truncate ? 1 : 0));
-    finishStore(e, dst!, pops);
+    const { size } = dst!;
+    const top = stack(e, 0);
+    const significand = e.let(top.significand);
+    const exponent = e.let(top.exponent);
+    const negative = e.let(e.and(e.shrU(exponent, e.i32(15)), e.i32(1)));
+    const biased = e.let(e.and(exponent, e.i32(0x7fff)));
+    // A zero's exponent is far below, as a small number's is, and it has no digits.
+    const distance = e.let(e.extendS(e.sub(e.i32(16383 + 63), biased)));
+    const isNone = e.eqz(e.or(significand, e.extendU(biased)));
+    const normal = e.or(isNone, e.and(e.wrap(e.shrU(significand, e.i64(63))), e.ne(biased, e.i32(0))));
+    const near = e.let(e.ltU(distance, e.i64(64)));
+    const whole = e.let(e.select(near, e.shrU(significand, distance), e.i64(0)));
+    const nearCut = e.select(e.eqz(distance), e.i64(0), e.shl(significand, e.sub(e.i64(64), distance)));
+    const farCut = e.select(e.eq(distance, e.i64(64)), significand, e.extendU(e.ne(significand, e.i64(0))));
+    const cut = e.let(e.select(near, nearCut, farCut));
+    const control = e.let(e.stateLoad("i32", S.FCW));
+    const mode = truncate ? e.i32(ROUNDING) : e.let(e.and(control, e.i32(ROUNDING)));
+    const nearest = e.and(roundsUp(e, whole, cut), e.eqz(mode));
+    const up = e.let(nearest);
+    const magnitude = e.let(e.add(whole, e.extendU(up)));
+    const known = e.or(e.or(e.eqz(mode), e.eq(mode, e.i32(ROUNDING))), e.eqz(cut));
+    const quiet = e.or(e.and(control, e.i32(PE)), e.eqz(cut));
+    const limit = e.add(e.i64((1n << BigInt(size - 1)) - 1n), e.extendU(negative));
+    const fits = e.and(e.gtS(distance, e.i64(0)), e.leU(magnitude, limit));
+    e.if(
+      e.and(e.and(e.and(top.occupied, normal), e.and(known, e.ne(quiet, e.i32(0)))), fits),
+      () => {
+        const sign = e.let(e.neg(e.extendU(negative)));
+        dst!.write(e.resize(e.let(e.sub(e.xor(magnitude, sign), sign)), 64, size));
+        noteRounding(e, up, cut);
+        if (pops) popStack(e);
+      },
+      () => {
+        e.host("fist", e.i32(size), e.i32(truncate ? 1 : 0));
+        finishStore(e, dst!, pops);
+      },
+    );
     pointers(e, dst);
   };
 
