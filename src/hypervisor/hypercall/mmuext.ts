@@ -3,7 +3,7 @@
 import type { DomainMemory } from "../domain-memory.js";
 import { subjectOf } from "../foreign-domain.js";
 import { FrameType } from "../frame-table.js";
-import { copyFromGuest, readU32, writeU32 } from "../guest-access.js";
+import { copyFromGuest, guestAddress, readU32, writeU32 } from "../guest-access.js";
 import type { Vcpu } from "../hypervisor.js";
 import { errno } from "../public/errno.js";
 import {
@@ -35,6 +35,8 @@ import { setLdt } from "../pv/descriptors.js";
 import type { HypercallArgs, HypercallRow } from "./args.js";
 
 const OP_SIZE = mmuext_op.size(64);
+const ARG1 = mmuext_op.offset(64, "arg1");
+const ARG2 = mmuext_op.offset(64, "arg2");
 const PREEMPTED = 0x8000_0000;
 const BATCH = 512;
 /** Frame numbers beyond this are no machine memory; keeps numbers exact. */
@@ -54,13 +56,7 @@ export function mmuextOp(vcpu: Vcpu, args: HypercallArgs): number | undefined {
   let result = 0;
   let done = 0;
   for (; done < batch; done++) {
-    const bytes = copyFromGuest(vcpu, BigInt.asUintN(64, ops + BigInt(done * OP_SIZE)), OP_SIZE);
-    if (bytes === undefined) {
-      result = -errno.EFAULT;
-      break;
-    }
-    const { cmd, arg1, arg2 } = mmuext_op.decode(bytes, 64);
-    result = apply(vcpu, subject, cmd, arg1, arg2);
+    result = one(vcpu, subject, BigInt.asUintN(64, ops + BigInt(done * OP_SIZE)));
     if (result !== 0) break;
   }
   if (doneOut !== 0n && !writeU32(vcpu, doneOut, earlier + done) && result === 0) result = -errno.EFAULT;
@@ -71,6 +67,20 @@ export function mmuextOp(vcpu: Vcpu, args: HypercallArgs): number | undefined {
     return undefined;
   }
   return result;
+}
+
+/** The operation at a guest address. Nearly always it lies in one page, and nothing needs to be copied. */
+function one(vcpu: Vcpu, subject: DomainMemory, va: bigint): number {
+  if (Number(va & 0xfffn) <= 4096 - OP_SIZE) {
+    const at = guestAddress(vcpu, va, false);
+    const { memory } = vcpu.domain.memory.host;
+    if (at < 0 || !memory.contains(at, OP_SIZE)) return -errno.EFAULT;
+    return apply(vcpu, subject, memory.readU32(at), memory.readU64(at + ARG1), memory.readU64(at + ARG2));
+  }
+  const bytes = copyFromGuest(vcpu, va, OP_SIZE);
+  if (bytes === undefined) return -errno.EFAULT;
+  const { cmd, arg1, arg2 } = mmuext_op.decode(bytes, 64);
+  return apply(vcpu, subject, cmd, arg1, arg2);
 }
 
 function apply(vcpu: Vcpu, subject: DomainMemory, cmd: number, arg1: bigint, arg2: bigint): number {
