@@ -1,0 +1,145 @@
+// Regions over several pages, their calls, returns and indirect jumps: the same machine state as the interpreter's after every
+// number of instructions, also when what a region was made of changes.
+
+import { describe, expect, test } from "vitest";
+import * as S from "../../../src/cpu/state-layout.js";
+import { CODE, compileHere, Tier } from "./tiers.js";
+
+const CALLEE = CODE + 0x1000;
+const STACK = 0x15000n;
+const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
+
+/** Code on the page of CODE, and on the one behind it. */
+function program(main: string, callee = ""): Uint8Array {
+  const bytes = new Uint8Array(0x1100).fill(0xf4);
+  bytes.set(hex(main));
+  bytes.set(hex(callee), 0x1000);
+  return bytes;
+}
+
+class Machines {
+  readonly interpreted = new Tier(false);
+  readonly compiled = new Tier(true);
+  readonly #registers: readonly bigint[];
+
+  constructor(bytes: Uint8Array, registers: Readonly<Record<number, bigint>>) {
+    this.#registers = Array.from({ length: 16 }, (_, i) => registers[i] ?? (i === 4 ? STACK : 0x11000n));
+    for (const tier of this.both) {
+      tier.load({ bytes, starts: [] }, this.#registers);
+      tier.warm();
+      // All pages are known to the code TLB before anything is compiled.
+      tier.cpu.run(200);
+    }
+    this.#restart();
+    expect(compileHere(this.compiled.cpu)).toBe(true);
+  }
+
+  get both(): Tier[] {
+    return [this.interpreted, this.compiled];
+  }
+  get regions(): number {
+    return this.compiled.cpu.engine.jit!.installed.count;
+  }
+
+  #restart(): void {
+    for (const { cpu } of this.both) {
+      for (const [i, value] of this.#registers.entries()) cpu.state.setGpr(i, value);
+      cpu.state.rip = BigInt(CODE);
+      cpu.instructions = 0;
+    }
+  }
+
+  /** From the start with a budget, then to the end, in both. */
+  agree(budget: number): void {
+    this.#restart();
+    for (const most of [budget, 1000]) {
+      for (const { cpu } of this.both) cpu.run(most);
+      expect(this.compiled.observe(), `budget ${budget}`).toBe(this.interpreted.observe());
+    }
+  }
+  agreeAtEveryBudget(most = 60): void {
+    for (let budget = 1; budget <= most; budget++) this.agree(budget);
+  }
+  write(at: number, bytes: Uint8Array): void {
+    for (const { memory } of this.both) memory.write(at, bytes);
+  }
+}
+
+// l: call CALLEE; dec ecx; jnz l; hlt
+const LOOP = "e8 fb 0f 00 00 ff c9 75 f7 f4";
+// push rbx; add rax, [rbx]; pop rbx; ret
+const ADD = "53 48 03 03 5b c3";
+
+describe("a callee on another page", () => {
+  test("is part of the region", () => {
+    const machines = new Machines(program(LOOP, ADD), { 1: 5n });
+    expect(machines.compiled.cpu.engine.jit!.compiledInstructions).toBeGreaterThanOrEqual(7);
+    machines.agreeAtEveryBudget();
+  });
+
+  test("that is mapped elsewhere later is not run any more", () => {
+    const machines = new Machines(program(LOOP, ADD), { 1: 5n });
+    machines.agree(1000);
+    for (const { memory, cpu } of machines.both) {
+      // sub rax, 7; ret
+      memory.write(0x18000, hex("48 83 e8 07 c3"));
+      memory.writeU64(0x4000 + 8 * (CALLEE >> 12), 0x18067n);
+      cpu.flushTlbAll();
+    }
+    machines.agreeAtEveryBudget();
+    expect(Number(BigInt.asIntN(64, machines.compiled.cpu.state.gpr(0) - 0x11000n))).toBe(-35);
+  });
+
+  test("that changes takes the region with it, and the caller's page keeps its code", () => {
+    const machines = new Machines(program(LOOP, ADD), { 1: 5n });
+    machines.agree(1000);
+    expect(machines.regions).toBe(1);
+    // lea eax, [rax+2]; nop; nop; ret
+    machines.write(CALLEE, hex("8d 40 02 90 90 c3"));
+    expect(machines.regions).toBe(0);
+    machines.agreeAtEveryBudget();
+  });
+
+  test("that the loop itself changes", () => {
+    // l: call CALLEE; inc byte [rip+0xff6] (the callee's immediate); dec ecx; jnz l; hlt / add eax, 1; ret
+    const main = "e8 fb 0f 00 00 fe 05 f7 0f 00 00 ff c9 75 f1 f4";
+    const machines = new Machines(program(main, "83 c0 01 c3"), { 1: 5n });
+    for (let budget = 1; budget <= 40; budget++) {
+      machines.agree(budget);
+      compileHere(machines.compiled.cpu);
+    }
+  });
+});
+
+test("a callee that returns elsewhere than behind its call", () => {
+  // l: call CALLEE; inc edx; dec ecx; jnz l; hlt / add qword [rsp], 2; ret
+  const machines = new Machines(program("e8 fb 0f 00 00 ff c2 ff c9 75 f5 f4", "48 83 04 24 02 c3"), { 1: 5n });
+  machines.agreeAtEveryBudget();
+  expect(machines.compiled.cpu.state.gpr(2)).toBe(0x11000n);
+});
+
+test("a function that calls itself", () => {
+  // mov edi, 6; call f; hlt; f: test edi, edi; jz e; push rdi; dec edi; call f; pop rdi; add rax, rdi; e: ret
+  const machines = new Machines(
+    program("bf 06 00 00 00 e8 01 00 00 00 f4 85 ff 74 0c 57 ff cf e8 f4 ff ff ff 5f 48 01 f8 c3"),
+    {},
+  );
+  machines.agreeAtEveryBudget(80);
+});
+
+test("jumps and calls through registers", () => {
+  // l: lea rdx, [rip+a]; test cl, 1; jz k; lea rdx, [rip+b]; k: call rdx; dec ecx; jnz l; hlt; a: inc eax; ret; b: jmp rsi
+  const main =
+    "48 8d 15 17 00 00 00 f6 c1 01 74 07 48 8d 15 0e 00 00 00 ff d2 ff c9 75 e7 f4 90 90 90 90 ff c0 c3 ff e6";
+  const machines = new Machines(program(main, "ff c8 c3"), { 1: 9n, 6: BigInt(CALLEE) });
+  machines.agreeAtEveryBudget(80);
+});
+
+test("a loop on two pages, and an exception in the second one", () => {
+  // l: add rax, rcx; jmp CALLEE; m: dec ecx; jnz l; hlt / mov [rbx], rax; add rbx, 0x1000; jmp m
+  const main = "48 01 c8 e9 f8 0f 00 00 ff c9 75 f4 f4";
+  const callee = "48 89 03 48 81 c3 00 10 00 00 e9 f9 ef ff ff";
+  const machines = new Machines(program(main, callee), { 1: 30n, 3: 0x12000n });
+  machines.agreeAtEveryBudget(70);
+  expect(machines.compiled.cpu.state.u64(S.CR2)).toBe(0x20000n);
+});
