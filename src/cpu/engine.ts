@@ -112,7 +112,7 @@ export class Engine {
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
       const { service, cacheBytes, log } = options.jit === true ? {} : options.jit;
-      const finder = new RegionFinder(memory, this.decoder, this.cache, this.handlers, this.predecoder);
+      const finder = new RegionFinder(memory, this.cache, this.handlers, this.predecoder);
       const installed = new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES);
       this.jit = new Jit({
         memory,

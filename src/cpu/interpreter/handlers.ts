@@ -19,6 +19,9 @@ export interface HandlerKind {
   readonly rep: 0 | 2 | 3;
 }
 
+/** "host": every path performs a host operation; "branch": to a relative target or on; "end": never on to the next instruction. */
+export type Flow = "next" | "jump" | "branch" | "call" | "return" | "indirectJump" | "indirectCall" | "host" | "end";
+
 interface Pending {
   readonly slot: number;
   readonly body: Uint8Array;
@@ -38,7 +41,7 @@ export class HandlerSet {
   readonly #slotOfKind: Uint16Array;
   /** By slot: 1 when control never falls through, 2 when it may branch. */
   readonly #ends = new Uint8Array(TABLE_SIZE);
-  readonly #needsHost = new Uint8Array(TABLE_SIZE);
+  readonly #flows: (Flow | undefined)[] = [];
   readonly #link: (bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]) => void;
   readonly #pages: number;
   #next: number = Slot.First;
@@ -67,9 +70,9 @@ export class HandlerSet {
     return this.#ends[slot] === 1;
   }
 
-  /** Whether every path through the handler performs a host operation. */
-  needsHost(slot: number): boolean {
-    return this.#needsHost[slot] === 1;
+  /** How control leaves a handler's instruction; undefined for bytes that are none. */
+  flow(slot: number): Flow | undefined {
+    return this.#flows[slot];
   }
 
   /** Whether control may go elsewhere than to the next instruction; true for compiled regions. */
@@ -106,7 +109,14 @@ export class HandlerSet {
     checkUnit(emitter, unit);
     body(emitter, ...emitter.operands);
     const slot = this.#add(key, emitter);
-    if (this.#ends[slot] === 0 && form.operands.at(-1)?.kind === OperandKind.Relative) this.#ends[slot] = 2;
+    const direct = form.operands.at(-1)?.kind === OperandKind.Relative;
+    if (this.#ends[slot] === 0 && direct) this.#ends[slot] = 2;
+    if (form.semantics === "CALL_NEAR") this.#flows[slot] = direct ? "call" : "indirectCall";
+    else if (form.semantics === "JMP_NEAR") this.#flows[slot] = direct ? "jump" : "indirectJump";
+    else if (form.semantics === "RET_NEAR") this.#flows[slot] = "return";
+    else if (emitter.needsHost) this.#flows[slot] = "host";
+    else if (this.#ends[slot] === 1) this.#flows[slot] = "end";
+    else this.#flows[slot] = direct ? "branch" : "next";
     return slot;
   }
 
@@ -129,7 +139,6 @@ export class HandlerSet {
     this.#handlers++;
     this.#slots.set(key, slot);
     this.#ends[slot] = emitter.endsBlock ? 1 : 0;
-    this.#needsHost[slot] = emitter.needsHost ? 1 : 0;
     if (!emitter.terminated) emitter.next();
     this.#pending.push({ slot, body: emitter.finish() });
     return slot;

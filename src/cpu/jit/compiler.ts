@@ -76,17 +76,34 @@ export class RegionCompiler {
     if (record === 0 || view.getUint8(record + R.COMPILED) & R.Compiled.Enters) return undefined;
     if (view.getUint32(record + R.HANDLER, true) < Slot.First || !this.#cache.hasRoom) return undefined;
     const interpreted = (of: number) => this.#interpreted(of);
+    // Inside a region, or next to one.
+    const inside = this.#regionOf(view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE);
+    const known = this.#extend(inside, page, offset, place, ahead);
+    if (known) return known;
     const around = { page: (distance: number) => this.#pageAt(page, place, distance), ahead, interpreted };
     const found = this.#finder.find(around, [offset]);
     if (!found || found.instructionCount < 2) return undefined;
-    const old = this.#overlapping(found);
+    return this.#extend(this.#overlapping(found), page, offset, place, ahead) ?? this.#plan(found, record, undefined);
+  }
+
+  /** A region with one more entry, when that works out. */
+  #extend(
+    old: PendingRegion | undefined,
+    page: CodePage,
+    offset: number,
+    place: Place,
+    ahead: boolean,
+  ): PendingRegion | undefined {
     const shift = old?.pages.get(page);
-    if (old && shift !== undefined) {
-      const wider = { ...around, page: (distance: number) => this.#pageAt(page, place, distance - shift) };
-      const extended = this.#finder.find(wider, [...old.entries.map(({ at }) => at), offset + shift]);
-      if (extended && extended.entries.length > old.entries.length) return this.#plan(extended, record, old);
-    }
-    return this.#plan(found, record, undefined);
+    if (!old || shift === undefined || !this.#canExtend(old)) return undefined;
+    const interpreted = (of: number) => this.#interpreted(of);
+    const around = { page: (distance: number) => this.#pageAt(page, place, distance - shift), ahead, interpreted };
+    const extended = this.#finder.find(around, [...old.entries.map(({ at }) => at), offset + shift]);
+    const record = this.#cache.recordAt(page, offset);
+    return extended && extended.entries.length > old.entries.length ? this.#plan(extended, record, old) : undefined;
+  }
+  #canExtend({ generation, request }: PendingRegion): boolean {
+    return generation < MAX_GENERATION && sizeOf(request) <= MAX_EXTENDED;
   }
 
   #interpreted(record: number): number {
@@ -116,9 +133,8 @@ export class RegionCompiler {
     }
     for (const [id, count] of shared) {
       const region = this.#regionOf(id);
-      if (!region || region.generation >= MAX_GENERATION) continue;
-      const size = sizeOf(region.request);
-      if (size <= MAX_EXTENDED && 2 * count >= Math.min(found.instructionCount, size)) return region;
+      if (!region || !this.#canExtend(region)) continue;
+      if (2 * count >= Math.min(found.instructionCount, sizeOf(region.request))) return region;
     }
     return undefined;
   }

@@ -3,12 +3,9 @@
 // each call site, so that its returns are predicted by one comparison; other callees' blocks are shared.
 
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
-import type { Decoded } from "../decode/decoded.js";
-import { CodeMode, DecodeResult, OperandKind } from "../decode/decoded.js";
-import type { Decoder } from "../decode/decoder.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
-import type { HandlerSet } from "../interpreter/handlers.js";
+import type { Flow, HandlerSet } from "../interpreter/handlers.js";
 import type { Predecoder } from "../interpreter/predecoder.js";
 import * as R from "../interpreter/record.js";
 
@@ -21,9 +18,6 @@ export interface Surroundings {
   /** The record that the interpreter runs where a region is entered, else the record itself. */
   interpreted(record: number): number;
 }
-
-/** How control leaves an instruction. */
-type Flow = "next" | "jump" | "branch" | "call" | "return" | "indirectJump" | "indirectCall" | "host" | "end";
 
 interface Instruction {
   readonly at: number;
@@ -85,16 +79,12 @@ const MAX_PAGES = 16;
 
 export class RegionFinder {
   readonly #memory: MachineMemory;
-  readonly #decoder: Decoder;
-  readonly #decoded: Decoded;
   readonly #cache: CodeCache;
   readonly #handlers: HandlerSet;
   readonly #predecoder: Predecoder;
 
-  constructor(memory: MachineMemory, decoder: Decoder, cache: CodeCache, handlers: HandlerSet, predecoder: Predecoder) {
+  constructor(memory: MachineMemory, cache: CodeCache, handlers: HandlerSet, predecoder: Predecoder) {
     this.#memory = memory;
-    this.#decoder = decoder;
-    this.#decoded = decoder.newDecoded();
     this.#cache = cache;
     this.#handlers = handlers;
     this.#predecoder = predecoder;
@@ -111,24 +101,17 @@ export class RegionFinder {
     offset: number,
     { ahead, interpreted }: Surroundings,
   ): Omit<Instruction, "at"> | undefined {
-    const { u8, view } = this.#memory;
+    const { view } = this.#memory;
     let record = this.#cache.recordAt(page, offset);
     if (record === 0 && ahead && this.#cache.hasRoom) record = this.#predecoder.decode(page, offset, () => undefined);
     if (record === 0 || !(ahead || view.getUint8(record + R.RAN))) return undefined;
     const slot = view.getUint32(interpreted(record) + R.HANDLER, true);
     if (slot < Slot.First) return undefined;
-    const base = page.frame * PAGE_SIZE;
-    const d = this.#decoded;
-    if (this.#decoder.decode(u8, base + offset, base + PAGE_SIZE, CodeMode.Bits64, d) !== DecodeResult.Ok)
-      return undefined;
-    const { form, length } = d;
-    const direct = form.operands.at(-1)?.kind === OperandKind.Relative;
-    let flow: Flow = this.#handlers.ends(slot) ? "end" : direct ? "branch" : "next";
-    if (form.semantics === "CALL_NEAR") flow = direct ? "call" : "indirectCall";
-    else if (form.semantics === "JMP_NEAR") flow = direct ? "jump" : "indirectJump";
-    else if (form.semantics === "RET_NEAR") flow = "return";
-    else if (this.#handlers.needsHost(slot)) flow = "host";
-    return { length, page, flow, target: direct ? offset + length + d.immLo : 0 };
+    const flow = this.#handlers.flow(slot);
+    if (!flow) return undefined;
+    const direct = flow === "branch" || flow === "jump" || flow === "call";
+    const target = direct ? Number(view.getBigInt64(record + R.IMMEDIATE, true)) : 0;
+    return { length: view.getUint8(record + R.LENGTH), page, flow, target };
   }
 }
 
