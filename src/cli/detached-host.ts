@@ -4,6 +4,8 @@ import { fork } from "node:child_process";
 import { CliError } from "./cli-error.js";
 import { ExitCode } from "./exit-codes.js";
 
+const MARK = "XEN_TS_DETACHED";
+
 export type HostReport =
   | { readonly kind: "up"; readonly directory: string }
   | { readonly kind: "failed"; readonly message: string; readonly exitCode: number };
@@ -13,6 +15,7 @@ export async function startDetached(name: string, words: readonly string[]): Pro
   const child = fork(process.argv[1]!, [...words.filter((word) => !isDetach(word)), "--host", name], {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
+    env: { ...process.env, [MARK]: "1" },
   });
   const report = await new Promise<HostReport>((resolve) => {
     const failed = (message: string): void => resolve({ kind: "failed", message, exitCode: ExitCode.Internal });
@@ -31,12 +34,12 @@ function isDetach(word: string): boolean {
   return word === "-d" || word === "--detach";
 }
 
-/** Whether this process was started by `startDetached`. */
+/** Whether this process was started by `startDetached`; another parent may have a channel to it, too. */
 export function isDetached(): boolean {
-  return process.send !== undefined;
+  return process.send !== undefined && process.env[MARK] === "1";
 }
 
 /** To the process that waits in `startDetached`; does nothing elsewhere. */
 export function report(message: HostReport): void {
-  process.send?.(message);
+  if (isDetached()) process.send?.(message);
 }
