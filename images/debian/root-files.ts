@@ -40,12 +40,21 @@ done
 [ "$(hostname)" = "(none)" ] && hostname -F /etc/hostname
 
 ip link set lo up
-modprobe -q xen-netfront
+busybox modprobe -q xen-netfront
+# Each interface appears when its other end has answered.
+wanted=$(ls -d /sys/bus/xen/devices/vif-* 2>/dev/null | wc -l) i=0
+while [ "$(ls -d /sys/class/net/eth* 2>/dev/null | wc -l)" -lt "$wanted" ] && [ $i -lt 50 ]; do
+  sleep 0.1
+  i=$((i + 1))
+done
 for card in /sys/class/net/eth*; do
   [ -e "$card" ] || continue
   ip link set "\${card##*/}" up
   busybox udhcpc -i "\${card##*/}" -b -S -s /etc/xents/dhcp >/dev/null 2>&1
 done
+
+# kmod wants its own tables; busybox reads those that the image has.
+[ -e "/lib/modules/$(uname -r)/modules.dep.bin" ] || depmod -a 2>/dev/null
 
 if [ -z "$command" ] && [ -f /run/xents/exec ]; then
   command=$(cat /run/xents/exec) token=$(cat /run/xents/token)
