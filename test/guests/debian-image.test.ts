@@ -61,8 +61,8 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
     await guest.waitForShell({ timeout: BOOT_MS });
   }
 
-  async function run(command: string): Promise<string> {
-    const { stdout, exitCode } = await guest.exec(command, { timeout: 120_000 });
+  async function run(command: string, timeout = 120_000): Promise<string> {
+    const { stdout, exitCode } = await guest.exec(command, { timeout });
     expect(exitCode, `${command}: ${stdout}`).toBe(0);
     return stdout;
   }
@@ -105,13 +105,13 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
       try {
         const source = `deb [trusted=yes] http://archive.test:${archive.port}/ ./`;
         await run(`echo '${source}' > /etc/apt/sources.list && apt-get update`);
-        const output = await run("DEBIAN_FRONTEND=noninteractive apt-get install -y greeter");
+        const output = await run("DEBIAN_FRONTEND=noninteractive apt-get install -y greeter", 500_000);
         expect(output).toContain("Setting up greeter (1.0)");
         expect(await run("greet")).toBe("hello from a package\n");
       } finally {
         archive.close();
       }
-    });
+    }, 700_000);
 
     test("mkfs.ext4 and fsck", async () => {
       await run(
