@@ -149,6 +149,7 @@ export class JitEmitter extends Emitter implements VectorHost {
       if (this.#comparison !== before) this.#unpin();
       this.#vectors.forget();
     }
+    this.#vectors.endInstruction();
     this.#recycle();
   }
 

@@ -36,3 +36,17 @@ test("CMPPS, CMPSD and their relatives", () => {
   const all = [...Array(8).keys()];
   for (const prefix of [[], [0x66], [0xf2], [0xf3]]) agree((n) => [...prefix, 0x0f, 0xc2, 0xca, n], all, register);
 });
+
+test("what is known of a register's lowest lane isn't taken for another's", () => {
+  // addsd xmm2, xmm2; movapd xmm1, xmm2; movups xmm3, [r8]; addsd xmm3, xmm3; addsd xmm1, xmm3
+  const code = [0xf2, 0x0f, 0x58, 0xd2, 0x66, 0x0f, 0x28, 0xca, 0x41, 0x0f, 0x10, 0x18];
+  const sums = [0xf2, 0x0f, 0x58, 0xdb, 0xf2, 0x0f, 0x58, 0xcb];
+  const bytes = Uint8Array.from([...code, ...sums, 0xf4]);
+  const pair = new TierPair();
+  const one = 0x3ff0000000000000n;
+  const registers = Array.from({ length: 16 }, (_, i) => (i === 8 ? 0x10000n : one + (BigInt(i) << 40n)));
+  // The TLB is warm in every second trial.
+  for (let i = 0; i < 4; i++)
+    expect(pair.compare({ program: { bytes, starts: [0] }, registers, budgets: [100], limit: 6 })).toBeUndefined();
+  expect(pair.regions).toBeGreaterThan(0);
+});
