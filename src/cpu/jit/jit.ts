@@ -96,7 +96,8 @@ export class Jit {
     const { view } = this.#parts.memory;
     const leader = this.#leader(record);
     if (leader === 0) return;
-    const place = view.getUint8(leader + R.COMPILED) & Enters ? record : leader;
+    // A stretch that leads into a loop need not run again, and then makes no region: the loop itself does.
+    const place = view.getUint8(leader + R.COMPILED) & (Enters | Never) ? record : leader;
     const state = view.getUint8(place + R.COMPILED);
     if (state & (Waiting | Never)) return;
     const page = this.#parts.cache.pageOfTable(view.getUint32(place + R.PAGE, true));

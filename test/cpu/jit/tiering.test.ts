@@ -241,3 +241,9 @@ test("code that changes again and again is compiled less and less", () => {
   expect(compiled[0]).toBeLessThan(10);
   expect(compiled.slice(1)).toEqual([0, 0, 0]);
 });
+
+test("a loop is compiled though the code that leads into it doesn't run again", () => {
+  const tier = machine(true, hex("31 d2 31 db 89 d6 89 df 83 c0 03 ff c9 75 f9 f4"));
+  expect(loop(tier, 400_000)).toBe(1_200_000);
+  expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
+});
