@@ -106,20 +106,22 @@ describe("connection", () => {
           return (state >>> 8) / 2 ** 24;
         };
         const { timers, client, server } = makePair(() => (random() < loss ? undefined : 1 + Math.floor(random() * 6)));
-        timers.advance(5000);
+        for (let i = 0; i < 20 && server.events.length === 0; i++) timers.advance(5000);
+        if (server.events[0] !== "connected") return;
         client.connection.write(bytes(length));
         client.connection.end();
         server.connection.write(bytes(length >> 1, 5));
         server.connection.end();
         timers.advance(3_000_000);
         // Only when every try of one segment was lost may it have given up.
-        if (loss < 0.3 || !server.events.includes("reset")) {
+        if (loss < 0.3 || ![client, server].some(({ events }) => events.includes("reset"))) {
           expect(Buffer.concat(server.got).equals(bytes(length))).toBe(true);
           expect(Buffer.concat(client.got).equals(bytes(length >> 1, 5))).toBe(true);
         }
         expect(timers.pending).toBe(0);
       }),
-      { numRuns: 15 },
+      // The example: both sides send again at once.
+      { numRuns: 15, examples: [[488_106_469, 59_868]] },
     );
   });
 

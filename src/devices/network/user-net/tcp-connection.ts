@@ -393,8 +393,12 @@ export class TcpConnection {
     this.#options.send({ sequence, acknowledgment: this.#receiver.next, flags, window, payload }, this.#mss);
   }
 
+  /**
+   * With the highest number, not the next to send: while what was lost is sent again, the next lies before what the other side
+   * has, which then wouldn't look at the acknowledgment; two that both send again would never get on.
+   */
   #acknowledge(): void {
-    if (this.#state !== "closed") this.#emit(this.#next, TCP.ACK, new Uint8Array(0));
+    if (this.#state !== "closed") this.#emit(this.#highest, TCP.ACK, new Uint8Array(0));
   }
 
   /** Says where we are to who seems not to know; now and then only, or two could go on so forever (RFC 5961 7). */
