@@ -387,7 +387,11 @@ describe("iret hypercall", () => {
   );
 
   it("with an event pending that stays masked", () => {
-    expect(fromKernel({ rflags: 0x2n }, (s) => (s.setInfo(0, 1), s.setInfo(1, 1)))).toBe(true);
+    const pending = (s: Situation) => {
+      s.setInfo(0, 1);
+      s.setInfo(1, 1);
+    };
+    expect(fromKernel({ rflags: 0x2n }, pending)).toBe(true);
   });
 
   it("keeps the virtual IOPL of a guest that sees it", () => {
