@@ -2,8 +2,9 @@
 // partition, a slow line. Frames with the same delay stay in order.
 
 import type { Offload } from "./offload.js";
-import { type FrameHandler, ignoreFrame, type PacketPort } from "./packet-port.js";
+import type { PacketPort } from "./packet-port.js";
 import type { Timers } from "./timers.js";
+import { WrappedPort } from "./wrapped-port.js";
 
 export type Direction = "sent" | "received";
 
@@ -29,8 +30,7 @@ export interface LineFaults {
 /** Frames that are delayed at a time; more are lost, as in a full queue. */
 const MAX_DELAYED = 4096;
 
-export class FaultyPort implements PacketPort {
-  readonly #inner: PacketPort;
+export class FaultyPort extends WrappedPort {
   readonly #timers: Timers;
   /** May be changed at any time. */
   decide: NonNullable<FaultyPortOptions["decide"]>;
@@ -38,42 +38,17 @@ export class FaultyPort implements PacketPort {
   isPartitioned = false;
   #index = 0;
   #delayed = 0;
-  #handler: FrameHandler = ignoreFrame;
   #isClosed = false;
 
   constructor(inner: PacketPort, { timers, decide = () => undefined }: FaultyPortOptions) {
-    this.#inner = inner;
+    super(inner);
     this.#timers = timers;
     this.decide = decide;
-    inner.onFrame = (frame, offload) => this.#pass("received", frame, () => this.#handler(frame, offload));
-  }
-
-  get name(): string {
-    return this.#inner.name;
-  }
-
-  get takesOffload(): boolean {
-    return this.#inner.takesOffload;
-  }
-
-  get wantsOffload(): boolean {
-    return this.#inner.wantsOffload;
-  }
-
-  set wantsOffload(wants: boolean) {
-    this.#inner.wantsOffload = wants;
-  }
-
-  get onFrame(): FrameHandler {
-    return this.#handler;
-  }
-
-  set onFrame(handler: FrameHandler) {
-    this.#handler = handler;
+    inner.onFrame = (frame, offload) => this.#pass("received", frame, () => this.onFrame(frame, offload));
   }
 
   send(frame: Uint8Array, offload?: Offload): void {
-    this.#pass("sent", frame, () => this.#inner.send(frame, offload));
+    this.#pass("sent", frame, () => this.inner.send(frame, offload));
   }
 
   #pass(direction: Direction, frame: Uint8Array, go: () => void): void {
@@ -93,7 +68,7 @@ export class FaultyPort implements PacketPort {
 
   close(): void {
     this.#isClosed = true;
-    this.#inner.close();
+    this.inner.close();
   }
 }
 

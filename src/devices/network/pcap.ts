@@ -2,7 +2,8 @@
 // little-endian. Wireshark and tcpdump read it.
 
 import type { Offload } from "./offload.js";
-import { type FrameHandler, ignoreFrame, MAX_FRAME_SIZE, type PacketPort } from "./packet-port.js";
+import { ignoreFrame, MAX_FRAME_SIZE, type PacketPort } from "./packet-port.js";
+import { WrappedPort } from "./wrapped-port.js";
 
 const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const LINKTYPE_ETHERNET = 1;
@@ -35,46 +36,20 @@ export function pcapRecord(frame: Uint8Array, wall: bigint, snapLength = MAX_FRA
 export type CaptureObserver = (frame: Uint8Array) => void;
 
 /** A port that shows what passes it, in both directions, to whoever looks. Use it in place of the port it is made from. */
-export class CapturePoint implements PacketPort {
-  readonly #inner: PacketPort;
+export class CapturePoint extends WrappedPort {
   readonly #observers = new Set<CaptureObserver>();
-  #handler: FrameHandler = ignoreFrame;
 
   constructor(inner: PacketPort) {
-    this.#inner = inner;
+    super(inner);
     inner.onFrame = (frame, offload) => {
       for (const observe of this.#observers) observe(frame);
-      this.#handler(frame, offload);
+      this.onFrame(frame, offload);
     };
-  }
-
-  get name(): string {
-    return this.#inner.name;
-  }
-
-  get takesOffload(): boolean {
-    return this.#inner.takesOffload;
-  }
-
-  get wantsOffload(): boolean {
-    return this.#inner.wantsOffload;
-  }
-
-  set wantsOffload(wants: boolean) {
-    this.#inner.wantsOffload = wants;
-  }
-
-  get onFrame(): FrameHandler {
-    return this.#handler;
-  }
-
-  set onFrame(handler: FrameHandler) {
-    this.#handler = handler;
   }
 
   send(frame: Uint8Array, offload?: Offload): void {
     for (const observe of this.#observers) observe(frame);
-    this.#inner.send(frame, offload);
+    this.inner.send(frame, offload);
   }
 
   /** @returns what ends it */
@@ -85,7 +60,7 @@ export class CapturePoint implements PacketPort {
 
   close(): void {
     this.#observers.clear();
-    this.#handler = ignoreFrame;
-    this.#inner.close();
+    this.onFrame = ignoreFrame;
+    this.inner.close();
   }
 }

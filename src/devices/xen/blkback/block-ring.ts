@@ -181,16 +181,22 @@ export class BlockRing {
     return held;
   }
 
-  async #read(request: BlockRequest): Promise<void> {
-    const { disk, statistics } = this.#options;
+  /** What a request moves: its segments, bytes and place on the disk, and the pages, held. @throws Refusal */
+  #prepare(request: BlockRequest, isWritable: boolean) {
     const segments = this.#segments(request);
     const length = segments.reduce((sum, segment) => sum + segment.length, 0);
     if (length === 0) throw REFUSED;
     const offset = this.#checkSectors(request.sector, BigInt(length / SECTOR_SIZE));
     const held = this.#hold(
       segments.map(({ gref }) => gref),
-      true,
+      isWritable,
     );
+    return { segments, length, offset, held };
+  }
+
+  async #read(request: BlockRequest): Promise<void> {
+    const { disk, statistics } = this.#options;
+    const { segments, length, offset, held } = this.#prepare(request, true);
     statistics.reads++;
     statistics.sectorsRead += length / SECTOR_SIZE;
     this.#bytesUnderWay += length;
@@ -211,14 +217,7 @@ export class BlockRing {
 
   async #write(request: BlockRequest): Promise<void> {
     const { disk, statistics } = this.#options;
-    const segments = this.#segments(request);
-    const length = segments.reduce((sum, segment) => sum + segment.length, 0);
-    if (length === 0) throw REFUSED;
-    const offset = this.#checkSectors(request.sector, BigInt(length / SECTOR_SIZE));
-    const held = this.#hold(
-      segments.map(({ gref }) => gref),
-      false,
-    );
+    const { segments, length, offset, held } = this.#prepare(request, false);
     const data = Buffer.allocUnsafe(length);
     let at = 0;
     for (const [i, segment] of segments.entries()) {
