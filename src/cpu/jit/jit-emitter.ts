@@ -7,30 +7,18 @@ import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand } from "../emit/emitter.js";
 import { floatExactOf, setFloatLimit } from "../emit/float-limit.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
-import { bareOperand, loadKind, storeKind, storeKindOf } from "../emit/operand.js";
+import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
+import { type Comparison, fusedCondition } from "./comparison.js";
 import { type BlockCost, ifEntry, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
+import { type MemoryHost, RegionMemory } from "./memory.js";
 import type { BlockRequest, Edge } from "./request.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
-/** The outcome of the latest flag-setting instruction of the block, for conditions that follow it. */
-interface Comparison {
-  readonly kind: "sub" | "logic" | "result" | "float";
-  readonly size: number;
-  readonly a: Value;
-  readonly b: Value;
-  readonly result: Value;
-}
-
-/** eq, ne, lt, gt, le, ge. */
-const SINGLE_COMPARISONS = [0x5b, 0x5c, 0x5d, 0x5e, 0x5f, 0x60] as const;
-const DOUBLE_COMPARISONS = [0x61, 0x62, 0x63, 0x64, 0x65, 0x66] as const;
-
-export class JitEmitter extends Emitter implements VectorHost {
+export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   readonly #context: RegionContext;
   readonly state: Value;
   readonly #registers: (Variable | undefined)[] = [];
@@ -40,14 +28,14 @@ export class JitEmitter extends Emitter implements VectorHost {
   #flagsWritten = false;
   #flagsRead = false;
   /** Address of the region's first page. */
-  readonly #pageVa: Variable;
+  readonly pageVa: Variable;
   /** Where the region was entered last: address of the page, and the record. */
   readonly #entryVa: Variable;
   readonly #entryRecord: Variable;
   /** Which entry, or which block of the loop whose head control goes to. */
   readonly #selector: Variable;
   readonly #indirectTarget: Variable;
-  readonly #tlb: Variable;
+  readonly tlb: Variable;
   readonly #next: Variable;
   /** Instructions that may still run, as BUDGET. */
   readonly #left: Variable;
@@ -55,6 +43,7 @@ export class JitEmitter extends Emitter implements VectorHost {
   readonly #again: Label;
   readonly #indirect: Label;
   readonly #vectors: VectorRegisters = new VectorRegisters(this);
+  readonly #memory: RegionMemory = new RegionMemory(this);
   /** Emitter.floatLimit by format, and the units that the block has checked. */
   readonly #floatLimits = new Map<FloatBits, Variable>();
   readonly #checkedUnits = new Set<"mmx" | "sse">();
@@ -79,8 +68,8 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.state = this.param(0);
     this.#next = super.local("i32");
     this.#left = super.local("i32");
-    this.#tlb = super.local("i32");
-    this.#pageVa = super.local("i64");
+    this.tlb = super.local("i32");
+    this.pageVa = super.local("i64");
     this.#flagResult = super.local("i64");
     this.#flagAux = super.local("i32");
     this.#entryVa = super.local("i64");
@@ -94,7 +83,7 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.#indirect = this.begin("block");
     this.set(this.#selector, this.load("i32", this.get(this.#entryRecord), R.ENTRY));
     const distance = this.extendS(this.and(this.get(this.#selector), this.i32(-4096)));
-    this.set(this.#pageVa, this.sub(this.get(this.#entryVa), distance));
+    this.set(this.pageVa, this.sub(this.get(this.#entryVa), distance));
     this.set(this.#selector, this.and(this.get(this.#selector), this.i32(0xfff)));
   }
 
@@ -165,7 +154,7 @@ export class JitEmitter extends Emitter implements VectorHost {
       return;
     }
     if (edge.table !== 0) {
-      const va = this.let(this.add(this.get(this.#pageVa), this.i64(Math.floor(edge.at / 4096) * 4096)));
+      const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(edge.at / 4096) * 4096)));
       const mapped = isMapped(this, this.state, va, edge.table);
       this.if(this.eqz(mapped), () => this.#leave(0, edge.at, count));
     }
@@ -213,7 +202,7 @@ export class JitEmitter extends Emitter implements VectorHost {
       load(S.FLAG_RESULT, this.#flagResult);
       load(S.FLAG_AUX, this.#flagAux);
     }
-    load(S.TLB, this.#tlb);
+    load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
     if (this.#flagsWritten) {
       store(S.FLAG_RESULT, this.#flagResult);
@@ -230,7 +219,7 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.#storePageVa();
     if (record !== 0) this.set(this.#next, this.i32(record));
     else {
-      const target = this.add(this.get(this.#pageVa), this.i64(at));
+      const target = this.add(this.get(this.pageVa), this.i64(at));
       const args = [this.state, this.i32(this.#block.records[0]!), target];
       this.set(this.#next, this.call(this.#context.runtime.goto, "i32", args));
     }
@@ -239,7 +228,7 @@ export class JitEmitter extends Emitter implements VectorHost {
   }
   #storePageVa(): void {
     const distance = Math.floor(this.#block.at / 4096) * 4096;
-    this.store("i64", this.state, this.add(this.get(this.#pageVa), this.i64(distance)), S.PAGE_VA);
+    this.store("i64", this.state, this.add(this.get(this.pageVa), this.i64(distance)), S.PAGE_VA);
   }
   #count(count: number): void {
     if (count !== 0) this.set(this.#left, this.sub(this.get(this.#left), this.i32(count)));
@@ -296,21 +285,21 @@ export class JitEmitter extends Emitter implements VectorHost {
 
   // --- guest state ---
 
-  #register(code: number): Variable {
+  register(code: number): Variable {
     return (this.#registers[code] ??= super.local("i64"));
   }
   gpr(code: number, size: number): Value {
     if (code >= 16) {
-      const whole = this.wrap(this.get(this.#register(code - 16)));
+      const whole = this.wrap(this.get(this.register(code - 16)));
       return this.let(this.and(this.shrU(whole, this.i32(8)), this.i32(0xff)));
     }
-    const whole = this.get(this.#register(code));
+    const whole = this.get(this.register(code));
     if (size === 64) return this.let(whole);
     return this.let(this.zeroExtend(this.wrap(whole), size));
   }
   setGpr(code: number, size: number, value: Value): void {
     const number = code >= 16 ? code - 16 : code;
-    const variable = this.#register(number);
+    const variable = this.register(number);
     this.#written[number] = true;
     if (size === 64) this.set(variable, value);
     else if (size === 32) this.set(variable, this.extendU(value));
@@ -407,101 +396,34 @@ export class JitEmitter extends Emitter implements VectorHost {
     this.#compare({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });
   }
   override condition(cc: number): Value {
-    const c = this.#comparison;
-    if (c?.kind === "float") return this.#fusedFloat(c, cc) ?? super.condition(cc);
-    const direct = c ? this.#fused(c, cc & ~1) : undefined;
-    if (!direct) return super.condition(cc);
-    return cc & 1 ? this.xor(direct, this.i32(1)) : direct;
-  }
-  /** Two floats that are no NaNs. */
-  #fusedFloat({ a, b }: Comparison, cc: number): Value | undefined {
-    const [eq, ne, lt, gt, le, ge] = a.type === "f64" ? DOUBLE_COMPARISONS : SINGLE_COMPARISONS;
-    const opcode = { 2: lt, 3: ge, 4: eq, 5: ne, 6: le, 7: gt }[cc];
-    if (opcode !== undefined) return this.op("i32", opcode, [a, b]);
-    return cc === 10 ? this.i32(0) : cc === 11 ? this.i32(1) : undefined;
-  }
-  /** An even condition code from the operands of the comparison, where that is simpler than from the flags. */
-  #fused(c: Comparison, cc: number): Value | undefined {
-    const { size, a, b, result } = c;
-    const signed = (v: Value) => this.signExtend(v, size);
-    const negative = () => this.ltS(signed(result), this.constant(size, 0));
-    const zero = () => this.eqz(this.zeroExtend(result, size));
-    if (cc === 8) return negative();
-    if (c.kind === "sub") {
-      if (cc === 4) return this.eq(a, b);
-      if (cc === 2) return this.ltU(a, b);
-      if (cc === 6) return this.leU(a, b);
-      if (cc === 12) return this.ltS(signed(a), signed(b));
-      if (cc === 14) return this.leS(signed(a), signed(b));
-      return undefined;
-    }
-    if (cc === 4) return zero();
-    if (c.kind !== "logic") return undefined;
-    if (cc === 0 || cc === 2) return this.i32(0);
-    if (cc === 6) return zero();
-    if (cc === 12) return negative();
-    if (cc === 14) return this.leS(signed(result), this.constant(size, 0));
-    return undefined;
+    return (this.#comparison && fusedCondition(this, this.#comparison, cc)) ?? super.condition(cc);
   }
 
   // --- memory ---
 
-  /** What doesn't hit the TLB is left to the interpreter: it looks the address up, and comes back. */
   translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
-    const bytes = size / 8;
-    const mask = this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT);
-    const index = this.and(this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))), mask);
-    const entry = this.let(this.add(this.get(this.#tlb), index));
-    const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
-    const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
-    // No call here: one that came back would cost the code around it its machine registers.
-    this.if(this.ne(page, tag), () => this.host(""));
-    const address = this.let(this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR)));
-    return { address, slow: this.i32(0) };
+    return this.#memory.translate(va, size, write);
   }
   readLinear(address: Value, size: number): Value {
-    return this.let(this.load(loadKind[size]!, this.translate(this.let(address), size, false).address));
+    return this.#memory.read(address, size);
   }
   writeLinear(address: Value, size: number, value: Value): void {
-    const v = this.let(value);
-    this.#storeAt(this.translate(this.let(address), size, true), size, v);
+    this.#memory.write(address, size, value);
   }
   updateLinear(address: Value, size: number, change: (old: Value) => Value): void {
-    const place = this.translate(this.let(address), size, true);
-    const old = this.let(this.load(loadKind[size]!, place.address));
-    this.#storeAt(place, size, this.let(change(old)));
+    this.#memory.update(address, size, change);
   }
-  #storeAt(place: { address: Value }, size: number, value: Value): void {
-    this.store(storeKindOf(value, size), place.address, value);
-  }
-  segmentLinear(segment: number | "operand", offset: Value, _size: number, _write: boolean): Value {
-    const at = this.let(offset);
-    const number = segment === "operand" ? this.#instruction.segment : segment;
-    if (number < S.Seg.FS) return at;
-    return this.let(this.add(at, this.stateLoad("i64", S.SEG_BASE + 8 * number)));
-  }
-  #effectiveAddress(): Value {
-    const { decoded, at, length } = this.#instruction;
-    const displacement = (BigInt(decoded.dispHi | 0) << 32n) | BigInt(decoded.dispLo >>> 0);
-    let address: Value;
-    if (decoded.ripRelative) address = this.add(this.get(this.#pageVa), this.i64(displacement + BigInt(at + length)));
-    else {
-      const index =
-        decoded.index < 0 ? this.i64(0) : this.shl(this.get(this.#register(decoded.index)), this.i64(decoded.scale));
-      const base = decoded.base < 0 ? this.i64(0) : this.get(this.#register(decoded.base));
-      address = this.add(this.add(base, index), this.i64(displacement));
-    }
-    if (this.addressSize === 32) address = this.and(address, this.i64(0xffffffff));
-    return this.let(address);
+  segmentLinear(segment: number | "operand", offset: Value): Value {
+    return this.#memory.inSegment(segment === "operand" ? this.#instruction.segment : segment, offset);
   }
 
   // --- control ---
 
   currentRip(): Value {
-    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.at)));
+    return this.let(this.add(this.get(this.pageVa), this.i64(this.#instruction.at)));
   }
   nextRip(): Value {
-    return this.let(this.add(this.get(this.#pageVa), this.i64(this.#instruction.at + this.#instruction.length)));
+    return this.let(this.add(this.get(this.pageVa), this.i64(this.#instruction.at + this.#instruction.length)));
   }
   /** Only code outside 64-bit mode has limits to check. */
   checkTarget(_target: Value): void {}
@@ -512,7 +434,7 @@ export class JitEmitter extends Emitter implements VectorHost {
     const to = this.let(target);
     const { returnTo, position } = this.#instruction;
     if (returnTo && returnTo.block >= 0) {
-      const expected = this.add(this.get(this.#pageVa), this.i64(returnTo.at));
+      const expected = this.add(this.get(this.pageVa), this.i64(returnTo.at));
       this.if(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
     }
     this.set(this.#indirectTarget, to);
@@ -586,7 +508,7 @@ export class JitEmitter extends Emitter implements VectorHost {
       case kinds.Mmx:
         return this.#mmxOperand(size, S.FPR + 16 * code);
       case kinds.Memory:
-        return this.#memoryOperand(size, 0);
+        return this.#memory.operand(this.#instruction, size);
       case kinds.Constant:
         return { ...bareOperand("immediate", 8), read: () => this.i32(decoded.immLo) };
       case kinds.Immediate: {
@@ -600,7 +522,7 @@ export class JitEmitter extends Emitter implements VectorHost {
         const { target } = this.#instruction;
         return {
           ...bareOperand("relative", size),
-          read: () => this.let(this.add(this.get(this.#pageVa), this.i64(target!.at))),
+          read: () => this.let(this.add(this.get(this.pageVa), this.i64(target!.at))),
         };
       }
       case kinds.FarPointer:
@@ -644,31 +566,6 @@ export class JitEmitter extends Emitter implements VectorHost {
       readForWrite: read,
       write: (value) => this.store(storeKind[size]!, this.state, value, offset),
       part: (more, partSize) => this.#mmxOperand(partSize, offset + more),
-    };
-  }
-  #memoryOperand(size: number, offset: number): Operand {
-    let place: { address: Value; slow: Value } | undefined;
-    const linear = (width: number, write: boolean) => {
-      const base = this.#effectiveAddress();
-      return this.segmentLinear("operand", offset === 0 ? base : this.add(base, this.i64(offset)), width, write);
-    };
-    return {
-      ...bareOperand("memory", size),
-      read: () => this.readLinear(linear(size, false), size),
-      readForWrite: () => {
-        place = this.translate(linear(size, true), size, true);
-        return this.let(this.load(loadKind[size]!, place.address));
-      },
-      write: (value) => {
-        if (place) this.#storeAt(place, size, this.let(value));
-        else this.writeLinear(linear(size, true), size, value);
-      },
-      readFloat: (bits) => this.readFloatLinear(linear(bits, false), bits),
-      writeFloat: (bits, value) => this.writeLinear(linear(bits, true), bits, value),
-      address: () =>
-        offset === 0 ? this.#effectiveAddress() : this.let(this.add(this.#effectiveAddress(), this.i64(offset))),
-      linear: () => linear(Math.max(size, 8), false),
-      part: (more, partSize) => this.#memoryOperand(partSize, offset + more),
     };
   }
 }

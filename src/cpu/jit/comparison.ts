@@ -1,0 +1,56 @@
+// What the latest flag-setting instruction of a block compared, and conditions made of that: a comparison of its operands is
+// shorter than one of the lazy flags (FLAG_RESULT, FLAG_AUX).
+
+import type { FunctionBuilder, Value } from "../wasm/function-builder.js";
+
+export interface Comparison {
+  readonly kind: "sub" | "logic" | "result" | "float";
+  /** Bits of the operands. */
+  readonly size: number;
+  readonly a: Value;
+  readonly b: Value;
+  readonly result: Value;
+}
+
+/** eq, ne, lt, gt, le, ge. */
+const SINGLE_COMPARISONS = [0x5b, 0x5c, 0x5d, 0x5e, 0x5f, 0x60] as const;
+const DOUBLE_COMPARISONS = [0x61, 0x62, 0x63, 0x64, 0x65, 0x66] as const;
+
+/** Condition code `cc` (i32, 0 or 1) from the operands, where that is simpler than from the flags. */
+export function fusedCondition(f: FunctionBuilder, c: Comparison, cc: number): Value | undefined {
+  if (c.kind === "float") return fusedFloat(f, c, cc);
+  const direct = fusedEven(f, c, cc & ~1);
+  return direct && cc & 1 ? f.xor(direct, f.i32(1)) : direct;
+}
+
+/** Two floats that are no NaNs. */
+function fusedFloat(f: FunctionBuilder, { a, b }: Comparison, cc: number): Value | undefined {
+  const [eq, ne, lt, gt, le, ge] = a.type === "f64" ? DOUBLE_COMPARISONS : SINGLE_COMPARISONS;
+  const opcode = { 2: lt, 3: ge, 4: eq, 5: ne, 6: le, 7: gt }[cc];
+  if (opcode !== undefined) return f.op("i32", opcode, [a, b]);
+  return cc === 10 ? f.i32(0) : cc === 11 ? f.i32(1) : undefined;
+}
+
+function fusedEven(f: FunctionBuilder, c: Comparison, cc: number): Value | undefined {
+  const { size, a, b, result } = c;
+  const signed = (v: Value) => f.signExtend(v, size);
+  const zero = f.constantLike(result, 0);
+  const negative = () => f.ltS(signed(result), zero);
+  const isZero = () => f.eqz(f.zeroExtend(result, size));
+  if (cc === 8) return negative();
+  if (c.kind === "sub") {
+    if (cc === 4) return f.eq(a, b);
+    if (cc === 2) return f.ltU(a, b);
+    if (cc === 6) return f.leU(a, b);
+    if (cc === 12) return f.ltS(signed(a), signed(b));
+    if (cc === 14) return f.leS(signed(a), signed(b));
+    return undefined;
+  }
+  if (cc === 4) return isZero();
+  if (c.kind !== "logic") return undefined;
+  if (cc === 0 || cc === 2) return f.i32(0);
+  if (cc === 6) return isZero();
+  if (cc === 12) return negative();
+  if (cc === 14) return f.leS(signed(result), zero);
+  return undefined;
+}

@@ -1,0 +1,117 @@
+// Memory accesses of a region: effective addresses of constants and register locals, and the probe of the TLB. What doesn't hit
+// it is left to the interpreter, which looks the address up, and comes back.
+
+import type { Operand } from "../emit/emitter.js";
+import { bareOperand, loadKind, storeKindOf } from "../emit/operand.js";
+import * as S from "../state-layout.js";
+import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
+import type { FunctionBuilder, LoadKind, Value, Variable } from "../wasm/function-builder.js";
+import type { RegionInstruction } from "./flow.js";
+
+/** What accesses need of the emitter that they belong to. */
+export interface MemoryHost extends FunctionBuilder {
+  readonly addressSize: number;
+  /** Address of the TLB, and of the region's first page. */
+  readonly tlb: Variable;
+  readonly pageVa: Variable;
+  /** A general register's local. */
+  register(code: number): Variable;
+  stateLoad(kind: LoadKind, offset: number): Value;
+  /** Leaves: the interpreter runs this instruction. */
+  host(name: string): void;
+}
+
+export class RegionMemory {
+  readonly #e: MemoryHost;
+
+  constructor(emitter: MemoryHost) {
+    this.#e = emitter;
+  }
+
+  /** Where the bytes lie in the Wasm memory. */
+  translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
+    const e = this.#e;
+    const bytes = size / 8;
+    const mask = e.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT);
+    const index = e.and(e.wrap(e.shrU(va, e.i64(12 - TLB_ENTRY_SHIFT))), mask);
+    const entry = e.let(e.add(e.get(e.tlb), index));
+    const tag = e.load("i64", entry, write ? TLB_WRITE : TLB_READ);
+    const page = e.and(e.add(va, e.i64(bytes - 1)), e.i64(-4096));
+    // No call here: one that came back would cost the code around it its machine registers.
+    e.if(e.ne(page, tag), () => e.host(""));
+    const address = e.let(e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
+    return { address, slow: e.i32(0) };
+  }
+  read(address: Value, size: number): Value {
+    const e = this.#e;
+    return e.let(e.load(loadKind[size]!, this.translate(e.let(address), size, false).address));
+  }
+  readFloat(address: Value, bits: 32 | 64): Value {
+    const e = this.#e;
+    const place = this.translate(e.let(address), bits, false);
+    return e.let(e.load(bits === 64 ? "f64" : "f32", place.address));
+  }
+  write(address: Value, size: number, value: Value): void {
+    const e = this.#e;
+    const v = e.let(value);
+    this.#store(this.translate(e.let(address), size, true), size, v);
+  }
+  update(address: Value, size: number, change: (old: Value) => Value): void {
+    const e = this.#e;
+    const place = this.translate(address, size, true);
+    const old = e.let(e.load(loadKind[size]!, place.address));
+    this.#store(place, size, e.let(change(old)));
+  }
+  #store(place: { address: Value }, size: number, value: Value): void {
+    this.#e.store(storeKindOf(value, size), place.address, value);
+  }
+
+  inSegment(segment: number, offset: Value): Value {
+    const e = this.#e;
+    const at = e.let(offset);
+    if (segment < S.Seg.FS) return at;
+    return e.let(e.add(at, e.stateLoad("i64", S.SEG_BASE + 8 * segment)));
+  }
+
+  effectiveAddress({ decoded, at, length }: RegionInstruction): Value {
+    const e = this.#e;
+    const displacement = (BigInt(decoded.dispHi | 0) << 32n) | BigInt(decoded.dispLo >>> 0);
+    let address: Value;
+    if (decoded.ripRelative) address = e.add(e.get(e.pageVa), e.i64(displacement + BigInt(at + length)));
+    else {
+      const index = decoded.index < 0 ? e.i64(0) : e.shl(e.get(e.register(decoded.index)), e.i64(decoded.scale));
+      const base = decoded.base < 0 ? e.i64(0) : e.get(e.register(decoded.base));
+      address = e.add(e.add(base, index), e.i64(displacement));
+    }
+    if (e.addressSize === 32) address = e.and(address, e.i64(0xffffffff));
+    return e.let(address);
+  }
+
+  /** The instruction's memory operand, from byte `offset` on. */
+  operand(instruction: RegionInstruction, size: number, offset = 0): Operand {
+    const e = this.#e;
+    let place: { address: Value } | undefined;
+    const effective = () => {
+      const base = this.effectiveAddress(instruction);
+      return offset === 0 ? base : e.add(base, e.i64(offset));
+    };
+    const linear = () => this.inSegment(instruction.segment, effective());
+    return {
+      ...bareOperand("memory", size),
+      read: () => this.read(linear(), size),
+      readForWrite: () => {
+        place = this.translate(linear(), size, true);
+        return e.let(e.load(loadKind[size]!, place.address));
+      },
+      write: (value) => {
+        if (place) this.#store(place, size, e.let(value));
+        else this.write(linear(), size, value);
+      },
+      readFloat: (bits) => this.readFloat(linear(), bits),
+      writeFloat: (bits, value) => this.write(linear(), bits, value),
+      address: () => e.let(effective()),
+      linear: () => linear(),
+      part: (more, partSize) => this.operand(instruction, partSize, offset + more),
+    };
+  }
+}
