@@ -6,6 +6,8 @@ import { expect, it } from "vitest";
 import { attackArb, Fuzzer } from "../fuzz/attack.js";
 
 const seed = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
+/** Hypercalls whose successes count by the dozen in any run: an attack that no longer gets that far proves nothing. */
+const REACHED = [0, 1, 10, 12, 13, 14, 20, 22, 23, 24, 26, 29, 32, 33];
 const RUNS = Number(process.env.FUZZ_RUNS ?? 3000);
 
 it.each([
@@ -19,5 +21,5 @@ it.each([
   );
   const succeeded = [...fuzzer.succeeded].sort(([a], [b]) => a - b).map(([number, count]) => `${number}:${count}`);
   console.log(`${fuzzer.calls} hypercalls, ${fuzzer.crashes} crashes; succeeded by number: ${succeeded.join(" ")}`);
-  expect(fuzzer.succeeded.size).toBeGreaterThan(20);
+  expect([...fuzzer.succeeded.keys()]).toEqual(expect.arrayContaining(REACHED));
 });
