@@ -6,6 +6,7 @@ import { Engine, type EngineCpu, type JitOptions } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { FileLocks } from "./devices/storage/file-locks.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
+import { DeferredEvents } from "./host/deferred-events.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
 import { JitWorker } from "./host/jit-worker.js";
@@ -136,6 +137,7 @@ export class XenHost {
   #jitWorker: JitWorker | undefined;
   readonly #config: HostConfig;
   readonly #locks = new FileLocks();
+  readonly #deferred = new DeferredEvents();
   #storeSocket: StoreSocket | undefined;
   #storeFile: StoreFile | undefined;
   readonly #profiler: Profiler | undefined;
@@ -210,6 +212,7 @@ export class XenHost {
       hypervisor: this.#hypervisor,
       run: (vcpu, budget) => this.#run(vcpu, budget),
       ...(virtualClock ? { virtualClock } : {}),
+      afterTurn: () => this.#deferred.flush(),
       onSleep: (start, end) => this.#perfTrace?.sleep(start, end),
       onError: (error) => this.#fail(error),
     });
@@ -285,6 +288,7 @@ export class XenHost {
         store: this.#store,
         cache,
         locks: this.#locks,
+        deferred: this.#deferred,
         profiler: this.#profiler,
         onDestroy: (domain) => this.#forget(domain),
         vifs: { ...this.#networkServices, network: (name) => this.network(name) },

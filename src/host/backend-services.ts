@@ -5,16 +5,17 @@ import type { BackendServices, GrantedPage } from "../devices/xen/backend.js";
 import { FrameType } from "../hypervisor/frame-table.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
+import type { DeferredEvents } from "./deferred-events.js";
 
 const PAGE_SIZE = 4096;
 /** Backends in the host process act for dom0. */
 const BACKEND_DOMID = 0;
 
-export function backendServices(domain: Domain, store: XenStoreServer): BackendServices {
+export function backendServices(domain: Domain, store: XenStoreServer, deferred: DeferredEvents): BackendServices {
   return {
     store,
     grants: { map: (ref, isWritable) => mapGrant(domain, ref, isWritable) },
-    events: { bind: (port, onEvent) => domain.events.bindHost(port, onEvent) },
+    events: { bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)) },
   };
 }
 

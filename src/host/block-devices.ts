@@ -5,6 +5,7 @@ import type { BlockStatistics } from "../devices/xen/blkback/block-ring.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { backendServices } from "./backend-services.js";
+import type { DeferredEvents } from "./deferred-events.js";
 import { createDeviceNodes, type DevicePaths, devicePaths, finishesWithin, removeDeviceNodes } from "./device-nodes.js";
 import type { OpenedDisk } from "./disk-config.js";
 import { XenError } from "./errors.js";
@@ -31,11 +32,13 @@ interface Attached {
 export class BlockDevices {
   readonly #domain: Domain;
   readonly #store: XenStoreServer;
+  readonly #deferred: DeferredEvents;
   readonly #attached = new Map<number, Attached>();
 
-  constructor(domain: Domain, store: XenStoreServer) {
+  constructor(domain: Domain, store: XenStoreServer, deferred: DeferredEvents) {
     this.#domain = domain;
     this.#store = store;
+    this.#deferred = deferred;
   }
 
   /** The disk's store becomes the device's. @throws XenError bad-argument: the guest has such a device */
@@ -49,7 +52,7 @@ export class BlockDevices {
     const paths = devicePaths(id, device.number, kind, "vbd");
     this.#createNodes(disk, kind, paths);
     const backend = new BlockBackend({
-      services: backendServices(this.#domain, this.#store),
+      services: backendServices(this.#domain, this.#store, this.#deferred),
       disk: store,
       backendPath: paths.backend,
       frontendPath: paths.frontend,

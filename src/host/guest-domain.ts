@@ -16,6 +16,7 @@ import { detachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { formatUuid } from "../hypervisor/xenstore/domain-nodes.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { type BlockDeviceInfo, BlockDevices } from "./block-devices.js";
+import type { DeferredEvents } from "./deferred-events.js";
 import { type DiskConfig, openDiskConfig } from "./disk-config.js";
 import { writeCore } from "./dump-file.js";
 import { XenError } from "./errors.js";
@@ -78,6 +79,8 @@ export interface GuestServices {
   readonly locks: FileLocks;
   readonly profiler: Profiler | undefined;
   readonly vifs: VifServices;
+  /** Backends' work between turns of guests. */
+  readonly deferred: DeferredEvents;
   readonly onDestroy: (domain: Domain) => void;
 }
 
@@ -109,12 +112,12 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     this.id = domain.id;
     this.#domain = domain;
     this.#services = services;
-    this.blockDevices = new BlockDevices(domain, services.store);
+    this.blockDevices = new BlockDevices(domain, services.store, services.deferred);
     this.console = new GuestConsole(
       () => domain.name,
       (bytes) => domain.console.write(bytes),
     );
-    this.netDevices = new NetDevices(domain, services.store, services.vifs);
+    this.netDevices = new NetDevices(domain, services.store, services.deferred, services.vifs);
     this.#shell = new GuestShell(this.console);
   }
 

@@ -5,6 +5,7 @@ import { NetBackend } from "../devices/xen/netback/net-backend.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { backendServices } from "./backend-services.js";
+import type { DeferredEvents } from "./deferred-events.js";
 import {
   createDeviceNodes,
   type DevicePaths,
@@ -33,11 +34,13 @@ export class NetDevices {
   readonly #domain: Domain;
   readonly #store: XenStoreServer;
   readonly #services: VifServices;
+  readonly #deferred: DeferredEvents;
   readonly #attached = new Map<number, Attached>();
 
-  constructor(domain: Domain, store: XenStoreServer, services: VifServices) {
+  constructor(domain: Domain, store: XenStoreServer, deferred: DeferredEvents, services: VifServices) {
     this.#domain = domain;
     this.#store = store;
+    this.#deferred = deferred;
     this.#services = services;
   }
 
@@ -65,7 +68,7 @@ export class NetDevices {
       state: () => backend.device.state,
     });
     const backend: NetBackend = new NetBackend({
-      services: backendServices(this.#domain, this.#store),
+      services: backendServices(this.#domain, this.#store, this.#deferred),
       port: handle.port,
       backendPath: paths.backend,
       frontendPath: paths.frontend,

@@ -20,6 +20,8 @@ export interface RunLoopOptions {
   /** Runs a vCPU; returns the instructions executed. */
   readonly run: (vcpu: Vcpu, budget: number) => number;
   readonly virtualClock?: VirtualClock;
+  /** Called after each turn of a guest. */
+  readonly afterTurn: () => void;
   /** Nothing was runnable between these times (performance.now()). */
   readonly onSleep?: (start: number, end: number) => void;
   /** What escapes from the loop: always a defect of ours. */
@@ -74,12 +76,13 @@ export class RunLoop {
 
   /** One slice of one vCPU. False when nothing is runnable. */
   #step(): boolean {
-    const { hypervisor, run, virtualClock } = this.#options;
+    const { hypervisor, run, afterTurn, virtualClock } = this.#options;
     hypervisor.runTimers();
     const vcpu = this.#pick();
     if (!vcpu) return this.#skipIdleTime();
     if (virtualClock) {
       virtualClock.advance(BigInt(run(vcpu, VIRTUAL_BUDGET)) * NS_PER_INSTRUCTION);
+      afterTurn();
       return true;
     }
     const before = performance.now();
@@ -90,6 +93,7 @@ export class RunLoop {
       const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
       this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
     }
+    afterTurn();
     return true;
   }
 

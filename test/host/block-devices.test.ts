@@ -8,6 +8,7 @@ import { MemoryStore } from "../../src/devices/storage/memory-store.js";
 import { createQcow2 } from "../../src/devices/storage/qcow2/create-qcow2.js";
 import { backendServices } from "../../src/host/backend-services.js";
 import { BlockDevices } from "../../src/host/block-devices.js";
+import { DeferredEvents } from "../../src/host/deferred-events.js";
 import { openDiskConfig, openDiskConfigs } from "../../src/host/disk-config.js";
 import { GTF_permit_access, GTF_readonly } from "../../src/hypervisor/public/grant-table.js";
 import { XenStoreServer } from "../../src/hypervisor/xenstore/server.js";
@@ -21,7 +22,8 @@ function setUp() {
   const host = makeHost();
   const { domain, p2m, built } = makeDomain(host, false);
   const store = new XenStoreServer(host.memory);
-  return { host, domain, p2m, built, store, services: backendServices(domain, store) };
+  const deferred = new DeferredEvents();
+  return { host, domain, p2m, built, store, deferred, services: backendServices(domain, store, deferred) };
 }
 
 test("a granted page is the guest's memory, and its references come back", () => {
@@ -59,13 +61,14 @@ test("nothing else is mapped", () => {
 });
 
 test("event channels go both ways until one end closes", () => {
-  const { domain, services } = setUp();
+  const { domain, services, deferred } = setUp();
   const port = domain.events.allocUnbound(0);
   let events = 0;
   const binding = services.events.bind(port, () => void events++)!;
   expect(services.events.bind(port, () => {})).toBeUndefined();
   expect(services.events.bind(999, () => {})).toBeUndefined();
   domain.events.send(port);
+  deferred.flush();
   expect(events).toBe(1);
   binding.notify();
   expect(domain.events.isPending(port)).toBe(true);
@@ -75,7 +78,7 @@ test("event channels go both ways until one end closes", () => {
 
 test("a disk's nodes are xl's, and go with it", async () => {
   const { host, domain, store } = setUp();
-  const devices = new BlockDevices(domain, store);
+  const devices = new BlockDevices(domain, store, new DeferredEvents());
   devices.attach(await openDiskConfig({ vdev: "xvda", store: new MemoryStore(1 << 20, { name: "/disk.img" }) }, owner));
   const home = `/local/domain/0/backend/vbd/${domain.id}/51712`;
   const read = (name: string) => store.read(`${home}/${name}`);

@@ -3,6 +3,7 @@
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { VirtualTimers } from "../../src/devices/network/timers.js";
+import { DeferredEvents } from "../../src/host/deferred-events.js";
 import { XenError } from "../../src/host/errors.js";
 import { NetDevices } from "../../src/host/net-devices.js";
 import { Network } from "../../src/host/network.js";
@@ -29,7 +30,7 @@ function setUp() {
       return network;
     },
   };
-  const devices = new NetDevices(domain, store, services);
+  const devices = new NetDevices(domain, store, new DeferredEvents(), services);
   const attach = async (config: VifConfig | string) => devices.attach(await openVif(config, services));
   const nodes = (path: string) =>
     Object.fromEntries(store.directory(path).map((name) => [name, store.read(`${path}/${name}`)]));

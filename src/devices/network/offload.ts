@@ -1,4 +1,4 @@
-// Segmentation offload in software: a TCP packet of up to 64 KiB becomes segments that fit the wire, as a network card with TSO
+// Segmentation and checksum offload in software: a TCP packet of up to 64 KiB becomes segments that fit the wire, as a network card with TSO
 // makes them. Sequence numbers go on, FIN and PSH are the last segment's, CWR the first's (RFC 3168 6.1.2), IPv4
 // identifications count up.
 
@@ -6,11 +6,15 @@ import { internetChecksum } from "./checksum.js";
 import { completeChecksum, findTransport, PROTOCOL_TCP } from "./transport.js";
 
 /** A TCP packet longer than the wire takes, to be cut into segments of so much payload. */
-export interface Offload {
+export interface Segmentation {
   readonly kind: "tcp4" | "tcp6";
   /** Bytes of TCP payload in each segment. */
   readonly segmentSize: number;
 }
+
+/** What the sender left to others. "checksum": only the TCP or UDP checksum's rest. */
+export type Offload = Segmentation | { readonly kind: "checksum" };
+export const CHECKSUM_ONLY: Offload = { kind: "checksum" };
 
 const FLAGS = 13;
 const FIN_PSH = 0x09;
@@ -18,8 +22,16 @@ const CWR = 0x80;
 /** Fewer bytes of payload per segment would turn one packet into thousands. */
 const MIN_SEGMENT_SIZE = 128;
 
+/** Frames for who takes no offload. [] when the frame isn't what `offload` says. */
+export function finishFrame(frame: Uint8Array, offload: Offload): Uint8Array[] {
+  if (offload.kind !== "checksum") return cutSegments(frame, offload);
+  const copy = frame.slice();
+  completeChecksum(copy);
+  return [copy];
+}
+
 /** The segments, with all checksums; [] when the frame isn't such a packet. */
-export function cutSegments(frame: Uint8Array, { kind, segmentSize }: Offload): Uint8Array[] {
+export function cutSegments(frame: Uint8Array, { kind, segmentSize }: Segmentation): Uint8Array[] {
   const transport = findTransport(frame);
   if (!transport || transport.protocol !== PROTOCOL_TCP || transport.version !== (kind === "tcp4" ? 4 : 6)) return [];
   const { network, offset, end } = transport;

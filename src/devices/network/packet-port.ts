@@ -2,7 +2,7 @@
 // hosts. One side sends, the other is called back. A frame starts with the destination address, has no frame check sequence, and
 // must not change after it was sent: receivers keep it without copying.
 
-import { cutSegments, type Offload } from "./offload.js";
+import { finishFrame, type Offload } from "./offload.js";
 
 export type FrameHandler = (frame: Uint8Array, offload?: Offload) => void;
 
@@ -36,13 +36,13 @@ export const ignoreFrame: FrameHandler = () => {};
 /** Calls the receiver of `port`, with segments when it can't take the whole. */
 export function handOver(port: PacketPort, frame: Uint8Array, offload: Offload | undefined): void {
   if (!offload || port.wantsOffload) port.onFrame(frame, offload);
-  else for (const segment of cutSegments(frame, offload)) port.onFrame(segment);
+  else for (const segment of finishFrame(frame, offload)) port.onFrame(segment);
 }
 
 /** Sends through `port`, cut when it can't take the whole. */
 export function sendThrough(port: PacketPort, frame: Uint8Array, offload: Offload | undefined): void {
   if (!offload || port.takesOffload) port.send(frame, offload);
-  else for (const segment of cutSegments(frame, offload)) port.send(segment);
+  else for (const segment of finishFrame(frame, offload)) port.send(segment);
 }
 
 class PairedPort implements PacketPort {

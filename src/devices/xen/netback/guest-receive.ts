@@ -2,7 +2,7 @@
 // response stands in its request's slot. Frames wait here, in bounded number, while the frontend offers too few pages.
 
 import * as N from "../../../hypervisor/public/io/netif.js";
-import type { Offload } from "../../network/offload.js";
+import type { Offload, Segmentation } from "../../network/offload.js";
 import type { EventBinding, GrantAccess, GrantedPage } from "../backend.js";
 import { BackRing } from "../ring.js";
 
@@ -24,6 +24,9 @@ interface Waiting {
   readonly frame: Uint8Array;
   readonly offload: Offload | undefined;
 }
+
+const isCut = (offload: Offload | undefined): offload is Segmentation =>
+  offload !== undefined && offload.kind !== "checksum";
 
 export class GuestReceive {
   readonly #options: ReceiveOptions;
@@ -62,7 +65,7 @@ export class GuestReceive {
   }
 
   #hasRoom({ frame, offload }: Waiting): boolean {
-    const needed = Math.ceil(frame.length / PAGE_SIZE) + (offload ? 1 : 0);
+    const needed = Math.ceil(frame.length / PAGE_SIZE) + (isCut(offload) ? 1 : 0);
     if (!this.#ring.isBroken) return this.#ring.rearm(needed);
     this.#isDead = true;
     this.#options.onBroken("the receive ring's indices make no sense");
@@ -74,9 +77,10 @@ export class GuestReceive {
     for (let at = 0; at < frame.length; at += PAGE_SIZE) {
       const end = Math.min(at + PAGE_SIZE, frame.length);
       let flags = end < frame.length ? N.NETRXF_more_data : 0;
-      if (at === 0 && offload) flags |= N.NETRXF_extra_info | N.NETRXF_csum_blank | N.NETRXF_data_validated;
+      if (at === 0 && offload) flags |= N.NETRXF_csum_blank | N.NETRXF_data_validated;
+      if (at === 0 && isCut(offload)) flags |= N.NETRXF_extra_info;
       this.#put(frame.subarray(at, end), flags);
-      if (at === 0 && offload) this.#putExtra(offload);
+      if (at === 0 && isCut(offload)) this.#putExtra(offload);
     }
   }
 
@@ -92,7 +96,7 @@ export class GuestReceive {
   }
 
   /** Takes a slot of its own, whose page isn't used. */
-  #putExtra({ kind, segmentSize }: Offload): void {
+  #putExtra({ kind, segmentSize }: Segmentation): void {
     this.#ring.take(this.#entry);
     const gsoType = kind === "tcp4" ? N.XEN_NETIF_GSO_TYPE_TCPV4 : N.XEN_NETIF_GSO_TYPE_TCPV6;
     const type = N.XEN_NETIF_EXTRA_TYPE_GSO;

@@ -2,9 +2,8 @@
 // ring: the first with the size of the whole, extra infos, the rest. Each slot is answered, in order.
 
 import * as N from "../../../hypervisor/public/io/netif.js";
-import type { Offload } from "../../network/offload.js";
+import { CHECKSUM_ONLY, type Offload, type Segmentation } from "../../network/offload.js";
 import { ETHERNET_HEADER_SIZE } from "../../network/packet-port.js";
-import { completeChecksum } from "../../network/transport.js";
 import type { EventBinding, GrantAccess, GrantedPage } from "../backend.js";
 import { BackRing } from "../ring.js";
 import type { RateLimit } from "./rate-limit.js";
@@ -32,7 +31,7 @@ type Request = ReturnType<typeof N.netif_tx_request.decode>;
 interface Packet {
   readonly requests: Request[];
   readonly slots: number[];
-  offload: Offload | undefined;
+  offload: Segmentation | undefined;
   /** Only told the backend something. */
   isDummy: boolean;
   isBad: boolean;
@@ -143,9 +142,9 @@ export class GuestTransmit {
     for (const id of packet.slots) this.#respond(id, isGood);
     if (!isGood) onError();
     if (!frame) return;
-    // With offload the field keeps the pseudo-header's sum, for whoever cuts the packet or takes it whole.
-    if (!packet.offload && packet.requests[0]!.flags & N.NETTXF_csum_blank) completeChecksum(frame);
-    onFrame(frame, packet.offload);
+    // The field keeps the pseudo-header's sum, for whoever cuts the packet or takes it as it is.
+    const isBlank = (packet.requests[0]!.flags & N.NETTXF_csum_blank) !== 0;
+    onFrame(frame, packet.offload ?? (isBlank ? CHECKSUM_ONLY : undefined));
   }
 
   #respond(id: number, isGood: boolean): void {

@@ -1,7 +1,7 @@
 // A virtual network interface as its guest's frontend finds it: what Linux's xen-netback publishes in the XenStore, the queues
 // that the frontend sets up (io/netif.h), and a port of whatever network it is attached to.
 
-import { cutSegments, type Offload } from "../../network/offload.js";
+import { finishFrame, type Offload } from "../../network/offload.js";
 import { ignoreFrame, type PacketPort, sendThrough } from "../../network/packet-port.js";
 import type { Timers } from "../../network/timers.js";
 import { findTransport } from "../../network/transport.js";
@@ -49,7 +49,15 @@ export interface NetStatistics {
 interface Abilities {
   readonly scatterGather: boolean;
   readonly gso: { readonly tcp4: boolean; readonly tcp6: boolean };
+  /** Packets without checksum, over IPv4 and over IPv6. */
+  readonly blankChecksum: { readonly ip4: boolean; readonly ip6: boolean };
 }
+
+const NO_ABILITIES: Abilities = {
+  scatterGather: false,
+  gso: { tcp4: false, tcp6: false },
+  blankChecksum: { ip4: false, ip6: false },
+};
 
 interface Queue {
   readonly transmit: GuestTransmit;
@@ -62,7 +70,7 @@ export class NetBackend implements BackendDriver {
   #queues: Queue[] = [];
   #pages: GrantedPage[] = [];
   #limits: RateLimit[] = [];
-  #abilities: Abilities = { scatterGather: false, gso: { tcp4: false, tcp6: false } };
+  #abilities: Abilities = NO_ABILITIES;
   #unwatch: (() => void) | undefined;
   #filtersMulticast = false;
   readonly #multicast = new Set<string>();
@@ -109,6 +117,10 @@ export class NetBackend implements BackendDriver {
       this.#abilities = {
         scatterGather: this.#isSet("feature-sg"),
         gso: { tcp4: this.#isSet("feature-gso-tcpv4"), tcp6: this.#isSet("feature-gso-tcpv6") },
+        blankChecksum: {
+          ip4: !this.#isSet("feature-no-csum-offload"),
+          ip6: this.#isSet("feature-ipv6-csum-offload"),
+        },
       };
       const queues = readOptionalNumber(store, `${frontendPath}/multi-queue-num-queues`, MAX_QUEUES) ?? 1;
       if (queues === 0) throw new FrontendError(`${frontendPath}: no queues`);
@@ -200,9 +212,9 @@ export class NetBackend implements BackendDriver {
 
   #toGuest(frame: Uint8Array, offload: Offload | undefined): void {
     if (this.#queues.length === 0 || !this.#isWanted(frame)) return;
-    const { scatterGather, gso } = this.#abilities;
-    if (offload && !(scatterGather && gso[offload.kind])) {
-      for (const segment of cutSegments(frame, offload)) this.#toGuest(segment, undefined);
+    const { scatterGather } = this.#abilities;
+    if (offload && !this.#takes(frame, offload)) {
+      for (const finished of finishFrame(frame, offload)) this.#toGuest(finished, undefined);
       return;
     }
     if (frame.length > PAGE_SIZE && !scatterGather) {
@@ -212,6 +224,12 @@ export class NetBackend implements BackendDriver {
     this.statistics.receivedFrames++;
     this.statistics.receivedBytes += frame.length;
     this.#queues[this.#queueOf(frame)]!.receive.send(frame, offload);
+  }
+
+  #takes(frame: Uint8Array, { kind }: Offload): boolean {
+    const { scatterGather, gso, blankChecksum } = this.#abilities;
+    if (kind !== "checksum") return scatterGather && gso[kind];
+    return findTransport(frame)?.version === 6 ? blankChecksum.ip6 : blankChecksum.ip4;
   }
 
   #isWanted(frame: Uint8Array): boolean {

@@ -102,6 +102,18 @@ describe.each([{ isSplit: true }, { isSplit: false }])("transmit, split channels
     expect(sent.map(({ length }) => length)).toEqual([54 + 9000]);
   });
 
+  test("a blank checksum goes on as it is to a network that takes it", async () => {
+    const { queue, far } = await setUp({ isSplit });
+    const kinds: (string | undefined)[] = [];
+    far.wantsOffload = true;
+    far.onFrame = (frame, offload) => kinds.push(`${offload?.kind} ${frame[50]}`);
+    const blank = tcpFrame(payload.subarray(0, 1400));
+    blank.set([0x12, 0x34], 50);
+    queue.send(blank, N.NETTXF_csum_blank);
+    queue.send(ethernet(MAC_B, MAC_A, 0x1234, new Uint8Array(60)));
+    expect(kinds).toEqual(["checksum 18", "undefined 0"]);
+  });
+
   test("what isn't granted or lies beyond a page is an error for that packet alone", async () => {
     const { queue, sent, backend, state } = await setUp({ isSplit });
     queue.request({ gref: 9999, offset: 0, flags: 0, id: 1, size: 60 });
@@ -124,6 +136,20 @@ describe("receive", () => {
     const [got] = queue.received();
     expect(Buffer.from(got!.frame).equals(large)).toBe(true);
     expect(backend.statistics.receivedFrames).toBe(1);
+  });
+
+  test("a blank checksum is filled in for a frontend that doesn't take one", async () => {
+    const blank = tcpFrame(payload.subarray(0, 1400));
+    const whole = blank.slice();
+    blank.set([0x12, 0x34], 50);
+    for (const isAble of [true, false]) {
+      const { queue, far } = await setUp(isAble ? {} : { nodes: { "feature-no-csum-offload": "1" } });
+      queue.offer(1);
+      far.send(blank, { kind: "checksum" });
+      const [got] = queue.received();
+      expect(got!.flags).toBe(isAble ? N.NETRXF_csum_blank | N.NETRXF_data_validated : 0);
+      expect(Buffer.from(got!.frame).equals(isAble ? blank : whole)).toBe(true);
+    }
   });
 
   test("segmentation offload reaches a frontend that offers it, others get segments", async () => {
