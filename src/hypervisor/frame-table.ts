@@ -190,6 +190,13 @@ export class FrameTable {
     return true;
   }
 
+  /** Makes a frame another domain's, contents and claim included. The caller has checked that the claim is its only reference. */
+  giveTo(mfn: number, owner: number): void {
+    this.#hooks.retype(mfn);
+    this.owners[mfn] = owner;
+    this.types[mfn] = FrameType.None;
+  }
+
   #release(mfn: number): void {
     const owner = this.owners[mfn]!;
     this.#hooks.retype(mfn);

@@ -12,14 +12,18 @@ import {
   GNTST_bad_gntref,
   GNTST_eagain,
   GNTST_general_error,
+  GNTST_okay,
   GNTTAB_NR_RESERVED_ENTRIES,
   GRANT_ENTRY_V1_SIZE,
   GRANT_ENTRY_V2,
   GRANT_ENTRY_V2_SIZE,
+  GTF_accept_transfer,
   GTF_permit_access,
   GTF_reading,
   GTF_readonly,
   GTF_sub_page,
+  GTF_transfer_committed,
+  GTF_transfer_completed,
   GTF_transitive,
   GTF_type_mask,
   GTF_writing,
@@ -267,6 +271,18 @@ export class GrantTable {
     this.#memory.write(this.#address(a), second);
     this.#memory.write(this.#address(b), first);
     return 0;
+  }
+
+  // --- GNTTABOP_transfer ---
+
+  /** Puts a frame that `domid` gives into the entry that waits for it. @returns a GNTST_* status */
+  acceptTransfer(ref: number, domid: number, mfn: number): number {
+    if (this.#isDestroyed || ref >= this.entries) return GNTST_bad_gntref;
+    const { flags, domid: awaited } = this.#readEntry(ref);
+    // Equal, so that an entry takes one frame only: committed and completed are flags too.
+    if (flags !== GTF_accept_transfer || awaited !== domid) return GNTST_general_error;
+    this.seed(ref, domid, BigInt(mfn), flags | GTF_transfer_committed | GTF_transfer_completed);
+    return GNTST_okay;
   }
 
   // --- what this domain has mapped ---

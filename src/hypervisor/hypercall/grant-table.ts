@@ -3,6 +3,7 @@
 
 import { copyGrants } from "../grant-copy.js";
 import { mapGrant, unmapGrant } from "../grant-map.js";
+import { transferGrant } from "../grant-transfer.js";
 import { copyToGuest } from "../guest-access.js";
 import type { Vcpu } from "../hypervisor.js";
 import { errno } from "../public/errno.js";
@@ -112,6 +113,7 @@ const operations: Readonly<Record<number, ElementOperation>> = {
   [G.GNTTABOP_set_version]: setVersion,
   [G.GNTTABOP_get_version]: getVersion,
   [G.GNTTABOP_get_status_frames]: getStatusFrames,
+  [G.GNTTABOP_transfer]: withStatus(G.gnttab_transfer, transferGrant),
   [G.GNTTABOP_copy]: withStatus(G.gnttab_copy, copyGrants),
   [G.GNTTABOP_swap_grant_ref]: withStatus(G.gnttab_swap_grant_ref, ({ domain }, { ref_a, ref_b }) =>
     domain.grants.swap(ref_a, ref_b),
