@@ -355,7 +355,7 @@ export class XenHost {
   get statistics(): HostStatistics {
     const { cpus, predecoder, cache, handlers } = this.#engine;
     const sum = (of: (cpu: EngineCpu) => number) => cpus.reduce((total, cpu) => total + of(cpu), 0);
-    const names = ["", "budget", "exception", "softwareInterrupt", "syscall", "sysenter", "halt", "io"];
+    const names = ["", "budget", "exception", "softwareInterrupt", "syscall", "sysenter", "halt", "io", "pause"];
     const exits: Record<string, number> = {};
     for (const [kind, name] of names.entries()) {
       const count = this.#hypervisor.exitCounts[kind]!;

@@ -38,6 +38,8 @@ export const ExitKind = {
   Halt: 6,
   /** IN, OUT, INS or OUTS that the host must perform: `port`, `size`, `isOut`. */
   Io: 7,
+  /** As many PAUSEs ran as PAUSES_LEFT (state-layout.ts) allowed; RIP is after the last one. */
+  Pause: 8,
 } as const;
 export type ExitKind = (typeof ExitKind)[keyof typeof ExitKind];
 

@@ -140,6 +140,8 @@ export const PV_IRET_COUNT = 1232;
 
 /** u32: nonzero while the dispatch loop notes in records that they ran. */
 export const NOTING = 1244;
+/** u32: PAUSEs that may still run before one leaves to the host. */
+export const PAUSES_LEFT = 1248;
 
 export const STATE_SIZE = 1280;
 

@@ -36,6 +36,8 @@ export function exitName(key: number): string {
       return "port I/O";
     case ExitKind.Halt:
       return "halt";
+    case ExitKind.Pause:
+      return "pause";
     default:
       return "budget";
   }

@@ -2,7 +2,7 @@
 // vCPU has nothing to do. The only place that calls Cpu.run for a domain.
 
 import { ExitKind, Vector } from "../cpu/exit.js";
-import { Reg } from "../cpu/state-layout.js";
+import { PAUSES_LEFT, Reg } from "../cpu/state-layout.js";
 import { writeRunstateArea } from "./guest-areas.js";
 import { dispatchHypercall } from "./hypercall/dispatch.js";
 import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypercall/xen-version.js";
@@ -19,6 +19,8 @@ import { handleException, handleSoftwareInterrupt, handleSyscall, handleSysenter
  * exit: whether it did must not show in a deterministic run.
  */
 const EXIT_COST = 100;
+/** A vCPU that executes as many PAUSEs in a slice waits for another one, which only runs when this one gives way. */
+const PAUSES_OF_A_SLICE = 64;
 /** Timers are looked at after so many instructions. */
 const TIMER_INTERVAL = 50_000;
 
@@ -48,6 +50,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
 function enter(vcpu: Vcpu): void {
   const { pv, cpu } = vcpu;
   cpu.setAddressSpace(pv.kernelMode ? pv.guestTable : pv.guestUserTable);
+  cpu.state.setU32(PAUSES_LEFT, PAUSES_OF_A_SLICE);
   vcpu.setRunstate(RUNSTATE_running);
   writeRunstateArea(vcpu);
 }
@@ -106,6 +109,9 @@ function step(vcpu: Vcpu, budget: number): number {
       break;
     case ExitKind.Sysenter:
       handleSysenter(hypervisor, vcpu, exit);
+      break;
+    case ExitKind.Pause:
+      vcpu.hasYielded = true;
       break;
     default:
       throw new Error(`a PV vCPU can't exit with kind ${exit.kind}`);

@@ -58,17 +58,20 @@ export function makeHost(frames = 8192, { gate = true } = {}): Host {
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20 });
   if (gate) engine.setGate(writeGate(memory));
   const log: string[] = [];
-  const cpus: Cpu[] = [];
+  const cpus = new Map<number, Cpu>();
   let time = 0n;
   const hypervisor = createHypervisor({
     memory,
     clock: { monotonic: () => (time += 1000n), wall: () => 0n },
     tscKhz: 1_000_000,
     random: () => 0.5,
-    createCpu: (domid) => {
-      // Domains that follow one another share a CPU: engine memory is never given back.
+    createCpu: (domid, vcpu) => {
+      // Domains that follow one another share CPUs: engine memory is never given back.
       const hooks = { cpuid: () => {}, rdtsc: () => 0n, random64: () => 0n };
-      return (cpus[domid === 0 ? 0 : 1] ??= new Cpu(engine, { hooks, paravirtual: true }));
+      const key = vcpu * 2 + (domid === 0 ? 0 : 1);
+      const cpu = cpus.get(key) ?? new Cpu(engine, { hooks, paravirtual: true });
+      cpus.set(key, cpu);
+      return cpu;
     },
     decoder: engine.decoder,
     cpuid: new CpuidPolicy({
@@ -84,9 +87,13 @@ export function makeHost(frames = 8192, { gate = true } = {}): Host {
   return { hypervisor, memory, log };
 }
 
-export function makeDomain(host: Host, privileged: boolean, options: Partial<BuildPvDomainOptions> = {}) {
+export function makeDomain(
+  host: Host,
+  privileged: boolean,
+  { vcpus = 1, ...options }: Partial<BuildPvDomainOptions> & { vcpus?: number } = {},
+) {
   const pages = options.pages ?? 2048;
-  const domain = host.hypervisor.createDomain({ name: "test", privileged, maxPages: pages + 64, vcpus: 1 });
+  const domain = host.hypervisor.createDomain({ name: "test", privileged, maxPages: pages + 64, vcpus });
   const built = buildPvDomain(domain, { kernel: tinyKernel(), commandLine: "test", ...options, pages });
   return { domain, built, vcpu: domain.vcpus[0]!, p2m: built.p2m };
 }

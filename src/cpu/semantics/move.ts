@@ -1,7 +1,9 @@
 // Data movement: MOV, extensions, LEA, BSWAP, exchange, conditional moves. SDM volume 2.
 
 import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
+import { ExitKind } from "../exit.js";
 import { CONDITIONS } from "../isa/families.js";
+import * as S from "../state-layout.js";
 import { Reg } from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
 
@@ -58,7 +60,11 @@ export const moveSemantics: SemanticsTable = {
   CDQ: (e) => e.setGpr(Reg.RDX, 32, e.shrS(e.gpr(Reg.RAX, 32), e.i32(31))),
   CQO: (e) => e.setGpr(Reg.RDX, 64, e.shrS(e.gpr(Reg.RAX, 64), e.i64(63))),
   NOP: () => {},
-  PAUSE: () => {},
+  PAUSE: (e) => {
+    const left = e.let(e.sub(e.stateLoad("i32", S.PAUSES_LEFT), e.i32(1)));
+    e.stateStore("i32", S.PAUSES_LEFT, left);
+    e.if(e.eqz(left), () => e.exit(ExitKind.Pause));
+  },
   LFENCE: () => {},
   MFENCE: () => {},
   SFENCE: () => {},

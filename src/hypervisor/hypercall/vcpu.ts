@@ -6,6 +6,7 @@ import { writeTimeArea } from "../guest-areas.js";
 import type { Vcpu } from "../hypervisor.js";
 import { vcpu_guest_context } from "../public/arch-x86/xen.js";
 import { errno } from "../public/errno.js";
+import { SHUTDOWN_poweroff } from "../public/sched.js";
 import * as V from "../public/vcpu.js";
 import { __HYPERVISOR_vcpu_op, VIRQ_TIMER, vcpu_info } from "../public/xen.js";
 import { setGuestContext } from "../pv/guest-context.js";
@@ -72,7 +73,11 @@ const operations: Readonly<Record<number, VcpuOperation>> = {
     return 0;
   },
   [V.VCPUOP_down]: (_caller, target) => {
-    target.down();
+    const { domain } = target;
+    // The last one doesn't go down: a domain that nothing can wake is off.
+    if (domain.vcpus.every((vcpu) => vcpu === target || !vcpu.isUp))
+      domain.hypervisor.shutdownDomain(domain, SHUTDOWN_poweroff);
+    else if (target.isUp) target.down();
     return 0;
   },
   [V.VCPUOP_is_up]: (_caller, target) => (target.isUp ? 1 : 0),

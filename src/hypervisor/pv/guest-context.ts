@@ -12,8 +12,11 @@ import {
 import { errno } from "../public/errno.js";
 import type { StructValue } from "../public/layout.js";
 import { setKernelRoot, setUserRoot } from "./base-pointer.js";
+import { setTaskSwitched, writeCr4 } from "./control-registers.js";
+import { setDebugRegister } from "./debug-registers.js";
 import { setGdt, setLdt } from "./descriptors.js";
 import { resetPvCpu } from "./initial-state.js";
+import { CR0_TS } from "./pv-vcpu.js";
 import { isCanonical } from "./translate.js";
 
 type GuestContext = StructValue<typeof vcpu_guest_context.fields>;
@@ -37,6 +40,9 @@ export function setGuestContext(vcpu: Vcpu, context: GuestContext): number {
   pv.failsafeCallback.masksEvents = (flags & VGCF_failsafe_disables_events) !== 0;
   pv.syscallCallback.masksEvents = (flags & VGCF_syscall_disables_events) !== 0;
   pv.kernelMode = true;
+  setTaskSwitched(vcpu, (context.ctrlreg[0]! & CR0_TS) !== 0n);
+  writeCr4(domain.hypervisor, vcpu, context.ctrlreg[4]!);
+  for (const [index, value] of context.debugreg.entries()) setDebugRegister(vcpu, index, value);
 
   const entries = Number(context.gdt_ents);
   const frames = context.gdt_frames.slice(0, Math.ceil(entries / 512)).map(Number);
@@ -87,6 +93,8 @@ function setRegisters(vcpu: Vcpu, context: GuestContext): void {
   for (const [index, value] of values.entries()) state.setGpr(index, value);
   state.setGpr(Reg.RSP, r.rsp);
   state.rip = r.rip;
+  // IOPL is virtual: the guest's own, while the processor's stays 0 (Linux starts its secondary vCPUs with 1).
+  vcpu.pv.iopl = Number((r.rflags & IOPL) >> 12n);
   state.rflags = (r.rflags & ~IOPL) | IF | 2n;
   state.setSegmentBase(Seg.FS, context.fs_base);
   state.setSegmentBase(Seg.GS, context.gs_base_kernel);
