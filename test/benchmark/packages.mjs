@@ -11,6 +11,7 @@ import { mirrorsFrom } from "../../dist/images/archive/mirrors.js";
 import { Cache } from "../../dist/images/cache/cache.js";
 import { defaultCacheDirectory } from "../../dist/images/index.js";
 import { collectKernel, isKernelFile } from "../../dist/images/initramfs/kernel-files.js";
+import { selectModules } from "../../dist/images/initramfs/kernel-modules.js";
 import { debianArchiveKeys } from "../../dist/images/keys/debian.js";
 import { readAr } from "../../dist/images/package/ar.js";
 import { readDeb } from "../../dist/images/package/deb.js";
@@ -70,6 +71,21 @@ export class Packages {
     const packed = readAr(deb, record.name).find(({ name }) => name === "data.tar.xz");
     if (files.size !== 1 || !packed) throw new Error(`${record.name} ${record.version} isn't packed as expected`);
     return { version: record.version, binary: [...files.values()][0], packed: packed.data };
+  }
+
+  /** The path of the amd64 kernel; modules with all they need, in an order in which they can be loaded: { name: "virtio.ko", data }. */
+  async kernelWithModules(roots) {
+    const archive = await this.#archive("amd64");
+    const parts = findKernelPackages("linux-image-amd64", (name, version) => archive.find(name, version));
+    const unpacked = [];
+    for (const part of parts) unpacked.push(await readDeb(await archive.fetch(part), isKernelFile, part.name));
+    const { vmlinuz, modules } = collectKernel(unpacked);
+    const { files } = selectModules(modules, roots);
+    return {
+      release: modules.release,
+      kernel: await kept(`vmlinuz-${hashOf(vmlinuz)}`, () => vmlinuz),
+      modules: files.map(({ path, data }) => ({ name: path.split("/").at(-1), data })),
+    };
   }
 
   /** The path of a kernel for processors without 64-bit mode. */

@@ -14,11 +14,14 @@ const COMPILE = ["-O2", "-static", "-fno-math-errno"];
 const SOURCES = ["main.c", "integer.c", "memory.c", "float.c", "system.c", "selfmod.c"];
 
 /** The kernels as a static binary, or why there is none. */
-export function compileKernels(architecture) {
+export const compileKernels = (architecture) => compileProgram(SOURCES, architecture);
+
+/** Files of `kernels/` as a static binary, or why there is none. */
+export function compileProgram(files, architecture) {
   const directory = mkdtempSync(join(tmpdir(), "xen-ts-kernels-"));
   try {
     const output = join(directory, "kernels");
-    const sources = SOURCES.map((file) => fileURLToPath(new URL(`kernels/${file}`, import.meta.url)));
+    const sources = files.map((file) => fileURLToPath(new URL(`kernels/${file}`, import.meta.url)));
     const words = [architecture === "i386" ? "-m32" : "-m64", ...COMPILE, "-o", output, ...sources, "-lm"];
     const { status, error, stderr } = spawnSync("gcc", words, { encoding: "utf8" });
     if (error) return { reason: "gcc isn't installed" };
@@ -45,7 +48,7 @@ export function payloadFiles(parts) {
  * The script. Arguments when it runs: the payload's directory, a scratch directory. Lines that it prints:
  * "@@B KEY RUN", "@@E KEY RUN STATUS", "@@H KEY RUN MD5-OF-THE-OUTPUT", at last "@@DONE".
  */
-export function runScript(selected, runs) {
+export function runScript(selected, runs, prepare = PREPARE) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [
     "B=$1 W=$2 D=.",
@@ -61,7 +64,7 @@ export function runScript(selected, runs) {
     if (program.architecture !== architecture) {
       architecture = program.architecture;
       lines.push(`use ${architecture}`);
-      if (selected[0] === program) lines.push(PREPARE);
+      if (selected[0] === program) lines.push(prepare);
     }
     lines.push(`program ${program.key} ${quote(program.command)} ${runs}`);
   }

@@ -1,0 +1,41 @@
+// The two machines of the I/O benchmark, each with two guests: "server", and "client" with two disks, a link to the server and a NAT.
+// Both boot the same kernel and initramfs; the client's console comes out of the command's stdout.
+
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const MEMORY_MIB = 256;
+const NODES = { qemu: ["/dev/vda", "/dev/vdb"], "xen-ts": ["/dev/xvda", "/dev/xvdb"] };
+const CONSOLES = { qemu: "ttyS0", "xen-ts": "hvc0" };
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** What init reads: `io.role`, and the disks' names. */
+export function commandLine(peer, role) {
+  const [raw, qcow2] = NODES[peer];
+  return `console=${CONSOLES[peer]} quiet panic=-1 io.role=${role} io.raw=${raw} io.qcow2=${qcow2}`;
+}
+
+function qemu(role, { kernel, ramdisk, raw, qcow2, link }) {
+  const isServer = role === "server";
+  return [
+    ...["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", `${MEMORY_MIB}`, "-nographic", "-no-reboot"],
+    ...["-kernel", kernel, "-initrd", ramdisk, "-append", commandLine("qemu", role), "-nic", "none"],
+    ...["-netdev", `stream,id=n0,server=${isServer ? "on" : "off"},addr.type=unix,addr.path=${link}`],
+    ...["-device", `virtio-net-pci,netdev=n0,mac=52:54:00:00:00:0${isServer ? 2 : 1}`],
+    ...(isServer ? [] : ["-netdev", "user,id=n1", "-device", "virtio-net-pci,netdev=n1"]),
+    ...(isServer
+      ? []
+      : ["-drive", `file=${raw},format=raw,if=virtio`, "-drive", `file=${qcow2},format=qcow2,if=virtio`]),
+  ];
+}
+
+/** @returns the client's command, and what ends the server */
+export function startPeer(name, options) {
+  if (name === "xen-ts") {
+    const { node, kernel, ramdisk, raw, qcow2 } = options;
+    return { words: [node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2], stop: () => {} };
+  }
+  const [command, ...words] = qemu("server", options);
+  const server = spawn(command, words, { stdio: "ignore" });
+  return { words: qemu("client", options), stop: () => server.kill("SIGKILL") };
+}
