@@ -19,8 +19,35 @@ const DOUBLE_COMPARISONS = [0x61, 0x62, 0x63, 0x64, 0x65, 0x66] as const;
 /** Condition code `cc` (i32, 0 or 1) from the operands, where that is simpler than from the flags. */
 export function fusedCondition(f: FunctionBuilder, c: Comparison, cc: number): Value | undefined {
   if (c.kind === "float") return fusedFloat(f, c, cc);
-  const direct = fusedEven(f, c, cc & ~1);
-  return direct && cc & 1 ? f.xor(direct, f.i32(1)) : direct;
+  const { size, a, b, result } = c;
+  const signed = (v: Value) => f.signExtend(v, size);
+  const zero = f.constantLike(result, 0);
+  // A branch takes a comparison as it is, but not a negated one.
+  const negative = () => (cc & 1 ? f.geS(signed(result), zero) : f.ltS(signed(result), zero));
+  const isZero = () => (cc & 1 ? f.ne(f.zeroExtend(result, size), zero) : f.eqz(f.zeroExtend(result, size)));
+  if (cc === 8 || cc === 9) return negative();
+  if (c.kind === "sub") {
+    if (cc === 2) return f.ltU(a, b);
+    if (cc === 3) return f.geU(a, b);
+    if (cc === 4) return f.eq(a, b);
+    if (cc === 5) return f.ne(a, b);
+    if (cc === 6) return f.leU(a, b);
+    if (cc === 7) return f.gtU(a, b);
+    if (cc === 12) return f.ltS(signed(a), signed(b));
+    if (cc === 13) return f.geS(signed(a), signed(b));
+    if (cc === 14) return f.leS(signed(a), signed(b));
+    if (cc === 15) return f.gtS(signed(a), signed(b));
+    return undefined;
+  }
+  if (cc === 4 || cc === 5) return isZero();
+  if (c.kind !== "logic") return undefined;
+  if (cc === 0 || cc === 2) return f.i32(0);
+  if (cc === 1 || cc === 3) return f.i32(1);
+  if (cc === 6 || cc === 7) return isZero();
+  if (cc === 12 || cc === 13) return negative();
+  if (cc === 14) return f.leS(signed(result), zero);
+  if (cc === 15) return f.gtS(signed(result), zero);
+  return undefined;
 }
 
 /** Two floats that are no NaNs. */
@@ -29,28 +56,4 @@ function fusedFloat(f: FunctionBuilder, { a, b }: Comparison, cc: number): Value
   const opcode = { 2: lt, 3: ge, 4: eq, 5: ne, 6: le, 7: gt }[cc];
   if (opcode !== undefined) return f.op("i32", opcode, [a, b]);
   return cc === 10 ? f.i32(0) : cc === 11 ? f.i32(1) : undefined;
-}
-
-function fusedEven(f: FunctionBuilder, c: Comparison, cc: number): Value | undefined {
-  const { size, a, b, result } = c;
-  const signed = (v: Value) => f.signExtend(v, size);
-  const zero = f.constantLike(result, 0);
-  const negative = () => f.ltS(signed(result), zero);
-  const isZero = () => f.eqz(f.zeroExtend(result, size));
-  if (cc === 8) return negative();
-  if (c.kind === "sub") {
-    if (cc === 4) return f.eq(a, b);
-    if (cc === 2) return f.ltU(a, b);
-    if (cc === 6) return f.leU(a, b);
-    if (cc === 12) return f.ltS(signed(a), signed(b));
-    if (cc === 14) return f.leS(signed(a), signed(b));
-    return undefined;
-  }
-  if (cc === 4) return isZero();
-  if (c.kind !== "logic") return undefined;
-  if (cc === 0 || cc === 2) return f.i32(0);
-  if (cc === 6) return isZero();
-  if (cc === 12) return negative();
-  if (cc === 14) return f.leS(signed(result), zero);
-  return undefined;
 }

@@ -85,17 +85,20 @@ function emitBlock(
   enter: () => void,
 ): void {
   enter();
-  for (const instruction of instructionsOf(block, decoder)) {
-    if (emitter.dead) break;
-    const { form } = instruction.decoded;
-    const prologue = () => {
-      if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
-      checkUnit(emitter, unitOf(form));
-    };
-    emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
-  }
-  if (block.fallThrough) emitter.fallThrough(block.fallThrough);
-  emitter.unreachable();
+  const instructions = instructionsOf(block, decoder);
+  emitter.blockBody(() => {
+    for (const instruction of instructions) {
+      if (emitter.dead) break;
+      const { form } = instruction.decoded;
+      const prologue = () => {
+        if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
+        checkUnit(emitter, unitOf(form));
+      };
+      emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
+    }
+    if (block.fallThrough) emitter.fallThrough(block.fallThrough);
+    emitter.unreachable();
+  });
 }
 
 function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstruction[] {

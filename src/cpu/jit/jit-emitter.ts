@@ -10,12 +10,22 @@ import { gprOffset } from "../emit/interpreter-emitter.js";
 import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import { FunctionBuilder, type Label, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
+import { ByteWriter } from "../wasm/byte-writer.js";
+import {
+  FunctionBuilder,
+  type Label,
+  type LoadKind,
+  type StoreKind,
+  type Value,
+  type Variable,
+} from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
+import { AddressForms } from "./address-forms.js";
 import { type Comparison, fusedCondition } from "./comparison.js";
 import { type BlockCost, ifEntry, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import type { BlockRequest, Edge } from "./request.js";
+import type { ProbePlan } from "./shared-probes.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
 export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
@@ -43,6 +53,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   readonly #again: Label;
   readonly #indirect: Label;
   readonly #vectors: VectorRegisters = new VectorRegisters(this);
+  readonly forms: AddressForms = new AddressForms(this);
   readonly #memory: RegionMemory = new RegionMemory(this);
   /** Emitter.floatLimit by format, and the units that the block has checked. */
   readonly #floatLimits = new Map<FloatBits, Variable>();
@@ -109,13 +120,36 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   enterBlock(block: BlockRequest, cost: BlockCost, selected: boolean): void {
     this.#block = block;
     this.#cost = cost;
-    this.#comparison = undefined;
-    this.#vectors.forget();
-    this.#checkedUnits.clear();
-    this.dead = false;
     if (selected) this.set(this.#selector, this.i32(0));
     if (cost.needs > 0)
       this.if(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records[0]!, block.at, 0));
+  }
+
+  /** A block's code: `body` emits it, as often as there are copies of it. */
+  blockBody(body: () => void): void {
+    const outer = this.code;
+    this.code = new ByteWriter(512);
+    this.#beginCopy(undefined);
+    body();
+    const { plan } = this.#memory;
+    const careful = this.code;
+    this.code = outer;
+    if (plan) {
+      const otherwise = this.begin("block");
+      this.#beginCopy(plan);
+      this.#memory.probe(plan, otherwise);
+      body();
+      this.end();
+    }
+    this.code.raw(careful.bytes, careful.length);
+  }
+  #beginCopy(plan: ProbePlan | undefined): void {
+    this.#unpin();
+    this.#vectors.forget();
+    this.#checkedUnits.clear();
+    this.dead = false;
+    this.forms.begin([this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)]);
+    this.#memory.begin(plan);
   }
 
   instruction(instruction: RegionInstruction, prologue: () => void, body: (operands: Operand[]) => void): void {
@@ -286,7 +320,25 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   // --- guest state ---
 
   register(code: number): Variable {
-    return (this.#registers[code] ??= super.local("i64"));
+    const known = this.#registers[code];
+    if (known) return known;
+    const made = super.local("i64");
+    this.#registers[code] = made;
+    this.forms.source(made);
+    return made;
+  }
+  override set(variable: Variable, value: Value): void {
+    super.set(variable, value);
+    this.forms.assign(variable, value, this.unconditional);
+  }
+  override load(kind: LoadKind, address: Value, offset = 0): Value {
+    const near = this.#memory.nearOf(address);
+    return near ? super.load(kind, near.base, near.distance + offset) : super.load(kind, address, offset);
+  }
+  override store(kind: StoreKind, address: Value, value: Value, offset = 0): void {
+    const near = this.#memory.nearOf(address);
+    if (near) super.store(kind, near.base, value, near.distance + offset);
+    else super.store(kind, address, value, offset);
   }
   gpr(code: number, size: number): Value {
     if (code >= 16) {

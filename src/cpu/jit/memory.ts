@@ -5,8 +5,10 @@ import type { Operand } from "../emit/emitter.js";
 import { bareOperand, loadKind, storeKindOf } from "../emit/operand.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
-import type { FunctionBuilder, LoadKind, Value, Variable } from "../wasm/function-builder.js";
+import type { FunctionBuilder, Label, LoadKind, Value, Variable } from "../wasm/function-builder.js";
+import type { AddressForms } from "./address-forms.js";
 import type { RegionInstruction } from "./flow.js";
+import { type Access, type ProbePlan, planProbes } from "./shared-probes.js";
 
 /** What accesses need of the emitter that they belong to. */
 export interface MemoryHost extends FunctionBuilder {
@@ -14,6 +16,11 @@ export interface MemoryHost extends FunctionBuilder {
   /** Address of the TLB, and of the region's first page. */
   readonly tlb: Variable;
   readonly pageVa: Variable;
+  readonly forms: AddressForms;
+  /** Whether what is emitted now runs whenever the current instruction does. */
+  readonly unconditional: boolean;
+  /** A local for the whole region. */
+  lasting(type: "i32"): Variable;
   /** A general register's local. */
   register(code: number): Variable;
   stateLoad(kind: LoadKind, offset: number): Value;
@@ -23,24 +30,71 @@ export interface MemoryHost extends FunctionBuilder {
 
 export class RegionMemory {
   readonly #e: MemoryHost;
+  #plan: ProbePlan | undefined;
+  /** Of the block, in order. */
+  #accesses: (Access | undefined)[] = [];
+  /** Where groups begin in the Wasm memory. */
+  readonly #groups: Variable[] = [];
+  readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
     this.#e = emitter;
+  }
+
+  /** A block begins; with a plan it is emitted again, as its fast copy. */
+  begin(plan: ProbePlan | undefined): void {
+    this.#plan = plan;
+    this.#accesses = [];
+    this.#near.clear();
+  }
+  /** How the block's accesses could share probes. */
+  get plan(): ProbePlan | undefined {
+    return planProbes(this.#accesses);
+  }
+  /** Where a block starts: the probes of a plan. */
+  probe({ groups }: ProbePlan, otherwise: Label): void {
+    const e = this.#e;
+    for (const [i, { sum, offset, span, write }] of groups.entries()) {
+      const va = e.let(e.add(sum.build(), e.i64(offset)));
+      const { entry, misses } = this.#entry(va, span, write);
+      e.brIf(otherwise, misses);
+      this.#groups[i] ??= e.lasting("i32");
+      e.set(this.#groups[i], e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
+    }
+  }
+  /** An address as a constant distance (of at most a page) from a local. */
+  nearOf(address: Value): { base: Value; distance: number } | undefined {
+    return this.#near.get(address);
   }
 
   /** Where the bytes lie in the Wasm memory. */
   translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
     const e = this.#e;
     const bytes = size / 8;
+    const number = this.#accesses.length;
+    const form = e.unconditional ? e.forms.of(va) : undefined;
+    this.#accesses.push(form && { form, bytes, write });
+    const shared = this.#plan?.accesses[number];
+    if (shared) {
+      const base = e.get(this.#groups[shared.group]!);
+      const address = e.add(base, e.i32(shared.distance));
+      this.#near.set(address, { base, distance: shared.distance });
+      return { address, slow: e.i32(0) };
+    }
+    const { entry, misses } = this.#entry(va, bytes, write);
+    // No call here: one that came back would cost the code around it its machine registers.
+    e.if(misses, () => e.host(""));
+    const address = e.let(e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
+    return { address, slow: e.i32(0) };
+  }
+  #entry(va: Value, bytes: number, write: boolean): { entry: Value; misses: Value } {
+    const e = this.#e;
     const mask = e.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT);
     const index = e.and(e.wrap(e.shrU(va, e.i64(12 - TLB_ENTRY_SHIFT))), mask);
     const entry = e.let(e.add(e.get(e.tlb), index));
     const tag = e.load("i64", entry, write ? TLB_WRITE : TLB_READ);
     const page = e.and(e.add(va, e.i64(bytes - 1)), e.i64(-4096));
-    // No call here: one that came back would cost the code around it its machine registers.
-    e.if(e.ne(page, tag), () => e.host(""));
-    const address = e.let(e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
-    return { address, slow: e.i32(0) };
+    return { entry, misses: e.ne(page, tag) };
   }
   read(address: Value, size: number): Value {
     const e = this.#e;

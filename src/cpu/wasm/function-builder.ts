@@ -121,7 +121,8 @@ export type LoadKind = keyof typeof loads;
 export type StoreKind = keyof typeof stores;
 
 export class FunctionBuilder {
-  readonly code = new ByteWriter(512);
+  /** Where statements are written to. */
+  code = new ByteWriter(512);
   readonly #params: readonly ValueTypeName[];
   readonly #locals: ValueTypeName[] = [];
   #depth = 0;

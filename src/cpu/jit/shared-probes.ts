@@ -1,0 +1,59 @@
+// Accesses of one block whose addresses lie a known distance apart share one probe of the TLB, made where the block starts: when
+// all of them lie in one page that it has, the block's fast copy runs, else the one that probes for each. The block is emitted
+// without sharing first, which shows what it accesses.
+
+import type { Form, Sum } from "./address-forms.js";
+
+export interface Access {
+  readonly form: Form;
+  readonly bytes: number;
+  readonly write: boolean;
+}
+
+/** Accesses near one another: they lie within `span` bytes from `sum` + `offset` on. */
+export interface ProbeGroup {
+  readonly sum: Sum;
+  readonly offset: bigint;
+  readonly span: number;
+  readonly write: boolean;
+}
+
+export interface ProbePlan {
+  readonly groups: readonly ProbeGroup[];
+  /** By the access's number: how many bytes into which group; undefined: it has a probe of its own. */
+  readonly accesses: readonly ({ readonly group: number; readonly distance: number } | undefined)[];
+}
+
+/** Wider groups would lie in two pages too often. */
+const MAX_SPAN = 320;
+
+/** `accesses` in the order in which they are made; undefined where nothing is known of one. */
+export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan | undefined {
+  const bySum = new Map<Sum, number[]>();
+  for (const [i, access] of accesses.entries()) {
+    if (!access) continue;
+    const list = bySum.get(access.form.sum);
+    if (list) list.push(i);
+    else bySum.set(access.form.sum, [i]);
+  }
+  const groups: ProbeGroup[] = [];
+  const shared: ProbePlan["accesses"][number][] = accesses.map(() => undefined);
+  const offsetOf = (i: number) => accesses[i]!.form.offset;
+  for (const [sum, list] of bySum) {
+    list.sort((a, b) => (offsetOf(a) < offsetOf(b) ? -1 : offsetOf(a) > offsetOf(b) ? 1 : a - b));
+    for (let first = 0; first < list.length; ) {
+      const offset = offsetOf(list[first]!);
+      const endOf = (i: number) => Number(offsetOf(i) - offset) + accesses[i]!.bytes;
+      let next = first;
+      while (next < list.length && endOf(list[next]!) <= MAX_SPAN) next++;
+      const members = list.slice(first, next);
+      if (members.length > 1) {
+        for (const i of members) shared[i] = { group: groups.length, distance: Number(offsetOf(i) - offset) };
+        const write = members.some((i) => accesses[i]!.write);
+        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write });
+      }
+      first = next;
+    }
+  }
+  return groups.length > 0 ? { groups, accesses: shared } : undefined;
+}
