@@ -103,7 +103,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const OUTSIDE: Readonly<Record<string, RegExp>> = {
   "src/compress": /^node:(crypto|zlib)$/,
   "src/hypervisor": /^node:crypto$/,
-  "src/devices/storage": /^node:(crypto|fs\/promises|os|path|util|zlib)$/,
+  "src/devices/storage": /^node:(crypto|fs|fs\/promises|os|path|util|zlib)$/,
   "src/config": /^node:path$/,
   "src/control": /^node:(fs|net|os|path|stream)$/,
   "src/toolstack": /^node:(fs|os|path|stream)$/,

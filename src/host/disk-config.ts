@@ -53,7 +53,7 @@ export async function openDiskConfig(config: DiskConfig, owner: DiskOwner): Prom
   if (store) return { config, device, store, access };
   if (target === undefined) throw new XenError("bad-argument", `disk ${device.name}: neither target nor store`);
   try {
-    const lock = { locks: owner.locks, holder: `${device.name} of domain ${owner.name}` };
+    const lock = { locks: owner.locks, now: () => performance.now(), holder: `${device.name} of domain ${owner.name}` };
     return { config, device, access, store: await openDisk({ format, target, access, snapshot, lock }) };
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
