@@ -31,6 +31,7 @@ import { cpuFeatureWords } from "./hypervisor/pv/cpuid-features.js";
 import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
 import { writeGate } from "./hypervisor/pv/gate.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
+import { MAX_CPUS } from "./hypervisor/scheduler/sched-unit.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
@@ -41,6 +42,11 @@ export interface HostConfig {
   readonly memory?: number | string;
   /** Same inputs, same instruction stream: virtual time and a seeded random source. */
   readonly deterministic?: boolean | { readonly seed?: number; readonly epoch?: bigint };
+  /**
+   * Physical CPUs, 1 to 32, for affinities and scheduling; default 1. One thread runs them all in turns: more of them make nothing
+   * faster, but share out time as a machine with as many CPUs would.
+   */
+  readonly cpus?: number;
   /** Gets the hypervisor's log, a line each, without "(XEN) ". */
   readonly log?: (line: string) => void;
   /**
@@ -155,6 +161,9 @@ export class XenHost {
         "bad-argument",
         `memory must be between 16 MiB and 3 GiB, not ${config.memory ?? DEFAULT_MEMORY}`,
       );
+    const { cpus = 1 } = config;
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS)
+      throw new XenError("bad-argument", `cpus must be between 1 and ${MAX_CPUS}, not ${cpus}`);
     const jit = jitMode(config);
     const jitCache = parseSize(config.jitCache ?? DEFAULT_JIT_CACHE, "jitCache");
     if (jitCache < MIN_JIT_CACHE) throw new XenError("bad-argument", "jitCache must be at least 1 MiB");
@@ -196,6 +205,7 @@ export class XenHost {
       decoder: this.#engine.decoder,
       cpuid,
       ioPorts: pc.ports,
+      cpus,
       createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, random),
       log: (line) => config.log?.(line),
       consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
@@ -334,9 +344,9 @@ export class XenHost {
     return {
       totalMemory: this.#hypervisor.memory.frames * PAGE_SIZE,
       freeMemory: mm.freeFrames * PAGE_SIZE,
-      cpus: 1,
+      cpus: this.#hypervisor.scheduler.cpus,
       cpuKhz: TSC_KHZ,
-      scheduler: "round-robin",
+      scheduler: "credit",
       featureWords: [
         ...[words.leaf1Edx, words.leaf1Ecx, words.extendedEdx, words.extendedEcx],
         ...[words.xsaveEax, words.leaf7Ebx, words.leaf7Ecx, 0],

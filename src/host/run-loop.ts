@@ -1,4 +1,4 @@
-// Drives all domains of a host in one thread: picks a runnable vCPU, runs it for a slice, raises due timers, and gives the event
+// Drives all domains of a host in one thread: runs whom the scheduler picks for a slice, raises due timers, and gives the event
 // loop its turn at least every few milliseconds. When nothing is runnable it sleeps until the next timer or event.
 
 import type { Hypervisor, Vcpu } from "../hypervisor/hypervisor.js";
@@ -32,12 +32,12 @@ export class RunLoop {
   readonly #options: RunLoopOptions;
   #running = false;
   #wake: (() => void) | undefined;
-  #next = 0;
+  /** The CPU whose turn it was last; by CPU, whether its vCPU gave way. */
+  #cpu = 0;
+  readonly #yields: boolean[] = [];
   #budget = FIRST_BUDGET;
   /** All that could run yields: it polls for what only the event loop brings (GRUB's disk driver does). */
   #isWaiting = false;
-  /** vCPUs that could run when the last one was picked. */
-  #runnable = 0;
   /** Milliseconds spent in guests, and asleep. */
   busyMs = 0;
   idleMs = 0;
@@ -82,12 +82,14 @@ export class RunLoop {
     if (!vcpu) return this.#skipIdleTime();
     if (virtualClock) {
       virtualClock.advance(BigInt(run(vcpu, VIRTUAL_BUDGET)) * NS_PER_INSTRUCTION);
+      this.#yields[this.#cpu] = vcpu.hasYielded;
       afterTurn();
       return true;
     }
     const before = performance.now();
     const executed = run(vcpu, this.#budget);
-    this.#isWaiting = vcpu.hasYielded && this.#runnable === 1;
+    this.#yields[this.#cpu] = vcpu.hasYielded;
+    this.#isWaiting = vcpu.hasYielded && !hypervisor.scheduler.hasWork(this.#cpu);
     const took = performance.now() - before;
     if (executed >= this.#budget / 2) {
       const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
@@ -97,21 +99,34 @@ export class RunLoop {
     return true;
   }
 
-  /** Round robin over the runnable vCPUs of all domains. */
+  /** The physical CPUs take turns; which vCPU runs there is the scheduler's choice. */
   #pick(): Vcpu | undefined {
-    const runnable: Vcpu[] = [];
-    for (const domain of this.#options.hypervisor.domains.values()) {
-      for (const vcpu of domain.vcpus) if (vcpu.isRunnable) runnable.push(vcpu);
+    const { scheduler, time } = this.#options.hypervisor;
+    const now = Number(time.now());
+    for (let i = 0; i < scheduler.cpus; i++) {
+      this.#cpu = (this.#cpu + 1) % scheduler.cpus;
+      const unit = scheduler.next(this.#cpu, now, this.#yields[this.#cpu]);
+      this.#yields[this.#cpu] = false;
+      if (unit) return unit.vcpu;
     }
-    this.#runnable = runnable.length;
-    return runnable.length === 0 ? undefined : runnable[this.#next++ % runnable.length];
+    return undefined;
+  }
+
+  /** System time at which there is something to do that nobody announces. */
+  #nextDeadline(): bigint | undefined {
+    const { hypervisor } = this.#options;
+    const timer = hypervisor.nextDeadline();
+    const { deadline } = hypervisor.scheduler;
+    if (deadline === undefined) return timer;
+    const credits = BigInt(Math.ceil(deadline));
+    return timer === undefined || credits < timer ? credits : timer;
   }
 
   /** Under virtual time an idle machine jumps to its next timer. */
   #skipIdleTime(): boolean {
     const { hypervisor, virtualClock } = this.#options;
     if (!virtualClock) return false;
-    const deadline = hypervisor.nextDeadline();
+    const deadline = this.#nextDeadline();
     const guests = deadline === undefined ? undefined : deadline - hypervisor.time.now();
     const networks = virtualClock.untilNext;
     const next = guests === undefined || (networks !== undefined && networks < guests) ? networks : guests;
@@ -123,7 +138,7 @@ export class RunLoop {
   async #sleep(): Promise<void> {
     const { hypervisor } = this.#options;
     const start = performance.now();
-    const deadline = hypervisor.nextDeadline();
+    const deadline = this.#nextDeadline();
     const left = deadline === undefined ? MAX_SLEEP_MS : Number(deadline - hypervisor.time.now()) / 1e6;
     if (left > 0.05) {
       await new Promise<void>((resolve) => {

@@ -29,6 +29,8 @@ import type { IoPorts } from "./pv/port-space.js";
 import type { PvContext, PvHost } from "./pv/pv-context.js";
 import { PvVcpu } from "./pv/pv-vcpu.js";
 import { Runstate, type RunstateName } from "./runstate.js";
+import { CreditScheduler } from "./scheduler/credit.js";
+import type { SchedDomain, SchedUnit } from "./scheduler/sched-unit.js";
 import { SystemTime, vcpuTimeOffset } from "./time.js";
 import { VcpuTimers } from "./vcpu-timers.js";
 
@@ -53,6 +55,7 @@ export class Vcpu implements EventVcpu, PvContext {
   readonly pv = new PvVcpu();
   readonly timers = new VcpuTimers();
   readonly runstate: Runstate;
+  readonly sched: SchedUnit<Vcpu>;
   readonly continuation: Continuation = { op: 0, args: new BigUint64Array(6), isPending: false };
   /** Registers were given: by the domain builder or VCPUOP_initialise. */
   isInitialised = false;
@@ -78,6 +81,7 @@ export class Vcpu implements EventVcpu, PvContext {
     this.cpu = cpu;
     this.pv.keepModeIn(cpu.state.word(PV_KERNEL));
     this.runstate = new Runstate(domain.hypervisor.time.now());
+    this.sched = domain.hypervisor.scheduler.addVcpu(domain.sched, this);
     const { abi, sharedInfo } = domain;
     // vCPUs beyond those of the shared info page have no events until they register their own.
     this.infoAddress = id < LEGACY_VCPUS ? sharedInfo + id * vcpu_info.size(abi) : domain.hypervisor.spareInfo();
@@ -111,7 +115,13 @@ export class Vcpu implements EventVcpu, PvContext {
     this.isBlocked = false;
     this.#stopPolling();
     if (this.isUp) this.setRunstate(RUNSTATE_runnable);
-    this.domain.hypervisor.onRunnable();
+    this.#becameRunnable();
+  }
+
+  #becameRunnable(): void {
+    const { hypervisor } = this.domain;
+    hypervisor.scheduler.wake(this.sched);
+    hypervisor.onRunnable();
   }
 
   /** SCHEDOP_poll: waits for one of the ports, whatever their masks. */
@@ -142,7 +152,7 @@ export class Vcpu implements EventVcpu, PvContext {
     this.isBlocked = false;
     this.setRunstate(RUNSTATE_runnable);
     this.writeTime();
-    this.domain.hypervisor.onRunnable();
+    this.#becameRunnable();
   }
 
   down(): void {
@@ -199,6 +209,7 @@ export class Domain {
   readonly abi: Abi;
   readonly handle: Uint8Array;
   readonly vcpus: Vcpu[] = [];
+  readonly sched: SchedDomain<Vcpu>;
   readonly memory: DomainMemory;
   readonly sharedInfoMfn: number;
   readonly events: EventChannels;
@@ -234,6 +245,7 @@ export class Domain {
     this.privileged = options.privileged ?? false;
     this.abi = options.abi ?? 64;
     this.handle = options.handle ?? hypervisor.randomBytes(16);
+    this.sched = hypervisor.scheduler.addDomain();
     const { mm, memory } = hypervisor;
     this.memory = mm.createSpace({ id, privileged: this.privileged, maxPages: options.maxPages });
     this.sharedInfoMfn = mm.allocateXenFrame();
@@ -291,6 +303,7 @@ export class Domain {
 
   unpause(): void {
     if (this.pauseCount > 0) this.pauseCount--;
+    for (const vcpu of this.vcpus) this.hypervisor.scheduler.wake(vcpu.sched);
     this.hypervisor.onRunnable();
   }
 
@@ -319,6 +332,8 @@ export interface HypervisorOptions {
   readonly tscKhz: number;
   /** A number in [0, 1). */
   readonly random: () => number;
+  /** Physical CPUs that domains' vCPUs share; 1 unless said. */
+  readonly cpus?: number;
   readonly createCpu: (domid: number, vcpu: number) => Cpu;
   readonly decoder: Decoder;
   readonly cpuid: CpuidPolicy;
@@ -351,6 +366,7 @@ export class Hypervisor implements PvHost {
   readonly memory: MachineMemory;
   readonly mm: MemoryManager;
   readonly time: SystemTime;
+  readonly scheduler: CreditScheduler<Vcpu>;
   readonly domains = new Map<number, Domain>();
   readonly decoder: Decoder;
   readonly cpuid: CpuidPolicy;
@@ -395,6 +411,7 @@ export class Hypervisor implements PvHost {
       for (const vcpu of this.domains.get(owner)?.vcpus ?? []) invalidateLdt(this, vcpu);
     };
     this.time = new SystemTime(options.clock, options.tscKhz);
+    this.scheduler = new CreditScheduler(options.cpus ?? 1);
     this.decoder = options.decoder;
     this.cpuid = options.cpuid;
     this.ioPorts = options.ioPorts;
@@ -485,6 +502,7 @@ export class Hypervisor implements PvHost {
     if (domain.isDying) return;
     domain.isDying = true;
     for (const vcpu of domain.vcpus) vcpu.down();
+    this.scheduler.removeDomain(domain.sched);
     domain.events.reset();
     domain.console.detach();
     for (const vcpu of domain.vcpus) this.#releaseVcpu(vcpu);

@@ -1,0 +1,63 @@
+// What the scheduler knows of a vCPU and of its domain. Plain state: credit.ts moves it, accounting.ts counts it.
+
+/** Higher runs first. Boost: just woken, with credits left; Over: has used up its share. */
+export const Priority = { Over: -2, Under: -1, Boost: 0 } as const;
+export type Priority = (typeof Priority)[keyof typeof Priority];
+
+/** Physical CPUs that a host may have: sets of them are 32-bit masks. */
+export const MAX_CPUS = 32;
+/** Affinity to all CPUs, as many as there are. */
+export const ALL_CPUS = 0xffff_ffff;
+
+export const DEFAULT_WEIGHT = 256;
+export const MAX_WEIGHT = 65_535;
+
+/** Who is scheduled: a vCPU. */
+export interface Runnable {
+  readonly id: number;
+  /** Up, not blocked, and its domain runs. */
+  readonly isRunnable: boolean;
+}
+
+export class SchedDomain<T extends Runnable> {
+  /** Share in competition with other domains, 1 to 65535. */
+  weight = DEFAULT_WEIGHT;
+  /** Most it gets, per cent of one CPU; 0: no limit. */
+  cap = 0;
+  readonly units: SchedUnit<T>[] = [];
+}
+
+export class SchedUnit<T extends Runnable> {
+  readonly vcpu: T;
+  readonly domain: SchedDomain<T>;
+  credit = 0;
+  priority: Priority = Priority.Under;
+  /** Where it runs, waits or ran last. */
+  cpu = 0;
+  /** Masks of CPUs: where it may run, and where it should. */
+  hardAffinity = ALL_CPUS;
+  softAffinity = ALL_CPUS;
+  isQueued = false;
+  /** It is some CPU's current one. */
+  isCurrent = false;
+  /** Earns credits. */
+  isActive = false;
+  /** Over its domain's cap: waits until it has earned enough. */
+  isParked = false;
+  /** System time, ns: since when it is current; until when that has been paid for. */
+  since = 0;
+  paidUntil = 0;
+
+  constructor(vcpu: T, domain: SchedDomain<T>) {
+    this.vcpu = vcpu;
+    this.domain = domain;
+  }
+
+  mayRunOn(cpu: number): boolean {
+    return (this.hardAffinity & (1 << cpu)) !== 0;
+  }
+
+  prefers(cpu: number): boolean {
+    return (this.hardAffinity & this.softAffinity & (1 << cpu)) !== 0;
+  }
+}
