@@ -50,6 +50,7 @@ export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";
 export type { GuestConsole, WaitOptions } from "./host/guest-console.js";
 export type { DomainConfig, GuestDomain, GuestEvents, ShutdownReason } from "./host/guest-domain.js";
 export type { Dump, DumpOptions, GuestInterface } from "./host/guest-interface.js";
+export type { CpuAffinity, SchedulingParameters } from "./host/guest-scheduling.js";
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
 export type { Network, NetworkOptions } from "./host/network.js";
 export type { PerfTraceOptions } from "./host/perf-trace.js";

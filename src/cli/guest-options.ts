@@ -11,6 +11,8 @@ export interface GuestOptions {
   readonly cmdline?: string;
   /** As written, and known to be a size. */
   readonly memory?: string;
+  readonly vcpus?: number;
+  readonly cpus?: number;
   readonly headless?: boolean;
   readonly until?: RegExp;
   /** Milliseconds. */
@@ -39,6 +41,16 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--memory <size>",
     description: `memory of the guest, like 256M or 1G (default: ${DEFAULT_MEMORY})`,
     parse: (text) => parseSizeOption(text, "--memory"),
+  },
+  vcpus: {
+    flags: "--vcpus <number>",
+    description: "virtual CPUs of the guest (default: 1)",
+    parse: (text) => parseCpus(text, "--vcpus"),
+  },
+  cpus: {
+    flags: "--cpus <number>",
+    description: "CPUs of the host, for affinities and scheduling; one thread runs them all (default: 1)",
+    parse: (text) => parseCpus(text, "--cpus"),
   },
   headless: { flags: "--headless", description: "print the console to stdout and read nothing" },
   until: {
@@ -79,6 +91,14 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
   },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };
+
+const MAX_CPUS = 32;
+
+function parseCpus(text: string, option: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= MAX_CPUS) return count;
+  return usage(`${option}: "${text}" is not a number from 1 to ${MAX_CPUS}`);
+}
 
 function usage(message: string): never {
   throw new CliError(ExitCode.Usage, message);

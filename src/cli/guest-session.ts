@@ -104,6 +104,7 @@ class GuestSession {
       ...(perfTrace ? { perfTrace: { write: (text) => perfTrace.write(text) } } : {}),
       memory: options.memory ?? DEFAULT_MEMORY,
       ...(options.jit ? { jit: options.jit } : {}),
+      ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
       ...(options.jitCache ? { jitCache: options.jitCache } : {}),
       log: (line) => {
         dmesg.push(line);
@@ -176,6 +177,7 @@ class GuestSession {
       cmdline,
       memory: this.#options.memory ?? DEFAULT_MEMORY,
       privileged: this.#kind === "dom0",
+      vcpus: this.#options.vcpus ?? 1,
       paused: true,
       ...(ramdisk === undefined ? {} : { ramdisk }),
       // What the guest writes is gone when it ends: the image stays as it was built.

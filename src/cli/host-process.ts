@@ -22,6 +22,7 @@ import { ExitCode } from "./exit-codes.js";
 export interface HostProcessOptions {
   readonly name: string;
   readonly memory: string;
+  readonly cpus: number | undefined;
   readonly jit: JitMode | undefined;
   readonly jitCache: string | undefined;
   /** Consoles on TCP ports too. */
@@ -48,7 +49,7 @@ export async function runHost(options: HostProcessOptions): Promise<number> {
   }
 }
 
-async function serve({ name, memory, jit, jitCache, consolePorts }: HostProcessOptions): Promise<number> {
+async function serve({ name, memory, cpus, jit, jitCache, consolePorts }: HostProcessOptions): Promise<number> {
   const log = openHostLog(name);
   const dmesg = new LogRing();
   const onHypervisorLine = (line: string) => {
@@ -62,6 +63,7 @@ async function serve({ name, memory, jit, jitCache, consolePorts }: HostProcessO
   const host = await createXenHost({
     ...{ memory, log: onHypervisorLine },
     ...(jit ? { jit } : {}),
+    ...(cpus === undefined ? {} : { cpus }),
     ...(jitCache ? { jitCache } : {}),
     xenstore: { socket: join(directory, "xenstore.sock"), state: join(directory, "xenstore.state") },
   });

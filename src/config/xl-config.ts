@@ -45,6 +45,8 @@ export interface XlDomainConfig {
   readonly maxvcpus: number;
   /** Host CPUs of each vCPU, from the first on; vCPUs without an entry may run on all. */
   readonly cpus?: readonly CpuList[];
+  /** The same for CPUs where they should run. */
+  readonly cpusSoft?: readonly CpuList[];
   readonly cpuWeight?: number;
   /** Percent of a CPU; 0: no cap. */
   readonly cap?: number;
@@ -197,17 +199,22 @@ function readMemory(values: XlValues): { memory?: number; maxmem?: number } {
   };
 }
 
-function readCpus(values: XlValues): Pick<XlDomainConfig, "vcpus" | "maxvcpus" | "cpus"> {
+function readCpus(values: XlValues): Pick<XlDomainConfig, "vcpus" | "maxvcpus" | "cpus" | "cpusSoft"> {
   const online = values.number("vcpus", 1, MAX_VCPUS);
   const maxvcpus = values.number("maxvcpus", 1, MAX_VCPUS) ?? online ?? 1;
   const vcpus = online ?? maxvcpus;
   if (maxvcpus < vcpus) return values.fail("maxvcpus", `${maxvcpus} is less than vcpus, which is ${vcpus}`);
-  const cpus = values.list("cpus").map(({ text, line }) => {
-    return parseCpuList(text) ?? values.fail("cpus", `${shorten(text)} isn't a list of CPUs such as 0-3,^2`, line);
+  const cpus = readCpuLists(values, "cpus", maxvcpus);
+  const cpusSoft = readCpuLists(values, "cpus_soft", maxvcpus);
+  return { vcpus, maxvcpus, ...(cpus.length > 0 ? { cpus } : {}), ...(cpusSoft.length > 0 ? { cpusSoft } : {}) };
+}
+
+/** One string is for all vCPUs, a list has one for each. */
+function readCpuLists(values: XlValues, key: string, maxvcpus: number): readonly CpuList[] {
+  const lists = values.list(key).map(({ text, line }) => {
+    return parseCpuList(text) ?? values.fail(key, `${shorten(text)} isn't a list of CPUs such as 0-3,^2`, line);
   });
-  if (cpus.length === 0) return { vcpus, maxvcpus };
-  // One string is for all vCPUs, a list has one for each.
-  return { vcpus, maxvcpus, cpus: values.isList("cpus") ? cpus : Array.from({ length: maxvcpus }, () => cpus[0]!) };
+  return lists.length === 0 || values.isList(key) ? lists : Array.from({ length: maxvcpus }, () => lists[0]!);
 }
 
 function readDisks(values: XlValues, options: XlConfigOptions, warn: Warn): DiskConfig[] {

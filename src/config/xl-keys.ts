@@ -13,9 +13,9 @@ const NO_HVM = "it belongs to HVM guests, which aren't supported";
 
 const rows: readonly (readonly [KeySupport, string])[] = [
   [{ support: "used" }, "name type builder uuid kernel ramdisk cmdline root extra firmware"],
-  [{ support: "used" }, "memory maxmem vcpus maxvcpus cpus cpu_weight cap disk vif"],
+  [{ support: "used" }, "memory maxmem vcpus maxvcpus cpus cpus_soft cpu_weight cap disk vif"],
   [{ support: "used" }, "on_poweroff on_reboot on_watchdog on_crash"],
-  [{ support: "noted" }, "pool cpus_soft on_soft_reset seclabel init_seclabel max_grant_frames max_maptrack_frames"],
+  [{ support: "noted" }, "pool on_soft_reset seclabel init_seclabel max_grant_frames max_maptrack_frames"],
   [{ support: "noted" }, "max_grant_version nomigrate driver_domain passthrough xend_suspend_evtchn_compat"],
   [{ support: "noted" }, "vmtrace_buf_kb max_event_channels e820_host claim_mode dm_restrict device_model_user"],
   [{ support: "noted" }, "hap oos shadow_memory pae acpi acpi_s3 acpi_s4 acpi_laptop_slate apic nx hpet mmio_hole"],

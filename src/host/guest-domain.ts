@@ -31,6 +31,13 @@ import {
 } from "./guest-control.js";
 import { type GuestInfo, guestInfo } from "./guest-info.js";
 import type { GuestInterface } from "./guest-interface.js";
+import {
+  type CpuAffinity,
+  type SchedulingParameters,
+  setAffinity,
+  setOnlineVcpus,
+  setScheduling,
+} from "./guest-scheduling.js";
 import { type ExecOptions, type ExecResult, GuestShell } from "./guest-shell.js";
 import { NetDevices } from "./net-devices.js";
 import { openVif, type VifServices } from "./open-vif.js";
@@ -48,7 +55,14 @@ export interface DomainConfig {
   readonly memory?: number | string;
   /** dom0: the privileged domain. Only one a host. */
   readonly privileged?: boolean;
+  /** vCPUs online at the start, 1 to 32; default 1. */
   readonly vcpus?: number;
+  /** vCPUs that it may have online at most (`setVcpus`); default: `vcpus`. */
+  readonly maxVcpus?: number;
+  /** Where each vCPU runs, from the first on; default: on all CPUs of the host. */
+  readonly affinity?: readonly CpuAffinity[];
+  /** Its share of the CPUs. */
+  readonly scheduling?: SchedulingParameters;
   /** Not for dom0. */
   readonly disks?: readonly DiskConfig[];
   /** 8-4-4-4-12; default: a random one. */
@@ -219,6 +233,21 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   /** The most that the hypervisor lets it have, bytes. */
   setMaxMemory(bytes: number): void {
     setMaxMemory(this.#domain, bytes);
+  }
+
+  /** Asks the guest to have its first so many vCPUs online, through XenStore. @throws XenError: bad-argument; unsupported for dom0 */
+  setVcpus(count: number): void {
+    setOnlineVcpus(this.#domain, this.#services.store, count);
+  }
+
+  /** Changes its share of the CPUs. @throws XenError bad-argument */
+  setScheduling(parameters: SchedulingParameters): void {
+    setScheduling(this.#domain, parameters);
+  }
+
+  /** Changes where a vCPU runs, or all of them. @throws XenError bad-argument */
+  setAffinity(vcpu: number | "all", affinity: CpuAffinity): void {
+    setAffinity(this.#domain, vcpu === "all" ? undefined : vcpu, affinity);
   }
 
   /** Stops the domain's vCPUs until as many unpause calls. */

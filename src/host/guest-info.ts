@@ -4,6 +4,7 @@ import { domainInfo } from "../hypervisor/domain-info.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import * as D from "../hypervisor/public/domctl.js";
 import { RUNSTATE_runnable, RUNSTATE_running } from "../hypervisor/public/vcpu.js";
+import { affinityOf } from "./guest-scheduling.js";
 
 export interface VcpuInfo {
   readonly id: number;
@@ -12,6 +13,10 @@ export interface VcpuInfo {
   readonly isRunning: boolean;
   /** Seconds of CPU time. */
   readonly cpuTime: number;
+  /** The host's CPU where it runs, or did last. */
+  readonly cpu: number;
+  /** The host's CPUs where it may and where it should run. */
+  readonly affinity: { readonly hard: readonly number[]; readonly soft: readonly number[] };
 }
 
 export interface GuestInfo {
@@ -28,6 +33,9 @@ export interface GuestInfo {
   /** Seconds of CPU time of all vCPUs. */
   readonly cpuTime: number;
   readonly vcpus: readonly VcpuInfo[];
+  /** Its share of the CPUs: see SchedulingParameters. */
+  readonly weight: number;
+  readonly cap: number;
 }
 
 const SECOND = 1e9;
@@ -58,6 +66,10 @@ export function guestInfo(domain: Domain): GuestInfo {
       isBlocked: vcpu.isBlocked,
       isRunning: wants.includes(vcpu),
       cpuTime: Number(vcpu.runstate.cpuTime(now)) / SECOND,
+      cpu: vcpu.sched.cpu,
+      affinity: affinityOf(vcpu.sched, domain.hypervisor.scheduler.cpus),
     })),
+    weight: domain.sched.weight,
+    cap: domain.sched.cap,
   };
 }

@@ -12,8 +12,12 @@ import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { type OpenedDisk, openDiskConfigs } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
+import { setAffinity, setScheduling } from "./guest-scheduling.js";
 import { type OpenedVif, openVifs } from "./open-vif.js";
 import { parseSize } from "./size.js";
+
+/** As many have a vcpu_info in the shared info page. */
+const MAX_VCPUS = 32;
 
 async function fileOrBytes(source: string | Uint8Array, what: "kernel" | "ramdisk"): Promise<Uint8Array> {
   if (typeof source !== "string") return source;
@@ -46,6 +50,11 @@ export async function startGuest(
   const bytes = parseSize(config.memory ?? "256M", "memory");
   const pages = Math.floor(bytes / 4096);
   const maxPages = config.maxMemory === undefined ? 0 : Math.floor(parseSize(config.maxMemory, "maxMemory") / 4096);
+  const { vcpus = 1, maxVcpus = vcpus } = config;
+  for (const count of [vcpus, maxVcpus])
+    if (!Number.isInteger(count) || count < 1 || count > MAX_VCPUS)
+      throw new XenError("bad-argument", `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${count}`);
+  if (maxVcpus < vcpus) throw new XenError("bad-argument", `maxVcpus is ${maxVcpus}, less than vcpus, ${vcpus}`);
   if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
   const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
   for (const kind of ["disks", "vifs"] as const)
@@ -68,8 +77,11 @@ export async function startGuest(
       privileged,
       maxPages: Math.max(pages, maxPages),
       ...(config.uuid === undefined ? {} : { handle: parseUuid(config.uuid) }),
-      vcpus: config.vcpus ?? 1,
+      vcpus: maxVcpus,
     });
+    setScheduling(domain, config.scheduling ?? {});
+    for (const [vcpu, affinity] of (config.affinity ?? []).slice(0, maxVcpus).entries())
+      setAffinity(domain, vcpu, affinity);
     services.profiler?.addDomain(domain, image.elf);
     guest = new GuestDomain(services, domain);
     register(guest);
@@ -87,7 +99,7 @@ export async function startGuest(
     if (storeMfn !== undefined && storePort !== undefined && consoleMfn !== undefined && consolePort !== undefined) {
       const { events, console } = domain;
       console.attachRing(consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
-      attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort });
+      attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort, onlineVcpus: vcpus });
     }
     for (const disk of disks) guest.blockDevices.attach(disk);
     for (const vif of vifs) guest.netDevices.attach(vif);

@@ -48,7 +48,12 @@ export interface DomainSummary {
     readonly blocked: boolean;
     readonly running: boolean;
     readonly cpuTime: number;
+    /** The host's CPU where it runs, or did last; where it may and should run. */
+    readonly cpu: number;
+    readonly affinity: { readonly hard: readonly number[]; readonly soft: readonly number[] };
   }[];
+  /** Its share of the CPUs: weight 1 to 65535; most it gets, per cent of one CPU, 0: no limit. */
+  readonly scheduling: { readonly weight: number; readonly cap: number };
   /** Of all its disks: requests and 512-byte sectors. */
   readonly vbds: {
     readonly count: number;
@@ -81,13 +86,10 @@ export function summaryOf({ guest, config, startedAt }: ManagedDomain): DomainSu
     maxMemoryKib: info.maxMemoryKib,
     cpuTime: info.cpuTime,
     uptime: Math.max(0, Date.now() - startedAt) / 1000,
-    vcpus: info.vcpus.map(({ id, isOnline, isBlocked, isRunning, cpuTime }) => ({
-      id,
-      online: isOnline,
-      blocked: isBlocked,
-      running: isRunning,
-      cpuTime,
+    vcpus: info.vcpus.map(({ id, isOnline, isBlocked, isRunning, cpuTime, cpu, affinity }) => ({
+      ...{ id, online: isOnline, blocked: isBlocked, running: isRunning, cpuTime, cpu, affinity },
     })),
+    scheduling: { weight: info.weight, cap: info.cap },
     vbds: diskSums(guest),
     nets: netSums(guest),
     config: config ?? null,

@@ -57,6 +57,11 @@ export type ControlMethods = {
   "domain.dumpCore": Method<DomainParams & { path: string }, null>;
   "domain.sysrq": Method<DomainParams & { key: string }, null>;
   "domain.memory": Method<DomainParams & { kind: "target" | "max"; bytes: number }, null>;
+  /** How many vCPUs the guest is asked to have online. */
+  "domain.vcpus": Method<DomainParams & { count: number }, null>;
+  /** Where a vCPU runs, without `vcpu` all of them: numbers of the host's CPUs. */
+  "domain.pin": Method<DomainParams & { vcpu?: number; hard?: readonly number[]; soft?: readonly number[] }, null>;
+  "domain.schedule": Method<DomainParams & { weight?: number; cap?: number }, null>;
   "block.list": Method<DomainParams, readonly VbdInfo[]>;
   /** `spec` as in xl-disk-configuration(5). */
   "block.attach": Method<DomainParams & { spec: string; directory: string }, null>;
@@ -83,6 +88,7 @@ export type ControlMethods = {
 
 /** Bytes. */
 const MAX_MEMORY = 2 ** 44;
+const MAX_CPU_NUMBER = 4095;
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
 export interface MethodContext {
@@ -169,6 +175,28 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       const bytes = params.number("bytes", 0, MAX_MEMORY);
       if (params.choice("kind", ["target", "max"]) === "target") guest.setMemoryTarget(bytes);
       else guest.setMaxMemory(bytes);
+      return null;
+    },
+    "domain.vcpus": (params) => {
+      domain(params).guest.setVcpus(params.number("count", 1, MAX_CPU_NUMBER));
+      return null;
+    },
+    "domain.pin": (params) => {
+      const hard = params.optionalNumbers("hard", 0, MAX_CPU_NUMBER);
+      const soft = params.optionalNumbers("soft", 0, MAX_CPU_NUMBER);
+      domain(params).guest.setAffinity(params.optionalNumber("vcpu", 0, MAX_CPU_NUMBER) ?? "all", {
+        ...(hard ? { hard } : {}),
+        ...(soft ? { soft } : {}),
+      });
+      return null;
+    },
+    "domain.schedule": (params) => {
+      const weight = params.optionalNumber("weight", 1, 65_535);
+      const cap = params.optionalNumber("cap", 0, 65_535);
+      domain(params).guest.setScheduling({
+        ...(weight === undefined ? {} : { weight }),
+        ...(cap === undefined ? {} : { cap }),
+      });
       return null;
     },
     "block.list": (params) => listVbds(toolstack.host.xenstore, domain(params)),

@@ -44,6 +44,15 @@ export class Params {
     return this.#get(name) === undefined ? undefined : this.number(name, min, max);
   }
 
+  optionalNumbers(name: string, min: number, max: number): number[] | undefined {
+    const value = this.#get(name);
+    if (value === undefined) return undefined;
+    const isNumber = (item: unknown) => Number.isInteger(item) && (item as number) >= min && (item as number) <= max;
+    if (!Array.isArray(value) || value.length > MAX_ITEMS || !value.every(isNumber))
+      return fail(`${name} must be a list of whole numbers from ${min} to ${max}`);
+    return value;
+  }
+
   strings(name: string): string[] {
     const value = this.#get(name) ?? [];
     if (!Array.isArray(value) || value.length > MAX_ITEMS || !value.every((item) => typeof item === "string"))

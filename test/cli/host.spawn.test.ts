@@ -24,7 +24,8 @@ beforeAll(async () => {
   config("crasher", "crash", 'on_crash = "preserve"');
   config("quitter", "poweroff");
   config("kept", "poweroff", 'on_poweroff = "preserve"');
-  const { code, stdout } = await run("up", "-d", "--memory", "512M");
+  config("wide", "block", 'vcpus = 2\nmaxvcpus = 4\ncpus = "1-2"\ncpus_soft = ["2"]\ncpu_weight = 512\ncap = 150');
+  const { code, stdout } = await run("up", "-d", "--memory", "512M", "--cpus", "4");
   expect(stdout).toMatch(/^host default is up \(process \d+\); its directory is /);
   expect(code).toBe(0);
 });
@@ -185,6 +186,41 @@ describe("a domain", () => {
   });
 });
 
+test("vCPUs are set, pinned, listed and given their share", async () => {
+  expect((await run("create", "-q", "wide.cfg")).code).toBe(0);
+  const row = async (vcpu: number) => (await run("vcpu-list", "wide")).stdout.split("\n")[vcpu + 1]?.slice(39);
+  expect(await row(0)).toMatch(/^ {4}0 {5}[12] {3}-b- {7}0\.0 {2}1-2 \/ 2$/);
+  expect(await row(1)).toMatch(/^ {4}1 {5}- {3}--p {7}0\.0 {2}1-2 \/ all$/);
+  expect((await run("vcpu-list", "wide")).stdout.split("\n")).toHaveLength(6);
+  expect(await run("vcpu-pin", "wide", "0", "0,3", "all")).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await row(0)).toMatch(/ {2}0,3 \/ all$/);
+  expect((await run("vcpu-pin", "wide", "all", "-", "^1")).code).toBe(0);
+  expect(await row(0)).toMatch(/ {2}0,3 \/ 0,2-3$/);
+  expect((await run("vcpu-pin", "wide", "0", "7")).stderr).toBe("xen-ts: CPUs 7: this host has CPU 0-3 only\n");
+  expect((await run("vcpu-pin", "wide", "9", "all")).stderr).toBe("Error: Invalid argument 9 as VCPU.\n");
+
+  const shares = async () => (await run("sched-credit", "-d", "wide")).stdout.split("\n")[1]?.slice(38);
+  expect(await shares()).toBe("   512  150");
+  expect((await run("sched-credit", "-d", "wide", "-w", "100", "-c", "0")).code).toBe(0);
+  expect(await shares()).toBe("   100    0");
+  expect((await run("sched-credit", "-d", "wide", "-c", "401")).stderr).toMatch(/from 0 to 400, not 401\n$/);
+  expect((await run("sched-credit")).stdout).toMatch(/^Cpupool Pool-0: tslice=30ms ratelimit=1000us /);
+  expect((await run("sched-credit2")).stdout).toBe("");
+
+  const domid = (await run("domid", "wide")).stdout.trim();
+  const availability = async () => {
+    const paths = [0, 1, 2, 3].map((vcpu) => `/local/domain/${domid}/cpu/${vcpu}/availability`);
+    return (await run("xenstore", "read", ...paths)).stdout.trim().split("\n");
+  };
+  expect(await availability()).toEqual(["online", "online", "offline", "offline"]);
+  expect((await run("vcpu-set", "wide", "3")).code).toBe(0);
+  expect(await availability()).toEqual(["online", "online", "online", "offline"]);
+  expect((await run("vcpu-set", "wide", "5")).stderr).toBe(
+    "xen-ts: wide was made with 4 VCPUs; maxvcpus= in its configuration makes room for more\n",
+  );
+  expect((await run("destroy", "wide")).code).toBe(0);
+});
+
 describe("what can't be done", () => {
   test.each<[string[], number, string]>([
     [["list", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
@@ -197,11 +233,9 @@ describe("what can't be done", () => {
     [["shutdown"], 2, "xen-ts: a domain, or -a for all of them\n"],
     [["vcpu-set", "none", "1"], 1, "none is an invalid domain identifier (rc=-6)\n"],
     [["vcpu-set", "none", "x"], 1, "Error: Invalid argument.\n"],
-    [
-      ["sched-credit2"],
-      1,
-      "xen-ts: the host's scheduler is round-robin, which treats all domains alike: it has no weights and caps\n",
-    ],
+    [["sched-credit", "-w", "512"], 1, "Must specify a domain.\n"],
+    [["sched-credit", "-d", "x", "-w", "0"], 1, "weight out of range, valid values are within range from 1 to 65535\n"],
+    [["sched-credit2", "-d", "x", "-w", "5"], 1, "xen-ts: the host's scheduler is credit: see sched-credit\n"],
     [["trigger", "none", "boo"], 1, 'Invalid trigger "boo"\n'],
     [["--host", "x"], 2, "xen-ts: unknown option '--host'\n"],
   ])("%j", async (words, code, stderr) => {

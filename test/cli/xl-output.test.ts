@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { vbdTable } from "../../src/cli/commands/block-list.js";
 import { infoLines } from "../../src/cli/commands/info.js";
 import { vifTable } from "../../src/cli/commands/network-list.js";
+import { poolTable } from "../../src/cli/commands/sched-credit.js";
 import { uptimeTable } from "../../src/cli/commands/uptime.js";
 import { vcpuTable } from "../../src/cli/commands/vcpu-list.js";
 import { vmTable } from "../../src/cli/commands/vm-list.js";
@@ -24,10 +25,21 @@ const lines = (text: string) =>
     .map((line) => line.trimEnd())
     .filter((line) => line !== "");
 
+const ANYWHERE = { hard: [0, 1], soft: [0, 1] };
+
 function domain(name: string, domid: number, mem: number, state: string, more: Partial<DomainSummary> = {}) {
-  const vcpus = [{ id: 0, online: true, blocked: state.includes("b"), running: state.includes("r"), cpuTime: 0 }];
+  const vcpus = [
+    {
+      ...{ id: 0, cpu: 0, affinity: ANYWHERE },
+      online: true,
+      blocked: state.includes("b"),
+      running: state.includes("r"),
+      cpuTime: 0,
+    },
+  ];
   const has = (letter: string) => state.includes(letter);
   return {
+    scheduling: { weight: 256, cap: 0 },
     ...{ name, domid, uuid: "00000000-0000-0000-0000-000000000000", shutdownReason: null, vcpus, config: null },
     state: { running: has("r"), blocked: has("b"), paused: has("p"), shutdown: has("s"), dying: has("d") },
     ...{ memoryKib: mem * 1024, maxMemoryKib: mem * 1024, cpuTime: 0, uptime: 0 },
@@ -40,7 +52,9 @@ function domain(name: string, domid: number, mem: number, state: string, more: P
 const GRUB_UUID = "f7d3f668-0474-4861-8ef0-8b6a2a65089b";
 const dom0 = domain("Domain-0", 0, 1500, "r", { cpuTime: 12.3 });
 const grub2 = domain("grub2", 1, 64, "r", { cpuTime: 3.3, uuid: GRUB_UUID });
-const twoCpus = [0, 1].map((id) => ({ id, online: true, blocked: true, running: false, cpuTime: [8.0, 5.5][id]! }));
+const twoCpus = [0, 1].map((id) => ({
+  ...{ id, online: true, blocked: true, running: false, cpuTime: [8.0, 5.5][id]!, cpu: 1, affinity: ANYWHERE },
+}));
 
 describe("tables", () => {
   test("list", () => {
@@ -72,19 +86,39 @@ describe("tables", () => {
   test("vcpu-list", () => {
     expect(
       lines(
-        vcpuTable([
-          domain("Domain-0", 0, 1, "r", { vcpus: [{ ...twoCpus[0]!, running: true, blocked: false, cpuTime: 11 }] }),
-        ]),
+        vcpuTable(
+          [
+            domain("Domain-0", 0, 1, "r", {
+              vcpus: [{ ...twoCpus[0]!, running: true, blocked: false, cpuTime: 11, cpu: 0 }],
+            }),
+          ],
+          2,
+        ),
       ),
     ).toEqual(recorded("xl-vcpu-list"));
+    const both = domain("debian1", 1, 256, "b", { vcpus: twoCpus });
+    expect(lines(vcpuTable([both], 2))).toEqual(recorded("xl-vcpu-list-debian1"));
     const [first, second] = twoCpus;
     const half = domain("debian1", 1, 256, "b", {
       vcpus: [
-        { ...first!, cpuTime: 8.1 },
+        { ...first!, cpuTime: 8.1, cpu: 0 },
         { ...second!, online: false, cpuTime: 5.7 },
       ],
     });
-    expect(lines(vcpuTable([half]))).toEqual(recorded("xl-vcpu-list-debian1-2"));
+    expect(lines(vcpuTable([half], 2))).toEqual(recorded("xl-vcpu-list-debian1-2"));
+    const pinned = { ...first!, cpuTime: 8.1, affinity: { hard: [1], soft: [0, 1] } };
+    expect(lines(vcpuTable([{ ...half, vcpus: [pinned, half.vcpus[1]!] }], 2))).toEqual(
+      recorded("xl-vcpu-list-debian1-3"),
+    );
+    const places = { hard: [0, 1, 2, 5], soft: [] };
+    expect(vcpuTable([{ ...half, vcpus: [{ ...pinned, affinity: places }] }], 8)).toContain("  0-2,5 / none\n");
+  });
+
+  test("sched-credit2, and sched-credit", () => {
+    expect(lines(poolTable("credit2", [dom0, grub2]))).toEqual(recorded("xl-sched-credit2"));
+    expect(lines(poolTable("credit", [dom0]))[0]).toBe(
+      "Cpupool Pool-0: tslice=30ms ratelimit=1000us migration-delay=0us",
+    );
   });
 
   test("block-list", () => {

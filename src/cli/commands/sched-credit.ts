@@ -1,13 +1,44 @@
-// xen-ts sched-credit and sched-credit2: refused, for hosts have another scheduler yet.
+// xen-ts sched-credit and sched-credit2: the shares of the host's domains. The scheduler is Credit; as with xl, the other command
+// finds no CPU pool of its own.
 
+import type { DomainSummary } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-codes.js";
-import { hostCommand } from "../host-command.js";
+import { hostCommand, print } from "../host-command.js";
+import { left, right } from "../printf.js";
 
 interface Options {
   readonly domain?: string;
   readonly weight?: string;
   readonly cap?: string;
+  readonly json?: boolean;
+}
+
+const POOLS: Readonly<Record<string, string>> = {
+  credit: "Cpupool Pool-0: tslice=30ms ratelimit=1000us migration-delay=0us\n",
+  credit2: "Cpupool Pool-0: ratelimit=1000us\n",
+};
+
+export function scheduleTable(domains: readonly DomainSummary[]): string {
+  const header = `${left("Name", 33)} ${right("ID", 4)} ${right("Weight", 6)} ${right("Cap", 4)}\n`;
+  const rows = domains.map(({ name, domid, scheduling: { weight, cap } }) => {
+    return `${left(name, 33)} ${right(domid, 4)} ${right(weight, 6)} ${right(cap, 4)}\n`;
+  });
+  return [header, ...rows].join("");
+}
+
+/** What `sched-credit` and `sched-credit2` print of all domains. */
+export function poolTable(scheduler: string, domains: readonly DomainSummary[]): string {
+  return `${POOLS[scheduler]}${scheduleTable(domains)}`;
+}
+
+const failed = (text: string) => new CliError(ExitCode.Failed, text, { isPlain: true });
+
+function numberOf(text: string | undefined, what: string, min: number): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535 || Number(text) < min)
+    throw failed(`${what} out of range, valid values are within range from ${min} to 65535`);
+  return Number(text);
 }
 
 const parametersOf = (scheduler: string) =>
@@ -15,16 +46,34 @@ const parametersOf = (scheduler: string) =>
     path: [`sched-${scheduler}`],
     summary: `get/set ${scheduler} scheduler parameters`,
     options: {
-      domain: { flags: "-d, --domain <domain>", description: "domain to modify" },
+      domain: { flags: "-d, --domain <domain>", description: "domain to show, or modify" },
       weight: { flags: "-w, --weight <weight>", description: "weight, 1 to 65535" },
       cap: { flags: "-c, --cap <cap>", description: "percent of a CPU; 0: no cap" },
+      json: { flags: "--json", description: "print JSON" },
     },
-    run: async (client) => {
+    run: async (client, _operands, { domain, json, ...given }) => {
       const { xen_scheduler } = await client.call("host.info", {});
-      throw new CliError(
-        ExitCode.Failed,
-        `the host's scheduler is ${xen_scheduler}, which treats all domains alike: it has no weights and caps`,
-      );
+      const weight = numberOf(given.weight, "weight", 1);
+      const cap = numberOf(given.cap, "cap", 0);
+      const isChange = weight !== undefined || cap !== undefined;
+      if (isChange && domain === undefined) throw failed("Must specify a domain.");
+      if (xen_scheduler !== scheduler) {
+        if (!isChange) return;
+        throw new CliError(ExitCode.Failed, `the host's scheduler is ${xen_scheduler}: see sched-${xen_scheduler}`);
+      }
+      if (domain !== undefined && isChange) {
+        await client.call("domain.schedule", {
+          domain,
+          ...(weight === undefined ? {} : { weight }),
+          ...(cap === undefined ? {} : { cap }),
+        });
+        return;
+      }
+      const domains = await client.call("domain.list", domain === undefined ? {} : { domain });
+      if (json) {
+        const rows = domains.map(({ name, domid, scheduling }) => ({ name, domid, ...scheduling }));
+        print(`${JSON.stringify(rows, undefined, 2)}\n`);
+      } else print(domain === undefined ? poolTable(scheduler, domains) : scheduleTable(domains));
     },
   });
 

@@ -15,6 +15,7 @@ interface Options {
   readonly host?: string;
   readonly detach?: boolean;
   readonly memory?: string;
+  readonly cpus?: number;
   readonly jit?: JitMode;
   readonly jitCache?: string;
   readonly consolePorts?: boolean;
@@ -34,6 +35,7 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
       description: `memory for all guests together (default: ${DEFAULT_MEMORY})`,
       parse: parseHostMemory,
     },
+    cpus: guestOptionRows.cpus!,
     jit: guestOptionRows.jit!,
     jitCache: guestOptionRows.jitCache!,
     consolePorts: {
@@ -45,8 +47,8 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
   run: async (_operands, options) => {
     const name = hostName(options);
     if (options.detach) return startDetached(name, process.argv.slice(2));
-    const { memory = DEFAULT_MEMORY, jit, jitCache, consolePorts = false } = options;
-    return runHost({ name, memory, jit, jitCache, consolePorts });
+    const { memory = DEFAULT_MEMORY, cpus, jit, jitCache, consolePorts = false } = options;
+    return runHost({ name, memory, cpus, jit, jitCache, consolePorts });
   },
 });
 

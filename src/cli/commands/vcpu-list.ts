@@ -22,13 +22,13 @@ export const vcpuList = hostCommand<Options>({
     if (json) {
       const rows = domains.map(({ name, domid, vcpus }) => ({ name, domid, vcpus }));
       print(`${JSON.stringify(rows, undefined, 2)}\n`);
-    } else print(vcpuTable(domains));
+    } else print(vcpuTable(domains, (await client.call("host.info", {})).nr_cpus));
   },
 });
 
 const HEADER = ["Name", "ID", "VCPU", "CPU", "State", "Time(s)", "Affinity (Hard / Soft)"] as const;
 
-export function vcpuTable(domains: readonly DomainSummary[]): string {
+export function vcpuTable(domains: readonly DomainSummary[], cpus: number): string {
   const [name, ...rest] = HEADER;
   const widths = [5, 5, 5, 5, 9, 0];
   const header = [left(name, 32), ...rest.map((title, i) => right(title, widths[i]!))].join(" ");
@@ -37,10 +37,24 @@ export function vcpuTable(domains: readonly DomainSummary[]): string {
       const start = `${left(domain.name, 32)} ${right(domain.domid, 5)} ${right(vcpu.id, 5)}`;
       const paused = domain.state.paused ? "p" : "-";
       const state = vcpu.online
-        ? `${right(0, 5)} ${right(vcpu.running ? "r" : "-", 3)}${vcpu.blocked ? "b" : "-"}${paused} `
+        ? `${right(vcpu.cpu, 5)} ${right(vcpu.running ? "r" : "-", 3)}${vcpu.blocked ? "b" : "-"}${paused} `
         : `${right("-", 5)} ${right("-", 3)}-p `;
-      return `${start}${state}${fixed1(vcpu.cpuTime, 9)}  all / all`;
+      const { hard, soft } = vcpu.affinity;
+      return `${start}${state}${fixed1(vcpu.cpuTime, 9)}  ${cpuSet(hard, cpus)} / ${cpuSet(soft, cpus)}`;
     }),
   );
   return [header, ...rows].map((line) => `${line}\n`).join("");
+}
+
+/** "all", "none", "0-2,5" */
+function cpuSet(numbers: readonly number[], cpus: number): string {
+  if (numbers.length >= cpus) return "all";
+  if (numbers.length === 0) return "none";
+  const ranges: [number, number][] = [];
+  for (const cpu of numbers) {
+    const last = ranges.at(-1);
+    if (last && last[1] === cpu - 1) last[1] = cpu;
+    else ranges.push([cpu, cpu]);
+  }
+  return ranges.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
 }

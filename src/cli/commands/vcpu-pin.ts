@@ -1,4 +1,4 @@
-// xen-ts vcpu-pin: hosts have one CPU yet, so a VCPU can only be where it is.
+// xen-ts vcpu-pin.
 
 import { expandCpuList, parseCpuList } from "../../index.js";
 import { CliError } from "../cli-error.js";
@@ -9,29 +9,40 @@ interface Options {
   readonly force?: boolean;
 }
 
+const failed = (text: string, options?: { isPlain: boolean }) => new CliError(ExitCode.Failed, text, options);
+
 export const vcpuPin = hostCommand<Options>({
   path: ["vcpu-pin"],
   summary: "set which CPUs a VCPU can use",
   operands: [
     domainOperand,
     { name: "VCPU|all", description: "number of the VCPU", required: true },
-    { name: "Hard", description: "CPUs such as 0-3,^2; - or all", required: true },
-    { name: "Soft", description: "CPUs, - or all" },
+    { name: "Hard", description: "CPUs where it may run, such as 0-3,^2; all; - leaves them", required: true },
+    { name: "Soft", description: "CPUs where it should run; all; - leaves them" },
   ],
   options: { force: { flags: "-f, --force", description: "accepted: no kernel can pin anything here" } },
-  run: async (client, [domain = "", vcpu = "", ...masks]) => {
+  run: async (client, [domain = "", vcpu = "", hardText = "-", softText = "-"]) => {
     const [found] = await client.call("domain.list", { domain });
     const { nr_cpus } = await client.call("host.info", {});
     if (vcpu !== "all" && !(/^\d+$/.test(vcpu) && Number(vcpu) < found!.vcpus.length))
-      throw new CliError(ExitCode.Failed, `Error: Invalid argument ${vcpu} as VCPU.`, { isPlain: true });
-    for (const mask of masks.filter((each) => each !== "-" && each !== "all")) {
-      const list = parseCpuList(mask);
-      if (!list) throw new CliError(ExitCode.Failed, "Error: Invalid argument.", { isPlain: true });
-      if (expandCpuList(list, nr_cpus).length === 0)
-        throw new CliError(
-          ExitCode.Failed,
-          `CPUs ${mask}: this host has CPU ${nr_cpus > 1 ? `0-${nr_cpus - 1}` : "0"} only`,
-        );
-    }
+      throw failed(`Error: Invalid argument ${vcpu} as VCPU.`, { isPlain: true });
+    const hard = cpusOf(hardText, nr_cpus);
+    const soft = cpusOf(softText, nr_cpus);
+    await client.call("domain.pin", {
+      domain,
+      ...(vcpu === "all" ? {} : { vcpu: Number(vcpu) }),
+      ...(hard ? { hard } : {}),
+      ...(soft ? { soft } : {}),
+    });
   },
 });
+
+/** undefined: they stay. */
+function cpusOf(text: string, cpus: number): number[] | undefined {
+  if (text === "-") return undefined;
+  const list = parseCpuList(text);
+  if (!list) throw failed("Error: Invalid argument.", { isPlain: true });
+  const numbers = expandCpuList(list, cpus);
+  if (numbers.length > 0) return numbers;
+  throw failed(`CPUs ${text}: this host has CPU ${cpus > 1 ? `0-${cpus - 1}` : "0"} only`);
+}

@@ -10,6 +10,8 @@ export interface StoreAttachment {
   readonly storePort: number;
   readonly consoleMfn: number;
   readonly consolePort: number;
+  /** vCPUs that the guest is to have online at the start; default: all. */
+  readonly onlineVcpus?: number;
 }
 
 /** Call after the domain was built and before it runs. */
@@ -22,6 +24,7 @@ export function attachXenStore(server: XenStoreServer, domain: Domain, attachmen
     memoryKib: memory.totalPages * 4,
     maxMemoryKib: memory.maxPages * 4,
     vcpus: domain.vcpus.length,
+    onlineVcpus: domain.vcpus.length,
     ...attachment,
   });
   const binding = domain.events.bindHost(attachment.storePort, () => server.service(domid));

@@ -15,6 +15,7 @@ export interface DomainDescription {
   readonly memoryKib: number;
   readonly maxMemoryKib: number;
   readonly vcpus: number;
+  readonly onlineVcpus: number;
   readonly storePort: number;
   readonly storeMfn: number;
   readonly consolePort: number;
@@ -52,7 +53,7 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
     for (let i = 0; i < domain.vcpus; i++) {
       set(`${home}/cpu`, "");
       set(`${home}/cpu/${i}`, "");
-      set(`${home}/cpu/${i}/availability`, "online");
+      set(`${home}/cpu/${i}/availability`, i < domain.onlineVcpus ? "online" : "offline");
     }
     set(`${home}/memory`, "");
     set(`${home}/memory/static-max`, String(domain.maxMemoryKib));

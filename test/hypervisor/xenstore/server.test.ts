@@ -79,6 +79,7 @@ const description = {
   memoryKib: 262144,
   maxMemoryKib: 262144,
   vcpus: 1,
+  onlineVcpus: 1,
   storePort: 1,
   storeMfn: 1,
   consolePort: 2,
