@@ -189,8 +189,8 @@ describe("a domain", () => {
 test("vCPUs are set, pinned, listed and given their share", async () => {
   expect((await run("create", "-q", "wide.cfg")).code).toBe(0);
   const row = async (vcpu: number) => (await run("vcpu-list", "wide")).stdout.split("\n")[vcpu + 1]?.slice(39);
-  expect(await row(0)).toMatch(/^ {4}0 {5}[12] {3}-b- {7}0\.0 {2}1-2 \/ 2$/);
-  expect(await row(1)).toMatch(/^ {4}1 {5}- {3}--p {7}0\.0 {2}1-2 \/ all$/);
+  expect(await row(0)).toMatch(/^ {4}0 {4}[12] {3}-b- {7}0\.0 {2}1-2 \/ 2$/);
+  expect(await row(1)).toMatch(/^ {4}1 {4}- {3}--p {7}0\.0 {2}1-2 \/ all$/);
   expect((await run("vcpu-list", "wide")).stdout.split("\n")).toHaveLength(6);
   expect(await run("vcpu-pin", "wide", "0", "0,3", "all")).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(await row(0)).toMatch(/ {2}0,3 \/ all$/);
