@@ -5,7 +5,7 @@ import { __HYPERVISOR_console_io, __HYPERVISOR_sched_op } from "../../src/hyperv
 import { buildBzImage, buildElf, concat } from "../hypervisor/loader/build-image.js";
 import { BASE, LINUX_NOTES } from "../hypervisor/loader/kernels.js";
 
-export type TinyEnd = "poweroff" | "reboot" | "crash" | "hang" | "block" | "ud2";
+export type TinyEnd = "poweroff" | "reboot" | "crash" | "hang" | "work" | "block" | "ud2";
 
 const SCHEDOP_block = 1;
 const SCHEDOP_shutdown = 2;
@@ -14,6 +14,7 @@ const LOAD = 0x1000000n;
 /** Where LINUX_NOTES' ENTRY points, from the start of the segment; code, then data. */
 const ENTRY = 0x100;
 const DATA = 0x200;
+const WORK = 60;
 
 const word = (value: number) => [value & 255, (value >> 8) & 255, (value >> 16) & 255, (value >>> 24) & 255];
 const movEax = (value: number) => [0xb8, ...word(value)];
@@ -35,7 +36,11 @@ export function tinyKernel(text: string, end: TinyEnd, memorySize = 0x5000): Uin
   code.push(...SYSCALL);
   if (end === "ud2") code.push(0x0f, 0x0b);
   else if (end === "block") code.push(...movEax(__HYPERVISOR_sched_op), ...movEdi(SCHEDOP_block), ...SYSCALL);
-  else if (end !== "hang") {
+  else if (end === "work") {
+    // INC RAX, and again: a loop that is worth compiling.
+    for (let i = 0; i < WORK; i++) code.push(0x48, 0xff, 0xc0);
+    code.push(0xe9, ...word(-(3 * WORK + 5)));
+  } else if (end !== "hang") {
     code.push(...movEax(__HYPERVISOR_sched_op), ...movEdi(SCHEDOP_shutdown));
     lea(6, 0);
     code.push(...SYSCALL);
