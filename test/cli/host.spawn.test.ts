@@ -200,9 +200,9 @@ test("vCPUs are set, pinned, listed and given their share", async () => {
   expect((await run("vcpu-pin", "wide", "9", "all")).stderr).toBe("Error: Invalid argument 9 as VCPU.\n");
 
   const shares = async () => (await run("sched-credit", "-d", "wide")).stdout.split("\n")[1]?.slice(38);
-  expect(await shares()).toBe("   512  150");
+  expect(await shares()).toBe("    512  150");
   expect((await run("sched-credit", "-d", "wide", "-w", "100", "-c", "0")).code).toBe(0);
-  expect(await shares()).toBe("   100    0");
+  expect(await shares()).toBe("    100    0");
   expect((await run("sched-credit", "-d", "wide", "-c", "401")).stderr).toMatch(/from 0 to 400, not 401\n$/);
   expect((await run("sched-credit")).stdout).toMatch(/^Cpupool Pool-0: tslice=30ms ratelimit=1000us /);
   expect((await run("sched-credit2")).stdout).toBe("");

@@ -8,11 +8,11 @@ import * as D from "../public/domctl.js";
 import { errno } from "../public/errno.js";
 import { __HYPERVISOR_domctl, DOMID_SELF } from "../public/xen.js";
 import type { HypercallArgs, HypercallRow } from "./args.js";
+import { type DomctlOperation, vcpuOperations } from "./domctl-vcpus.js";
 import { readStruct, reportOnce } from "./operation.js";
 
-type DomctlOperation = (vcpu: Vcpu, domain: Domain, va: bigint) => number;
-
 const operations: Readonly<Record<number, DomctlOperation>> = {
+  ...vcpuOperations,
   [D.XEN_DOMCTL_pausedomain]: (vcpu, domain) => {
     if (domain === vcpu.domain) return -errno.EINVAL;
     domain.pause();

@@ -3,20 +3,25 @@
 import { domainInfo } from "../domain-info.js";
 import { copyToGuest, readU32 } from "../guest-access.js";
 import type { Vcpu } from "../hypervisor.js";
-import { xen_domctl_getdomaininfo } from "../public/domctl.js";
+import { XEN_SCHEDULER_CREDIT, xen_domctl_getdomaininfo } from "../public/domctl.js";
 import { errno } from "../public/errno.js";
 import * as S from "../public/sysctl.js";
 import { __HYPERVISOR_sysctl } from "../public/xen.js";
+import { TIMESLICE } from "../scheduler/accounting.js";
 import type { HypercallArgs, HypercallRow } from "./args.js";
 import { inOut, type OperationTable, runOperation } from "./operation.js";
 
 const MAX_LIST = 1024;
+const NS_PER_US = 1000;
+const NS_PER_MS = 1_000_000;
 
 const operations: OperationTable = {
   [S.XEN_SYSCTL_physinfo]: inOut(S.xen_sysctl_physinfo, ({ domain }, info) => {
     const { mm, time, memory } = domain.hypervisor;
-    info.threads_per_core = info.cores_per_socket = info.nr_cpus = info.nr_nodes = 1;
-    info.max_cpu_id = info.max_node_id = 0;
+    info.threads_per_core = info.nr_nodes = 1;
+    info.cores_per_socket = info.nr_cpus = domain.hypervisor.scheduler.cpus;
+    info.max_cpu_id = info.nr_cpus - 1;
+    info.max_node_id = 0;
     info.cpu_khz = time.tscKhz;
     info.capabilities = S.XEN_SYSCTL_PHYSCAP_pv | S.XEN_SYSCTL_PHYSCAP_gnttab_v1 | S.XEN_SYSCTL_PHYSCAP_gnttab_v2;
     info.arch_capabilities = 0;
@@ -28,7 +33,25 @@ const operations: OperationTable = {
     return 0;
   }),
   [S.XEN_SYSCTL_sched_id]: inOut(S.xen_sysctl_sched_id, (_vcpu, argument) => {
-    argument.sched_id = S.XEN_SCHEDULER_CREDIT2;
+    argument.sched_id = XEN_SCHEDULER_CREDIT;
+    return 0;
+  }),
+  [S.XEN_SYSCTL_scheduler_op]: inOut(S.xen_sysctl_scheduler_op, ({ domain }, argument) => {
+    const { scheduler } = domain.hypervisor;
+    if (argument.cpupool_id !== 0) return -errno.ESRCH;
+    if (argument.sched_id !== XEN_SCHEDULER_CREDIT) return -errno.EINVAL;
+    const timeslice = TIMESLICE / NS_PER_MS;
+    if (argument.cmd === S.XEN_SYSCTL_SCHEDOP_putinfo) {
+      // The time slice is fixed, and moving a vCPU costs nothing.
+      if (argument.tslice_ms !== timeslice || argument.vcpu_migr_delay_us !== 0) return -errno.EINVAL;
+      if (argument.ratelimit_us > timeslice * 1000) return -errno.EINVAL;
+      scheduler.ratelimit = argument.ratelimit_us * NS_PER_US;
+      return 0;
+    }
+    if (argument.cmd !== S.XEN_SYSCTL_SCHEDOP_getinfo) return -errno.EINVAL;
+    argument.tslice_ms = timeslice;
+    argument.ratelimit_us = scheduler.ratelimit / NS_PER_US;
+    argument.vcpu_migr_delay_us = 0;
     return 0;
   }),
   [S.XEN_SYSCTL_getdomaininfolist]: inOut(S.xen_sysctl_getdomaininfolist, (vcpu, argument) => {

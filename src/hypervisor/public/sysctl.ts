@@ -6,6 +6,7 @@ export const XEN_SYSCTL_INTERFACE_VERSION = 0x15;
 export const XEN_SYSCTL_physinfo = 3;
 export const XEN_SYSCTL_sched_id = 4;
 export const XEN_SYSCTL_getdomaininfolist = 6;
+export const XEN_SYSCTL_scheduler_op = 19;
 
 /** xen_sysctl: cmd u32, interface_version u32, then the union. */
 export const XEN_SYSCTL = { cmd: 0, interface_version: 4, u: 8 } as const;
@@ -40,5 +41,15 @@ export const xen_sysctl_getdomaininfolist = struct("xen_sysctl_getdomaininfolist
   buffer: handle64,
   num_domains: u32,
 });
-/** sched_id of Credit2. */
-export const XEN_SCHEDULER_CREDIT2 = 6;
+export const XEN_SYSCTL_SCHEDOP_putinfo = 0;
+export const XEN_SYSCTL_SCHEDOP_getinfo = 1;
+/** The union, 8-byte aligned by a handle, as Credit has it. */
+export const xen_sysctl_scheduler_op = struct("xen_sysctl_scheduler_op", {
+  cpupool_id: u32,
+  sched_id: u32,
+  cmd: u32,
+  pad: u32,
+  tslice_ms: u32,
+  ratelimit_us: u32,
+  vcpu_migr_delay_us: u32,
+});

@@ -33,6 +33,11 @@ export class CreditScheduler<T extends Runnable> {
     return this.#cpus.length;
   }
 
+  /** The mask of all CPUs. */
+  get allCpus(): number {
+    return this.cpus === 32 ? -1 : (1 << this.cpus) - 1;
+  }
+
   addDomain(): SchedDomain<T> {
     const domain = new SchedDomain<T>();
     this.#domains.add(domain);
@@ -63,8 +68,7 @@ export class CreditScheduler<T extends Runnable> {
 
   /** @returns false when that leaves no CPU to run on. */
   setAffinity(unit: SchedUnit<T>, hard: number, soft: number): boolean {
-    const existing = this.cpus === 32 ? ~0 : (1 << this.cpus) - 1;
-    if ((hard & existing) === 0) return false;
+    if ((hard & this.allCpus) === 0) return false;
     unit.hardAffinity = hard;
     unit.softAffinity = soft;
     if (unit.isQueued && !unit.mayRunOn(unit.cpu)) {

@@ -304,6 +304,59 @@ describe("queries", () => {
     expect(call(domctl, dom0.vcpu, ARGUMENT)).toBe(0);
     expect(domU.vcpu.isRunnable).toBe(false);
   });
+
+  test("shares and affinities through domctl and sysctl", () => {
+    const { domain, vcpu } = dom0;
+    const at = ARGUMENT + 16n;
+    const domctlOn = (command: number, argument: Uint8Array, domid = domU.domain.id) => {
+      putWords(vcpu, ARGUMENT, [BigInt(command) | (BigInt(D.XEN_DOMCTL_INTERFACE_VERSION) << 32n), domid]);
+      put(dom0, argument, at);
+      return call(domctl, vcpu, ARGUMENT);
+    };
+    const schedule = (cmd: number, weight: number, cap: number, sched_id = D.XEN_SCHEDULER_CREDIT) =>
+      domctlOn(D.XEN_DOMCTL_scheduler_op, D.xen_domctl_scheduler_op.encode(64, { sched_id, cmd, weight, cap }));
+    expect(schedule(D.XEN_DOMCTL_SCHEDOP_putinfo, 512, 50)).toBe(0);
+    expect(schedule(D.XEN_DOMCTL_SCHEDOP_putinfo, 0, 0xffff)).toBe(0);
+    expect(schedule(D.XEN_DOMCTL_SCHEDOP_putinfo, 0, 101)).toBe(-errno.EINVAL);
+    expect(schedule(D.XEN_DOMCTL_SCHEDOP_putinfo, 1, 1, 6)).toBe(-errno.EINVAL);
+    expect(schedule(D.XEN_DOMCTL_SCHEDOP_getinfo, 0, 0)).toBe(0);
+    expect(D.xen_domctl_scheduler_op.decode(copyFromGuest(vcpu, at, 12)!, 64)).toMatchObject({ weight: 512, cap: 50 });
+    expect(domU.domain.sched).toMatchObject({ weight: 512, cap: 50 });
+
+    const map = va(FREE_PFN + 3);
+    const affinity = (command: number, flags: number, which = 0) => {
+      const bitmap = { bitmap: map, nr_bits: 16 };
+      const value = { vcpu: which, flags, cpumap_hard: bitmap, cpumap_soft: bitmap };
+      return domctlOn(command, D.xen_domctl_vcpuaffinity.encode(64, value));
+    };
+    putWords(vcpu, map, [0b11n]);
+    expect(affinity(D.XEN_DOMCTL_setvcpuaffinity, D.XEN_VCPUAFFINITY_HARD)).toBe(0);
+    expect(copyFromGuest(vcpu, map, 2)).toEqual(Uint8Array.of(1, 0)); // the machine has one CPU
+    expect(affinity(D.XEN_DOMCTL_getvcpuaffinity, D.XEN_VCPUAFFINITY_HARD)).toBe(0);
+    expect(copyFromGuest(vcpu, map, 2)).toEqual(Uint8Array.of(3, 0));
+    putWords(vcpu, map, [0b10n]);
+    expect(affinity(D.XEN_DOMCTL_setvcpuaffinity, D.XEN_VCPUAFFINITY_HARD)).toBe(-errno.EINVAL);
+    expect(affinity(D.XEN_DOMCTL_setvcpuaffinity, 0)).toBe(-errno.EINVAL);
+    expect(affinity(D.XEN_DOMCTL_setvcpuaffinity, D.XEN_VCPUAFFINITY_SOFT, 1)).toBe(-errno.ESRCH);
+    const info = { vcpu: 0, online: 0, blocked: 0, running: 1, cpu_time: 0n, cpu: 9 };
+    expect(domctlOn(D.XEN_DOMCTL_getvcpuinfo, D.xen_domctl_getvcpuinfo.encode(64, info))).toBe(0);
+    const seen = D.xen_domctl_getvcpuinfo.decode(copyFromGuest(vcpu, at, 24)!, 64);
+    expect(seen).toMatchObject({ online: 1, blocked: 0, running: 0, cpu: 0 });
+
+    const pool = (cmd: number, ratelimit_us: number, tslice_ms = 30) => {
+      const header = BigInt(Y.XEN_SYSCTL_scheduler_op) | (BigInt(Y.XEN_SYSCTL_INTERFACE_VERSION) << 32n);
+      putWords(vcpu, ARGUMENT, [header]);
+      const value = { cpupool_id: 0, sched_id: D.XEN_SCHEDULER_CREDIT, cmd, pad: 0, tslice_ms, ratelimit_us };
+      put(dom0, Y.xen_sysctl_scheduler_op.encode(64, { ...value, vcpu_migr_delay_us: 0 }), ARGUMENT + 8n);
+      return call(sysctl, vcpu, ARGUMENT);
+    };
+    expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500)).toBe(0);
+    expect(domain.hypervisor.scheduler.ratelimit).toBe(500_000);
+    expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500, 5)).toBe(-errno.EINVAL);
+    expect(pool(Y.XEN_SYSCTL_SCHEDOP_getinfo, 0, 0)).toBe(0);
+    const answer = Y.xen_sysctl_scheduler_op.decode(copyFromGuest(vcpu, ARGUMENT + 8n, 28)!, 64);
+    expect(answer).toMatchObject({ tslice_ms: 30, ratelimit_us: 500 });
+  });
 });
 
 test("destroying a domain gives back all its memory", () => {

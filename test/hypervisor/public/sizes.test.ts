@@ -5,6 +5,7 @@ import * as archXen from "../../../src/hypervisor/public/arch-x86/xen.js";
 import * as mca from "../../../src/hypervisor/public/arch-x86/xen-mca.js";
 import * as archXen64 from "../../../src/hypervisor/public/arch-x86/xen-x86_64.js";
 import * as callback from "../../../src/hypervisor/public/callback.js";
+import * as domctl from "../../../src/hypervisor/public/domctl.js";
 import * as eventChannel from "../../../src/hypervisor/public/event-channel.js";
 import * as grantTable from "../../../src/hypervisor/public/grant-table.js";
 import type { Abi } from "../../../src/hypervisor/public/layout.js";
@@ -76,6 +77,8 @@ const sizes: readonly (readonly [string, Sized, number, number])[] = [
   ["xenpf_pcpu_version", platform.xenpf_pcpu_version, 32, 32],
   ["xenpf_getidletime", platform.xenpf_getidletime, 32, 20],
   ["xen_pmu_params", pmu.xen_pmu_params, 24, 24],
+  ["xen_domctl_vcpuaffinity", domctl.xen_domctl_vcpuaffinity, 40, 40],
+  ["xen_domctl_getvcpuinfo", domctl.xen_domctl_getvcpuinfo, 24, 24],
   ["sched_poll", sched.sched_poll, 24, 16],
   ["sched_remote_shutdown", sched.sched_remote_shutdown, 8, 8],
   ["sched_watchdog", sched.sched_watchdog, 8, 8],
