@@ -26,7 +26,7 @@ export const IMMEDIATE2 = 48;
 export const COMPILED = 52;
 /** u8: 1 when it ran while the dispatch loop noted what runs. */
 export const RAN = 53;
-/** u16: times it was found hot. */
+/** u16: times it was found hot, or, where a region is entered, entered. */
 export const HEAT = 54;
 /**
  * i32, of a record that enters a compiled region: which entry it is (low 12 bits), and how far its page lies from the region's first
@@ -47,4 +47,6 @@ export const Compiled = {
   Waiting: 4,
   /** No region can start here. */
   Never: 8,
+  /** Part of a region that is being compiled. */
+  Coming: 16,
 } as const;

@@ -36,8 +36,13 @@ export interface PendingRegion {
   /** Number of the region that it takes the place of, or 0; how many there were before. */
   readonly replaces: number;
   readonly generation: number;
+  /** There was more than it could hold. */
+  readonly isCut: boolean;
 }
 
+/** Instructions of a region at first, and of one that turned out to be entered often: TurboFan takes far more for large functions. */
+const FIRST_SIZE = 64;
+const GROWN_SIZE = 500;
 /** Beyond these a region isn't extended by another entry any more. */
 const MAX_GENERATION = 3;
 const MAX_EXTENDED = 400;
@@ -81,7 +86,7 @@ export class RegionCompiler {
     const known = this.#extend(inside, page, offset, place, ahead);
     if (known) return known;
     const around = { page: (distance: number) => this.#pageAt(page, place, distance), ahead, interpreted };
-    const found = this.#finder.find(around, [offset]);
+    const found = this.#finder.find(around, [offset], ahead ? GROWN_SIZE : FIRST_SIZE);
     if (!found || found.instructionCount < 2) return undefined;
     return this.#extend(this.#overlapping(found), page, offset, place, ahead) ?? this.#plan(found, record, undefined);
   }
@@ -98,9 +103,22 @@ export class RegionCompiler {
     if (!old || shift === undefined || !this.#canExtend(old)) return undefined;
     const interpreted = (of: number) => this.#interpreted(of);
     const around = { page: (distance: number) => this.#pageAt(page, place, distance - shift), ahead, interpreted };
-    const extended = this.#finder.find(around, [...old.entries.map(({ at }) => at), offset + shift]);
+    const limit = ahead ? GROWN_SIZE : Math.min(sizeOf(old.request) + FIRST_SIZE, GROWN_SIZE);
+    const extended = this.#finder.find(around, [...old.entries.map(({ at }) => at), offset + shift], limit);
     const record = this.#cache.recordAt(page, offset);
     return extended && extended.entries.length > old.entries.length ? this.#plan(extended, record, old) : undefined;
+  }
+
+  /** A region with what lies around it too; undefined when that isn't much. `page`: one of its pages, at `place`. */
+  grow(old: PendingRegion, page: CodePage, place: Place): PendingRegion | undefined {
+    const shift = old.pages.get(page);
+    if (shift === undefined || !old.isCut || !this.#cache.hasRoom) return undefined;
+    const interpreted = (of: number) => this.#interpreted(of);
+    const around = { page: (at: number) => this.#pageAt(page, place, at - shift), ahead: false, interpreted };
+    const entries = old.entries.map(({ at }) => at);
+    const grown = this.#finder.find(around, entries, GROWN_SIZE);
+    if (!grown || grown.instructionCount < 1.25 * sizeOf(old.request)) return undefined;
+    return this.#plan(grown, old.entryRecord, old);
   }
   #canExtend({ generation, request }: PendingRegion): boolean {
     return generation < MAX_GENERATION && sizeOf(request) <= MAX_EXTENDED;
@@ -177,6 +195,7 @@ export class RegionCompiler {
       entryRecord,
       replaces: old ? old.request.id : 0,
       generation: old ? old.generation + 1 : 0,
+      isCut: region.isCut,
     };
   }
 

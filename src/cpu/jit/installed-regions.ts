@@ -76,12 +76,14 @@ export class InstalledRegions {
       const region = { unit, pending, slot, records, bytes, since: now };
       this.#table.set(slot, run);
       for (const record of records) {
-        view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | R.Compiled.Inside);
+        const { Never, Inside } = R.Compiled;
+        view.setUint8(record + R.COMPILED, (view.getUint8(record + R.COMPILED) & Never) | Inside);
         view.setUint32(record + R.REGION, id | R.REGION_INSIDE, true);
       }
       for (const [i, { record, at }] of pending.entries.entries()) {
         view.setUint32(record + R.HANDLER, slot, true);
         view.setUint8(record + R.COMPILED, R.Compiled.Inside | R.Compiled.Enters);
+        view.setUint16(record + R.HEAT, 0, true);
         view.setInt32(record + R.ENTRY, (at & ~(PAGE_SIZE - 1)) | (i + 1), true);
         view.setUint32(record + R.REGION, id, true);
       }

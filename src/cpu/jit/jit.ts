@@ -1,6 +1,7 @@
 // Decides what to compile and when. The dispatch loop reports every SAMPLE_INTERVAL dispatches what it runs next: what is
-// reported often is hot and still interpreted. Hot places wait together and are compiled in batches, here or by a service in
-// the background whose results are installed when they arrive, if the code they were made of is still there.
+// reported often is hot and still interpreted, or a region that is entered often and may grow. Hot places wait in a queue, the
+// hottest first, and are compiled in batches, here or by a service in the background whose results are installed when they
+// arrive, if the code they were made of is still there.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import type { EngineObserver } from "../engine-observer.js";
@@ -9,7 +10,7 @@ import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import type { PendingRegion, Place, RegionCompiler } from "./compiler.js";
+import { type PendingRegion, type Place, type RegionCompiler, sizeOf } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
 import type { CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
@@ -25,12 +26,22 @@ const MAX_THRESHOLD = 0x8000;
 const SHORT_LIFE = 256;
 /** Instructions looked back over for the start of a stretch. */
 const MAX_STRETCH = 400;
-/** Regions that make a module, and samples that the first of them waits for others at most. */
+/** Samples that enter a region after which it may grow. */
+const GROW = 32;
+/** Places that start a batch, and samples that the first of them waits for others at most. */
 const BATCH = 8;
 const MAX_WAIT = 32;
-/** Regions of a module at most, where they are compiled in the background and came while it was busy. */
+/** Regions and instructions of a module, about: how long other places wait for it, and the guest for its preparation. */
 const MAX_BATCH = 24;
-const { Inside, Enters, Waiting, Never } = R.Compiled;
+const MAX_BATCH_INSTRUCTIONS = 1200;
+const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
+
+/** Found hot: a record, and where it was run. */
+interface Hot {
+  readonly record: number;
+  readonly page: CodePage;
+  readonly place: Place;
+}
 
 export interface JitParts {
   readonly memory: MachineMemory;
@@ -50,9 +61,9 @@ export interface JitParts {
 
 export class Jit {
   readonly #parts: JitParts;
-  /** Found hot; what runs around them is being noted. */
-  #hot: { readonly record: number; readonly page: CodePage; readonly place: Place }[] = [];
-  #waiting: PendingRegion[] = [];
+  /** What runs around these is being noted. */
+  #hot: Hot[] = [];
+  #waiting: Hot[] = [];
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
@@ -83,13 +94,26 @@ export class Jit {
   /** The vCPU whose struct lies at `cpu` is about to run this record. Returns how many dispatches to note. */
   sample(record: number, cpu: number): number {
     this.#now++;
-    if (this.#hot.length > 0) this.#prepareHot();
-    if (this.#waiting.length > 0 && this.#now - this.#since >= MAX_WAIT) this.#compileWaiting();
+    if (this.#hot.length > 0) this.#enqueueHot();
+    if (this.#waiting.length >= BATCH || (this.#waiting.length > 0 && this.#now - this.#since >= MAX_WAIT))
+      this.#compileWaiting();
     const { view } = this.#parts.memory;
-    if (view.getUint8(record + R.COMPILED) & Enters)
-      this.#parts.installed.touch(view.getUint32(record + R.HANDLER, true), this.#now);
+    if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
     return this.#hot.length > 0 ? NOTED : 0;
+  }
+
+  /** A region that is entered often is short for what runs there. */
+  #enter(record: number, cpu: number): void {
+    const { installed, memory } = this.#parts;
+    const { view } = memory;
+    installed.touch(view.getUint32(record + R.HANDLER, true), this.#now);
+    const heat = view.getUint16(record + R.HEAT, true) + 1;
+    view.setUint16(record + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
+    const state = view.getUint8(record + R.COMPILED);
+    if (heat < GROW || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
+    if (!installed.regionOf(view.getUint32(record + R.REGION, true))?.isCut) return;
+    this.#found(record, cpu);
   }
 
   #heat(record: number, cpu: number): void {
@@ -99,55 +123,96 @@ export class Jit {
     // A stretch that leads into a loop need not run again, and then makes no region: the loop itself does.
     const place = view.getUint8(leader + R.COMPILED) & (Enters | Never) ? record : leader;
     const state = view.getUint8(place + R.COMPILED);
-    if (state & (Waiting | Never)) return;
+    if (state & Never) return;
     const page = this.#parts.cache.pageOfTable(view.getUint32(place + R.PAGE, true));
     if (page?.mode !== 2) return;
     const heat = view.getUint16(place + R.HEAT, true) + 1;
     const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
     view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
-    if (heat < Math.min(needed, MAX_THRESHOLD)) return;
-    view.setUint8(place + R.RAN, 1);
-    view.setUint8(place + R.COMPILED, state | Waiting);
+    if (heat < Math.min(needed, MAX_THRESHOLD) || state & (Waiting | Coming)) return;
+    this.#found(place, cpu);
+  }
+
+  #found(record: number, cpu: number): void {
+    const { cache, memory } = this.#parts;
+    const { view } = memory;
+    const page = cache.pageOfTable(view.getUint32(record + R.PAGE, true));
+    if (!page) return;
+    view.setUint8(record + R.RAN, 1);
+    view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Waiting);
     const va = view.getBigUint64(cpu + S.PAGE_VA, true);
-    this.#hot.push({ record: place, page, place: { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va } });
+    this.#hot.push({ record, page, place: { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va } });
   }
 
   /** What ran around the hot places has been noted now. */
-  #prepareHot(): void {
-    for (const { record, page, place } of this.#hot) this.#enqueue(record, page, place);
+  #enqueueHot(): void {
+    if (this.#waiting.length === 0) this.#since = this.#now;
+    this.#waiting.push(...this.#hot);
     this.#hot = [];
   }
 
-  #enqueue(record: number, page: CodePage, place: Place): void {
-    const { cache, compiler, memory } = this.#parts;
+  /** What is to be compiled for a place that comes out of the queue, if it's still worth it. */
+  #prepare({ record, page, place }: Hot): PendingRegion | undefined {
+    const { cache, compiler, installed, memory } = this.#parts;
     const { view } = memory;
-    if (view.getUint32(record + R.HANDLER, true) < Slot.First) return;
+    const state = view.getUint8(record + R.COMPILED);
+    if (view.getUint32(record + R.HANDLER, true) < Slot.First || !(state & Waiting) || !cache.hasRoom) return undefined;
+    view.setUint8(record + R.COMPILED, state & ~Waiting);
+    // Meanwhile another region has come to hold it, or soon will.
+    if (state & Coming || (state & (Inside | Enters)) === Inside) {
+      const heat = view.getUint16(record + R.HEAT, true);
+      if (state & Coming || heat < COVERED_THRESHOLD) {
+        view.setUint16(record + R.HEAT, 0, true);
+        return undefined;
+      }
+    }
     const observer = this.#parts.observer();
     observer?.begin();
-    const pending = cache.hasRoom ? compiler.prepare(page, view.getUint16(record + R.OFFSET, true), place) : undefined;
+    const region = state & Enters ? installed.regionOf(view.getUint32(record + R.REGION, true)) : undefined;
+    const offset = view.getUint16(record + R.OFFSET, true);
+    const pending = region ? compiler.grow(region, page, place) : compiler.prepare(page, offset, place);
     observer?.end("prepare", 1);
-    if (!pending) {
-      view.setUint8(record + R.COMPILED, (view.getUint8(record + R.COMPILED) & ~Waiting) | Never);
-      return;
+    if (!pending) view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
+    else this.#mark(pending, true);
+    return pending;
+  }
+
+  /** Notes in a region's records whether it is on its way. */
+  #mark({ entries, request }: PendingRegion, coming: boolean): void {
+    const { view } = this.#parts.memory;
+    const mark = (record: number) => {
+      const state = view.getUint8(record + R.COMPILED);
+      view.setUint8(record + R.COMPILED, coming ? state | Coming : state & ~Coming);
+    };
+    for (const { record } of entries) mark(record);
+    for (const { records } of request.blocks) for (const record of records) mark(record);
+  }
+
+  /** The hottest of those that wait. */
+  #nextBatch(): PendingRegion[] {
+    const { view } = this.#parts.memory;
+    const heat = ({ record }: Hot) => view.getUint16(record + R.HEAT, true);
+    const most = this.#service ? MAX_BATCH : BATCH;
+    const batch: PendingRegion[] = [];
+    let instructions = 0;
+    this.#waiting.sort((a, b) => heat(a) - heat(b));
+    while (this.#waiting.length > 0 && batch.length < most && instructions < MAX_BATCH_INSTRUCTIONS) {
+      const pending = this.#prepare(this.#waiting.pop()!);
+      if (!pending) continue;
+      batch.push(pending);
+      instructions += sizeOf(pending.request);
     }
-    if (this.#waiting.length === 0) this.#since = this.#now;
-    this.#waiting.push(pending);
-    if (this.#waiting.length >= BATCH) this.#compileWaiting();
+    return batch;
   }
 
   #compileWaiting(): void {
     if (this.#isBusy) return;
-    const most = this.#service ? MAX_BATCH : BATCH;
-    const batch = this.#waiting.splice(0, most).filter((pending) => this.#isValid(pending));
+    const batch = this.#nextBatch();
     this.#since = this.#now;
     if (batch.length === 0) return;
     const requests = batch.map(({ request }) => request);
     if (!this.#service) {
-      const observer = this.#parts.observer();
-      observer?.begin();
-      const compiled = this.#parts.compile(requests);
-      observer?.end("compile", requests.length);
-      this.#install(batch, compiled);
+      this.#compileHere(batch);
       return;
     }
     const { generation } = this.#parts.cache;
@@ -158,17 +223,26 @@ export class Jit {
       if (result instanceof Error) {
         this.#parts.log(`jit: compiling in the background failed, going on without: ${result.message}`);
         this.#service = undefined;
-        if (generation === this.#parts.cache.generation) this.#waiting.unshift(...batch);
+        if (generation === this.#parts.cache.generation) this.#compileHere(batch);
       } else if (generation === this.#parts.cache.generation) this.#install(batch, result);
       else this.outdated += batch.length;
       this.#compileWaiting();
     });
   }
 
+  #compileHere(batch: readonly PendingRegion[]): void {
+    const observer = this.#parts.observer();
+    observer?.begin();
+    const compiled = this.#parts.compile(batch.map(({ request }) => request));
+    observer?.end("compile", batch.length);
+    this.#install(batch, compiled);
+  }
+
   /** Makes those regions of a batch run whose code has not changed since they were prepared. */
   #install(batch: readonly PendingRegion[], { module, sizes }: CompiledRegions): void {
     const { installed, instantiate } = this.#parts;
     const valid = batch.map((pending) => this.#isValid(pending));
+    for (const pending of batch) this.#mark(pending, false);
     if (!valid.includes(true)) {
       this.outdated += batch.length;
       return;
@@ -189,13 +263,12 @@ export class Jit {
   }
 
   /** A change of any code byte has made all records of its page stale; records are never used again before a drop. */
-  #isValid({ entryRecord, entries, request }: PendingRegion): boolean {
+  #isValid({ entries, request }: PendingRegion): boolean {
     const { view } = this.#parts.memory;
     const isStale = (record: number) => view.getUint32(record + R.HANDLER, true) === Slot.Stale;
-    if (!entries.some(({ record }) => isStale(record)) && !request.blocks.some(({ records }) => records.some(isStale)))
-      return true;
-    view.setUint8(entryRecord + R.COMPILED, view.getUint8(entryRecord + R.COMPILED) & ~Waiting);
-    return false;
+    return (
+      !entries.some(({ record }) => isStale(record)) && !request.blocks.some(({ records }) => records.some(isStale))
+    );
   }
 
   /** The first record of the straight stretch that `record` lies in; 0 when it's no instruction. */

@@ -68,9 +68,10 @@ export interface Region {
   readonly entries: Block[];
   readonly pages: ReadonlySet<CodePage>;
   readonly instructionCount: number;
+  /** There was more than it may hold. */
+  readonly isCut: boolean;
 }
 
-const MAX_INSTRUCTIONS = 500;
 const MAX_LEADERS = 160;
 const MAX_ENTRIES = 60;
 const MAX_INLINE = 40;
@@ -90,9 +91,9 @@ export class RegionFinder {
     this.#predecoder = predecoder;
   }
 
-  /** The region around `entries` (distances), or undefined when nothing there can be compiled. */
-  find(around: Surroundings, entries: readonly number[]): Region | undefined {
-    return new Search(around, entries, (page, offset) => this.#instruction(page, offset, around)).result();
+  /** The region of at most `limit` instructions around `entries` (distances), or undefined when nothing there can be compiled. */
+  find(around: Surroundings, entries: readonly number[], limit: number): Region | undefined {
+    return new Search(around, entries, limit, (page, offset) => this.#instruction(page, offset, around)).result();
   }
 
   /** What stands at a place, as far as regions care; undefined where no region goes. */
@@ -118,6 +119,7 @@ export class RegionFinder {
 /** One search. */
 class Search {
   readonly #around: Surroundings;
+  readonly #limit: number;
   readonly #read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined;
   readonly #root = new Context(undefined, 0);
   readonly #contexts: Context[] = [this.#root];
@@ -134,9 +136,11 @@ class Search {
   constructor(
     around: Surroundings,
     entries: readonly number[],
+    limit: number,
     read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined,
   ) {
     this.#around = around;
+    this.#limit = limit;
     this.#read = read;
     for (const at of entries) this.#enter(at);
     for (;;) {
@@ -180,7 +184,13 @@ class Search {
       pages.add(page);
       instructionCount += instructions.length;
     }
-    return { blocks: order, entries, pages, instructionCount };
+    return {
+      blocks: order,
+      entries,
+      pages,
+      instructionCount,
+      isCut: this.#count >= this.#limit || this.#leaders >= MAX_LEADERS,
+    };
   }
 
   #instruction(at: number): Instruction | undefined {
@@ -208,7 +218,7 @@ class Search {
   }
 
   #walk(context: Context, start: number): void {
-    for (let at = start; !context.instructions.has(at) && this.#count < MAX_INSTRUCTIONS; ) {
+    for (let at = start; !context.instructions.has(at) && this.#count < this.#limit; ) {
       const instruction = this.#instruction(at);
       if (!instruction) return;
       context.instructions.set(at, instruction);
@@ -226,7 +236,7 @@ class Search {
 
   #call(context: Context, { at, length, target }: Instruction): void {
     const size = this.#instruction(target) ? this.#inlineSize(target, context.depth + 1) : 0;
-    if (size > 0 && this.#count + size < MAX_INSTRUCTIONS) {
+    if (size > 0 && this.#count + size < this.#limit) {
       const copy = new Context(context, at + length);
       this.#contexts.push(copy);
       context.inlined.set(at, copy);
