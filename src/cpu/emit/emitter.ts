@@ -8,6 +8,7 @@
 
 import * as S from "../state-layout.js";
 import { FunctionBuilder, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
+import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "./carries.js";
 
 /** Binary32 and binary64. */
 export type FloatBits = 32 | 64;
@@ -297,37 +298,31 @@ export abstract class Emitter extends FunctionBuilder {
     }
   }
 
-  /** FLAG_AUX from a carry-out vector of `size` bits. */
-  #auxFromCarries(size: number, carries: Value): Value {
-    const top = this.i32(0xc0000000);
-    const af = this.i32(8);
-    if (size === 64) {
-      const c = this.let(carries);
-      return this.or(this.and(this.wrap(this.shrU(c, this.i64(32))), top), this.and(this.wrap(c), af));
-    }
-    if (size === 32) return this.and(carries, this.i32(0xc0000008));
-    const c = this.let(carries);
-    return this.or(this.and(this.shl(c, this.i32(32 - size)), top), this.and(c, af));
-  }
   resultFlags(size: number, result: Value): void {
     this.setFlagResult(this.extendS(this.signExtend(result, size)));
   }
-  /** After r = a + b (+ carry): all six flags. */
-  flagsAdd(size: number, a: Value, b: Value, r: Value): void {
+  /** After r = a + b: all six flags. With a carry added too, `_exact` is false: a follows from b and r no more. */
+  flagsAdd(size: number, a: Value, b: Value, r: Value, _exact = true): void {
     this.resultFlags(size, r);
-    this.setFlagAux(this.#auxFromCarries(size, this.or(this.and(a, b), this.and(this.or(a, b), this.not(r)))));
+    this.setFlagAux(auxFromCarries(this, size, carriesOfAddition(this, a, b, r)));
   }
   /** After r = a - b: all six flags. With a borrow taken off too, `_exact` is false: a condition then can't compare a with b. */
   flagsSub(size: number, a: Value, b: Value, r: Value, _exact = true): void {
     this.resultFlags(size, r);
-    this.setFlagAux(
-      this.#auxFromCarries(size, this.or(this.and(this.not(a), b), this.and(this.or(this.not(a), b), r))),
-    );
+    this.setFlagAux(auxFromCarries(this, size, carriesOfSubtraction(this, a, b, r)));
   }
   /** After AND, OR, XOR, TEST: CF = OF = AF = 0. */
   flagsLogic(size: number, r: Value): void {
     this.resultFlags(size, r);
     this.setFlagAux(this.i32(0));
+  }
+  /** After r = a + 1 or a - 1: all but CF. */
+  flagsStep(size: number, step: 1 | -1, a: Value, r: Value): void {
+    const cf = this.let(this.cf());
+    const one = this.constant(size, 1);
+    if (step === 1) this.flagsAdd(size, a, one, r, false);
+    else this.flagsSub(size, a, one, r, false);
+    this.setCf(cf);
   }
   /** ZF, SF, PF from r; CF and OF (i32, 0 or 1) as given; AF = 0. */
   flagsShift(size: number, r: Value, cf: Value, of: Value): void {

@@ -1,15 +1,46 @@
-// What the latest flag-setting instruction of a block compared, and conditions made of that: a comparison of its operands is
-// shorter than one of the lazy flags (FLAG_RESULT, FLAG_AUX).
+// What the latest flag-setting instruction of a block computed, and conditions made of that: a comparison of its operands is
+// shorter than one of the lazy flags (FLAG_RESULT, FLAG_AUX), and FLAG_AUX needn't be made where nothing asks for it.
 
+import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "../emit/carries.js";
 import type { FunctionBuilder, Value } from "../wasm/function-builder.js";
 
 export interface Comparison {
-  readonly kind: "sub" | "logic" | "result" | "float";
+  /** "result": with a carry in it; "step": the addition of 1 or -1 (b) that left CF alone. */
+  readonly kind: "sub" | "add" | "step" | "logic" | "result" | "float";
   /** Bits of the operands. */
   readonly size: number;
   readonly a: Value;
   readonly b: Value;
   readonly result: Value;
+  /** Of a step: CF (i32, 0 or 1). */
+  readonly carry?: Value;
+}
+
+/** FLAG_AUX, where it follows from the operands. */
+export function auxOf(f: FunctionBuilder, { kind, size, a, b, result, carry }: Comparison): Value | undefined {
+  if (kind === "logic") return f.i32(0);
+  if (kind === "sub") return auxFromCarries(f, size, carriesOfSubtraction(f, a, b, result));
+  if (kind === "add") return auxFromCarries(f, size, carriesOfAddition(f, a, b, result));
+  if (!carry) return undefined;
+  const down = b.constant < 0n;
+  const one = f.constantLike(a, 1);
+  const carries = down ? carriesOfSubtraction(f, a, one, result) : carriesOfAddition(f, a, one, result);
+  return withCarry(f, f.let(auxFromCarries(f, size, carries)), carry);
+}
+
+/** A FLAG_AUX with another CF and the same OF. */
+export function withCarry(f: FunctionBuilder, aux: Value, carry: Value): Value {
+  const overflow = f.shrU(f.xor(aux, f.shl(aux, f.i32(1))), f.i32(31));
+  const top = f.or(f.shl(carry, f.i32(31)), f.shl(f.xor(carry, overflow), f.i32(30)));
+  return f.or(top, f.and(aux, f.i32(8)));
+}
+
+/** CF (i32, 0 or 1), where that is simpler than from FLAG_AUX. */
+export function fusedCarry(f: FunctionBuilder, { kind, size, a, b, result, carry }: Comparison): Value | undefined {
+  if (kind === "sub") return f.ltU(a, b);
+  if (kind === "add") return f.ltU(f.zeroExtend(result, size), a);
+  if (kind === "logic") return f.i32(0);
+  return carry;
 }
 
 /** eq, ne, lt, gt, le, ge. */
@@ -40,7 +71,10 @@ export function fusedCondition(f: FunctionBuilder, c: Comparison, cc: number): V
     return undefined;
   }
   if (cc === 4 || cc === 5) return isZero();
-  if (c.kind !== "logic") return undefined;
+  if (c.kind !== "logic") {
+    const carry = cc === 2 || cc === 3 ? fusedCarry(f, c) : undefined;
+    return carry && cc === 3 ? f.xor(carry, f.i32(1)) : carry;
+  }
   if (cc === 0 || cc === 2) return f.i32(0);
   if (cc === 1 || cc === 3) return f.i32(1);
   if (cc === 6 || cc === 7) return isZero();

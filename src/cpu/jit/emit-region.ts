@@ -11,6 +11,7 @@ import type { Label } from "../wasm/function-builder.js";
 import { costsOf } from "./cost.js";
 import type { RegionInstruction } from "./flow.js";
 import { JitEmitter } from "./jit-emitter.js";
+import { type FlagSource, sameSource } from "./region-flags.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
 import { type Scope, structureOf } from "./structure.js";
 
@@ -43,6 +44,15 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
       };
     },
   });
+  /** By block: what the flags come from behind it; and the blocks that lead to it. */
+  const flagSources: (FlagSource | undefined)[] = [];
+  const before: number[][] = blocks.map(() => []);
+  for (const [from, to] of edges) before[to - 1]!.push(from - 1);
+  const flagsAt = (block: number) => {
+    const [first, ...others] = before[block]!.map((from) => (from < block ? flagSources[from] : undefined));
+    const same = (other: FlagSource | undefined) => sameSource(first, other);
+    return first && others.every(same) ? first : undefined;
+  };
   const open: Scope[] = [];
   for (let place = 0; place <= blocks.length; place++) {
     while (open.length > 0 && open.at(-1)!.end === place) {
@@ -69,9 +79,11 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
         }),
       );
     }
-    emitBlock(emitter, blocks[place - 1]!, decoder, semantics, () =>
-      emitter.enterBlock(blocks[place - 1]!, costs[place - 1]!, structure.selected.has(place)),
+    const number = place - 1;
+    emitBlock(emitter, blocks[number]!, decoder, semantics, () =>
+      emitter.enterBlock(blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number)),
     );
+    flagSources[number] = emitter.flagSource;
   }
   while (open.pop()) emitter.end();
   return emitter.finishRegion();

@@ -21,22 +21,20 @@ import {
 } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import { AddressForms } from "./address-forms.js";
-import { type Comparison, fusedCondition } from "./comparison.js";
+import { fusedCarry, fusedCondition } from "./comparison.js";
 import { type BlockCost, ifEntry, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
+import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
-export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
+export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost {
   readonly #context: RegionContext;
   readonly state: Value;
   readonly #registers: (Variable | undefined)[] = [];
   readonly #written: boolean[] = [];
-  readonly #flagResult: Variable;
-  readonly #flagAux: Variable;
-  #flagsWritten = false;
-  #flagsRead = false;
+  readonly #flags: RegionFlags;
   /** Address of the region's first page. */
   readonly pageVa: Variable;
   /** Where the region was entered last: address of the page, and the record. */
@@ -62,7 +60,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   readonly #free = new Map<ValueTypeName, Variable[]>();
   #temporaries: Variable[] = [];
   #pinned: Variable[] = [];
-  #comparison: Comparison | undefined;
+  #source: FlagSource | undefined;
   #instruction!: RegionInstruction;
   #block!: BlockRequest;
   #cost!: BlockCost;
@@ -81,8 +79,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     this.#left = super.local("i32");
     this.tlb = super.local("i32");
     this.pageVa = super.local("i64");
-    this.#flagResult = super.local("i64");
-    this.#flagAux = super.local("i32");
+    this.#flags = new RegionFlags(this);
     this.#entryVa = super.local("i64");
     this.#entryRecord = super.local("i32");
     this.#selector = super.local("i32");
@@ -117,9 +114,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   }
 
   /** Before a block's code: leaves when fewer instructions may still run than it takes. */
-  enterBlock(block: BlockRequest, cost: BlockCost, selected: boolean): void {
+  enterBlock(block: BlockRequest, cost: BlockCost, selected: boolean, source: FlagSource | undefined): void {
     this.#block = block;
     this.#cost = cost;
+    this.#source = source;
     if (selected) this.set(this.#selector, this.i32(0));
     if (cost.needs > 0)
       this.if(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records[0]!, block.at, 0));
@@ -144,7 +142,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     this.code.raw(careful.bytes, careful.length);
   }
   #beginCopy(plan: ProbePlan | undefined): void {
-    this.#unpin();
+    this.#flags.begin(this.#source);
     this.#vectors.forget();
     this.#checkedUnits.clear();
     this.dead = false;
@@ -160,7 +158,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     this.size = form.operandSize;
     this.addressSize = decoded.addressSize;
     this.rep = decoded.rep;
-    const before = this.#comparison;
+    const before = this.#flags.version;
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
     prologue();
@@ -169,7 +167,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     if (this.#reachesEnd) {
       this.dead = false;
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
-      if (this.#comparison !== before) this.#unpin();
+      if (this.#flags.version !== before) this.#flags.forget();
       this.#vectors.forget();
     }
     this.#vectors.endInstruction();
@@ -232,15 +230,17 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
     for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
-    if (this.#flagsWritten || this.#flagsRead) {
-      load(S.FLAG_RESULT, this.#flagResult);
-      load(S.FLAG_AUX, this.#flagAux);
+    const flags = this.#flags;
+    if (flags.written || flags.read) {
+      load(S.FLAG_RESULT, flags.result);
+      load(S.FLAG_AUX, flags.aux);
     }
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
-    if (this.#flagsWritten) {
-      store(S.FLAG_RESULT, this.#flagResult);
-      store(S.FLAG_AUX, this.#flagAux);
+    if (flags.written) {
+      flags.settle();
+      store(S.FLAG_RESULT, flags.result);
+      store(S.FLAG_AUX, flags.aux);
     }
     // The dispatch loop counts the call of this function as one instruction.
     this.store("i32", this.state, this.add(this.get(this.#left), this.i32(1)), S.BUDGET);
@@ -299,22 +299,14 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     }
     this.#temporaries = [];
   }
-  #pin(value: Value): void {
+  pin(value: Value): void {
     if (value.opcode !== 0x20) return;
     const variable = this.#temporaries.find((t) => t.index === value.imm);
     if (variable) this.#pinned.push(variable);
   }
-  #compare(comparison: Comparison): void {
-    this.#unpin();
-    // Flags that are set on some paths only tell nothing.
-    if (this.currentDepth !== this.#depth) return;
-    this.#comparison = comparison;
-    for (const value of [comparison.a, comparison.b, comparison.result]) this.#pin(value);
-  }
-  #unpin(): void {
+  unpin(): void {
     for (const variable of this.#pinned) if (!this.#temporaries.includes(variable)) this.#temporaries.push(variable);
     this.#pinned = [];
-    this.#comparison = undefined;
   }
 
   // --- guest state ---
@@ -405,22 +397,20 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
     this.host(name);
   }
   flagResult(): Value {
-    this.#flagsRead = true;
-    return this.let(this.get(this.#flagResult));
+    return this.#flags.getResult();
   }
   flagAux(): Value {
-    this.#flagsRead = true;
-    return this.let(this.get(this.#flagAux));
+    return this.#flags.getAux();
   }
   setFlagResult(value: Value): void {
-    this.#unpin();
-    this.#flagsWritten = true;
-    this.set(this.#flagResult, value);
+    this.#flags.setResult(value);
   }
   setFlagAux(value: Value): void {
-    this.#unpin();
-    this.#flagsWritten = true;
-    this.set(this.#flagAux, value);
+    this.#flags.setAux(value);
+  }
+  /** What the flags come from behind the block emitted last. */
+  get flagSource(): FlagSource | undefined {
+    return this.#flags.source;
   }
   stateLoad(kind: LoadKind, offset: number): Value {
     return this.load(kind, this.state, offset);
@@ -432,23 +422,38 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost {
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
+    if (exact && this.#flags.set({ kind: "sub", size, a, b, result: r })) return;
     super.flagsSub(size, a, b, r, exact);
-    this.#compare({ kind: exact ? "sub" : "result", size, a, b, result: r });
+    this.#flags.note({ kind: "result", size, a, b, result: r });
   }
-  override flagsAdd(size: number, a: Value, b: Value, r: Value): void {
-    super.flagsAdd(size, a, b, r);
-    this.#compare({ kind: "result", size, a, b, result: r });
+  override flagsAdd(size: number, a: Value, b: Value, r: Value, exact = true): void {
+    if (exact && this.#flags.set({ kind: "add", size, a, b, result: r })) return;
+    super.flagsAdd(size, a, b, r, exact);
+    this.#flags.note({ kind: "result", size, a, b, result: r });
+  }
+  override flagsStep(size: number, step: 1 | -1, a: Value, r: Value): void {
+    if (!this.unconditional) {
+      super.flagsStep(size, step, a, r);
+      return;
+    }
+    const carry = this.let(this.cf());
+    this.#flags.set({ kind: "step", size, a, b: this.constant(size, step), result: r, carry });
   }
   override flagsLogic(size: number, r: Value): void {
-    super.flagsLogic(size, r);
-    this.#compare({ kind: "logic", size, a: r, b: r, result: r });
+    if (!this.#flags.set({ kind: "logic", size, a: r, b: r, result: r })) super.flagsLogic(size, r);
   }
   override flagsFloat(a: Value, b: Value): void {
     super.flagsFloat(a, b);
-    this.#compare({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });
+    this.#flags.note({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });
+  }
+  override cf(): Value {
+    const { comparison, source } = this.#flags;
+    if (comparison) return fusedCarry(this, comparison) ?? super.cf();
+    return source === undefined ? this.#flags.carry() : super.cf();
   }
   override condition(cc: number): Value {
-    return (this.#comparison && fusedCondition(this, this.#comparison, cc)) ?? super.condition(cc);
+    const { comparison } = this.#flags;
+    return (comparison && fusedCondition(this, comparison, cc)) ?? super.condition(cc);
   }
 
   // --- memory ---

@@ -155,10 +155,7 @@ function increment(step: 1 | -1) {
     const one = e.constant(e.size, 1);
     const result = e.let(step === 1 ? e.add(a, one) : e.sub(a, one));
     dst.write(result);
-    const cf = e.let(e.cf());
-    if (step === 1) e.flagsAdd(e.size, a, one, result);
-    else e.flagsSub(e.size, a, one, result);
-    e.setCf(cf);
+    e.flagsStep(e.size, step, a, result);
   };
 }
 
@@ -190,7 +187,7 @@ export const arithmeticSemantics: SemanticsTable = {
     const b = src.read();
     const result = e.let(e.add(e.add(a, b), carryIn(e)));
     dst.write(result);
-    e.flagsAdd(e.size, a, b, result);
+    e.flagsAdd(e.size, a, b, result, false);
   },
   SUB: (e, dst, src) => {
     const a = dst.readForWrite();
