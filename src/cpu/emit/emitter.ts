@@ -84,6 +84,19 @@ export interface EmitterContext {
   readonly rep: 0 | 2 | 3;
 }
 
+/** What SHL, SHR or SAR did. */
+export interface ShiftFlags {
+  readonly direction: "left" | "right" | "arithmetic";
+  readonly size: number;
+  readonly source: Value;
+  /** i32, masked. */
+  readonly count: Value;
+  readonly result: Value;
+  /** CF and OF (i32, 0 or 1). */
+  cf(): Value;
+  of(carry: Value): Value;
+}
+
 export abstract class Emitter extends FunctionBuilder {
   // Fixed for a handler; the JIT sets them for each instruction of a region.
   size: number;
@@ -328,6 +341,11 @@ export abstract class Emitter extends FunctionBuilder {
   flagsShift(size: number, r: Value, cf: Value, of: Value): void {
     this.resultFlags(size, r);
     this.setCfOf(cf, of, this.i32(0));
+  }
+  /** After a shift by a count that isn't zero. */
+  flagsAfterShift({ size, result, cf, of }: ShiftFlags): void {
+    const carry = this.let(cf());
+    this.flagsShift(size, result, carry, this.let(of(carry)));
   }
   /** Sets CF and OF (0 or 1) and the AUX bits in `rest` (AF and deltas, as in FLAG_AUX). */
   setCfOf(cf: Value, of: Value, rest: Value): void {

@@ -12,7 +12,7 @@ export interface Comparison {
   readonly a: Value;
   readonly b: Value;
   readonly result: Value;
-  /** Of a step: CF (i32, 0 or 1). */
+  /** CF (i32, 0 or 1), of a step and where it is known otherwise. */
   readonly carry?: Value;
 }
 
@@ -21,7 +21,7 @@ export function auxOf(f: FunctionBuilder, { kind, size, a, b, result, carry }: C
   if (kind === "logic") return f.i32(0);
   if (kind === "sub") return auxFromCarries(f, size, carriesOfSubtraction(f, a, b, result));
   if (kind === "add") return auxFromCarries(f, size, carriesOfAddition(f, a, b, result));
-  if (!carry) return undefined;
+  if (kind !== "step" || !carry) return undefined;
   const down = b.constant < 0n;
   const one = f.constantLike(a, 1);
   const carries = down ? carriesOfSubtraction(f, a, one, result) : carriesOfAddition(f, a, one, result);

@@ -4,7 +4,7 @@
 
 import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
-import { Emitter, type FloatBits, type Operand } from "../emit/emitter.js";
+import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
 import { floatExactOf, setFloatLimit } from "../emit/float-limit.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
 import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
@@ -230,18 +230,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
     for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
-    const flags = this.#flags;
-    if (flags.written || flags.read) {
-      load(S.FLAG_RESULT, flags.result);
-      load(S.FLAG_AUX, flags.aux);
-    }
+    this.#flags.load(prologue);
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
-    if (flags.written) {
-      flags.settle();
-      store(S.FLAG_RESULT, flags.result);
-      store(S.FLAG_AUX, flags.aux);
-    }
+    this.#flags.store();
     // The dispatch loop counts the call of this function as one instruction.
     this.store("i32", this.state, this.add(this.get(this.#left), this.i32(1)), S.BUDGET);
     this.return(this.get(this.#next));
@@ -441,6 +433,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   override flagsLogic(size: number, r: Value): void {
     if (!this.#flags.set({ kind: "logic", size, a: r, b: r, result: r })) super.flagsLogic(size, r);
+  }
+  override flagsAfterShift(shift: ShiftFlags): void {
+    const { direction, size, source, count, result } = shift;
+    const constant = count.isConst ? Number(count.constant) : 0;
+    if (constant === 0 || constant >= size || !this.#flags.setShift(direction, size, source, constant, result))
+      super.flagsAfterShift(shift);
   }
   override flagsFloat(a: Value, b: Value): void {
     super.flagsFloat(a, b);

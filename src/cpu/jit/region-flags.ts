@@ -1,10 +1,11 @@
-// The status flags of a region. FLAG_RESULT is always up to date in a local; FLAG_AUX is made of it and a second operand only where
-// something asks for it: KIND says how, or 0 when the local has it. Beside that it is known within a block, and in blocks that
-// only one way leads to, what the flags come from.
+// The status flags of a region: two locals, X and Y, and KIND, which says how FLAG_RESULT and FLAG_AUX (../state-layout.ts) follow
+// from them; 0: they are them. So nothing is computed for flags that nobody asks for. Beside that it is known within a block, and
+// in blocks behind ones that agree, what the flags come from.
 
 import { carriesOfAddition, carriesOfSubtraction } from "../emit/carries.js";
 import type { Emitter } from "../emit/emitter.js";
-import type { Value, Variable } from "../wasm/function-builder.js";
+import * as S from "../state-layout.js";
+import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
 import { auxOf, type Comparison, withCarry } from "./comparison.js";
 
 /** What the flags come from at a block's end: "aux" when FLAG_AUX is in its local. */
@@ -27,30 +28,52 @@ export interface FlagsHost extends Emitter {
   unpin(): void;
 }
 
-/** KIND: the size, and these. Logic is an addition of 0. */
-const SUBTRACT = 0x100;
-const ADD = 0x200;
-const STEP = 0x400;
+/** KIND: the size in bits, one of these, and a shift's count. */
+const SUBTRACT = 0x100; // X - Y
+const ADD = 0x200; // X, after Y was added; logic adds 0
+const UP = 0x400; // X, after 1 was added; CF is Y
+const DOWN = 0x800;
+const SHIFT_LEFT = 0x1000; // X, after Y was shifted
+const SHIFT_RIGHT = 0x2000;
+const SHIFT_ARITHMETIC = 0x4000;
+const COUNT = 16;
+
+const operations = { left: SHIFT_LEFT, right: SHIFT_RIGHT, arithmetic: SHIFT_ARITHMETIC } as const;
 
 export class RegionFlags {
   readonly #e: FlagsHost;
-  readonly result: Variable;
-  readonly aux: Variable;
-  readonly #other: Variable;
+  readonly #x: Variable;
+  readonly #y: Variable;
   readonly #kind: Variable;
   #comparison: Comparison | undefined;
   #source: FlagSource | undefined;
+  /** The result that was set, until FLAG_AUX is. */
+  #pending: Value | undefined;
   /** Changes whenever the flags do. */
   version = 0;
-  read = false;
-  written = false;
+  #read = false;
+  #written = false;
 
   constructor(emitter: FlagsHost) {
     this.#e = emitter;
-    this.result = emitter.lasting("i64");
-    this.aux = emitter.lasting("i32");
-    this.#other = emitter.lasting("i64");
+    this.#x = emitter.lasting("i64");
+    this.#y = emitter.lasting("i64");
     this.#kind = emitter.lasting("i32");
+  }
+
+  /** Where the region is entered: takes the flags from the vCPU's state. */
+  load(prologue: FunctionBuilder): void {
+    if (!this.#read && !this.#written) return;
+    prologue.set(this.#x, prologue.load("i64", prologue.param(0), S.FLAG_RESULT));
+    prologue.set(this.#y, prologue.extendU(prologue.load("i32", prologue.param(0), S.FLAG_AUX)));
+  }
+  /** Where it is left. */
+  store(): void {
+    const e = this.#e;
+    if (!this.#written) return;
+    this.#settle();
+    e.stateStore("i64", S.FLAG_RESULT, e.get(this.#x));
+    e.stateStore("i32", S.FLAG_AUX, e.wrap(e.get(this.#y)));
   }
 
   /** A block's code begins. */
@@ -80,17 +103,13 @@ export class RegionFlags {
   #rebuild({ kind, size, down }: Exclude<FlagSource, "aux">): Comparison {
     const e = this.#e;
     const narrow = (v: Value) => (size === 64 ? v : e.zeroExtend(e.wrap(v), size));
-    const result = e.let(narrow(e.get(this.result)));
-    const other = e.let(narrow(e.get(this.#other)));
-    this.read = true;
-    if (kind === "logic") return { kind, size, a: result, b: result, result };
-    if (kind === "step") {
-      const b = e.constant(size, down ? -1 : 1);
-      const a = e.let(e.zeroExtend(e.sub(result, b), size));
-      return { kind, size, a, b, result, carry: e.wrap(other) };
-    }
-    const a = e.let(e.zeroExtend(kind === "sub" ? e.add(result, other) : e.sub(result, other), size));
-    return { kind, size, a, b: other, result };
+    const [x, y] = [e.let(narrow(e.get(this.#x))), e.let(narrow(e.get(this.#y)))];
+    this.#read = true;
+    if (kind === "sub") return { kind, size, a: x, b: y, result: e.let(e.sub(x, y)) };
+    if (kind === "logic") return { kind, size, a: x, b: x, result: x };
+    if (kind === "add") return { kind, size, a: e.let(e.zeroExtend(e.sub(x, y), size)), b: y, result: x };
+    const b = e.constant(size, down ? -1 : 1);
+    return { kind, size, a: e.let(e.zeroExtend(e.sub(x, b), size)), b, result: x, carry: e.wrap(y) };
   }
   #know(comparison: Comparison): void {
     this.#comparison = comparison;
@@ -103,17 +122,34 @@ export class RegionFlags {
     const e = this.#e;
     if (!e.unconditional) return false;
     this.forget();
-    const { kind, size, b, result, carry } = comparison;
+    const { kind, size, a, b, result, carry } = comparison;
     if (kind === "result" || kind === "float") throw new Error("jit: flags of unknown operands");
     const down = kind === "step" && b.constant < 0n;
-    this.written = true;
-    e.set(this.result, e.extendS(e.signExtend(result, size)));
-    e.set(this.#other, kind === "logic" ? e.i64(0) : e.extendU(carry ?? b));
-    const operation = kind === "sub" ? SUBTRACT : kind !== "step" ? ADD : STEP | (down ? SUBTRACT : ADD);
-    e.set(this.#kind, e.i32(operation | size));
+    const wide = (v: Value) => e.extendU(size < 32 ? e.zeroExtend(v, size) : v);
+    const operation = kind === "sub" ? SUBTRACT : kind !== "step" ? ADD : down ? DOWN : UP;
+    this.#assign(wide(kind === "sub" ? a : result), kind === "logic" ? e.i64(0) : wide(carry ?? b), operation | size);
     this.#source = { kind, size, down };
     this.#know(comparison);
     return true;
+  }
+  /** The same after a shift of `source` by 1 to `size` - 1. */
+  setShift(direction: keyof typeof operations, size: number, source: Value, count: number, result: Value): boolean {
+    const e = this.#e;
+    if (!e.unconditional) return false;
+    this.forget();
+    const wide = (v: Value) => e.extendU(size < 32 ? e.zeroExtend(v, size) : v);
+    this.#assign(wide(result), wide(source), operations[direction] | size | (count << COUNT));
+    const amount = e.constant(size, direction === "left" ? size - count : count - 1);
+    const carry = e.let(e.and(e.wrap(e.shrU(source, amount)), e.i32(1)));
+    this.#know({ kind: "result", size, a: source, b: source, result, carry });
+    return true;
+  }
+  #assign(x: Value, y: Value, kind: number): void {
+    const e = this.#e;
+    this.#written = true;
+    e.set(this.#x, x);
+    e.set(this.#y, y);
+    e.set(this.#kind, e.i32(kind));
   }
   /** After the flags were set: what else is known of them. */
   note(comparison: Comparison): void {
@@ -121,61 +157,93 @@ export class RegionFlags {
     if (this.#e.unconditional) this.#know(comparison);
   }
 
+  /** FLAG_RESULT; `setAux` comes next. */
   setResult(value: Value): void {
-    this.forget();
-    this.written = true;
-    this.#e.set(this.result, value);
-  }
-  setAux(value: Value): void {
     const e = this.#e;
     this.forget();
-    this.written = true;
-    e.set(this.aux, value);
-    e.set(this.#kind, e.i32(0));
+    this.#pending = e.let(value);
+  }
+  /** FLAG_AUX, of the result set just before, else of the one that there is. */
+  setAux(value: Value): void {
+    const e = this.#e;
+    const aux = e.let(value);
+    const result = this.#pending ?? this.getResult();
+    this.#pending = undefined;
+    this.forget();
+    this.#assign(result, e.extendU(aux), 0);
     if (e.unconditional) this.#source = "aux";
   }
   getResult(): Value {
-    this.read = true;
-    return this.#e.let(this.#e.get(this.result));
+    const e = this.#e;
+    this.#read = true;
+    const { comparison } = this;
+    if (this.#source !== "aux") {
+      if (comparison) return e.let(e.extendS(e.signExtend(comparison.result, comparison.size)));
+      this.#settle();
+    }
+    return e.let(e.get(this.#x));
   }
   getAux(): Value {
     const e = this.#e;
-    this.read = true;
+    this.#read = true;
     const { comparison } = this;
-    const known = this.#source !== "aux" && comparison && auxOf(e, comparison);
-    if (known) return e.let(known);
-    if (this.#source !== "aux") this.settle();
-    return e.let(e.get(this.aux));
+    if (this.#source !== "aux") {
+      const known = comparison && auxOf(e, comparison);
+      if (known) return e.let(known);
+      this.#settle();
+    }
+    return e.let(e.wrap(e.get(this.#y)));
   }
 
   /** CF (i32, 0 or 1), when nothing is known of it. Loops that count with INC or DEC alone ask in each round. */
   carry(): Value {
     const e = this.#e;
-    this.read = true;
-    const carry = e.variable(e.wrap(e.get(this.#other)));
-    e.if(e.eqz(e.and(e.get(this.#kind), e.i32(STEP))), () => {
-      this.settle();
-      e.set(carry, e.shrU(e.get(this.aux), e.i32(31)));
+    this.#read = true;
+    const carry = e.variable(e.wrap(e.get(this.#y)));
+    e.if(e.eqz(e.and(e.get(this.#kind), e.i32(UP | DOWN))), () => {
+      this.#settle();
+      e.set(carry, e.shrU(e.wrap(e.get(this.#y)), e.i32(31)));
     });
     return e.get(carry);
   }
-  /** Makes FLAG_AUX, whatever it comes from. */
-  settle(): void {
+
+  /** Makes X and Y the result and FLAG_AUX, whatever they are. */
+  #settle(): void {
     const e = this.#e;
     e.if(e.get(this.#kind), () => {
       const kind = e.get(this.#kind);
-      const r = e.get(this.result);
-      const step = e.let(e.and(kind, e.i32(STEP)));
-      const down = e.let(e.and(kind, e.i32(SUBTRACT)));
-      const b = e.let(e.select(step, e.i64(1), e.get(this.#other)));
-      const a = e.let(e.select(down, e.add(r, b), e.sub(r, b)));
-      const carries = e.let(
-        e.select(down, e.let(carriesOfSubtraction(e, a, b, r)), e.let(carriesOfAddition(e, a, b, r))),
+      const size = e.let(e.and(kind, e.i32(0xff)));
+      const has = (bits: number) => e.let(e.and(kind, e.i32(bits)));
+      const [x, y] = [e.let(e.get(this.#x)), e.let(e.get(this.#y))];
+      e.if(
+        has(SHIFT_LEFT | SHIFT_RIGHT | SHIFT_ARITHMETIC),
+        () => {
+          const count = e.shrU(kind, e.i32(COUNT));
+          const amount = e.select(has(SHIFT_LEFT), e.sub(size, count), e.sub(count, e.i32(1)));
+          const bit = (v: Value, n: Value) => e.and(e.wrap(e.shrU(v, e.extendU(n))), e.i32(1));
+          const carry = e.let(bit(y, amount));
+          const last = e.let(e.sub(size, e.i32(1)));
+          const other = e.select(has(SHIFT_RIGHT), bit(y, last), e.i32(0));
+          const overflow = e.select(has(SHIFT_LEFT), e.xor(bit(x, last), carry), other);
+          const aux = e.or(e.shl(carry, e.i32(31)), e.shl(e.xor(carry, overflow), e.i32(30)));
+          e.set(this.#y, e.extendU(aux));
+        },
+        () => {
+          const step = has(UP | DOWN);
+          const less = has(SUBTRACT | DOWN);
+          const b = e.let(e.select(step, e.i64(1), y));
+          const r = e.let(e.select(has(SUBTRACT), e.sub(x, y), x));
+          const a = e.let(e.select(less, e.add(r, b), e.sub(r, b)));
+          const borrows = e.let(carriesOfSubtraction(e, a, b, r));
+          const carries = e.let(e.select(less, borrows, e.let(carriesOfAddition(e, a, b, r))));
+          const top = e.shl(e.wrap(e.shrU(carries, e.extendU(e.sub(size, e.i32(2))))), e.i32(30));
+          const aux = e.let(e.or(top, e.and(e.wrap(carries), e.i32(8))));
+          e.set(this.#x, r);
+          e.set(this.#y, e.extendU(e.select(step, e.let(withCarry(e, aux, e.wrap(y))), aux)));
+        },
       );
-      const size = e.and(kind, e.i32(0xff));
-      const top = e.shl(e.wrap(e.shrU(carries, e.extendU(e.sub(size, e.i32(2))))), e.i32(30));
-      e.set(this.aux, e.or(top, e.and(e.wrap(carries), e.i32(8))));
-      e.if(step, () => e.set(this.aux, withCarry(e, e.let(e.get(this.aux)), e.let(e.wrap(e.get(this.#other))))));
+      const unused = e.let(e.extendU(e.sub(e.i32(64), size)));
+      e.set(this.#x, e.shrS(e.shl(e.get(this.#x), unused), unused));
       e.set(this.#kind, e.i32(0));
     });
   }

@@ -1,6 +1,6 @@
 // Shifts and rotates. SDM volume 2. Counts are taken modulo 32 (64 for 64-bit operands); a count of zero changes no flag.
 
-import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
+import type { Emitter, Operand, SemanticsTable, ShiftFlags } from "../emit/emitter.js";
 import type { Value } from "../wasm/function-builder.js";
 import { vex } from "./vex.js";
 
@@ -19,21 +19,19 @@ const bit = (e: Emitter, value: Value, index: number) =>
 
 type Shifted = { result: Value; cf: () => Value; of: (result: Value, cf: Value) => Value };
 
-function shift(compute: (e: Emitter, value: Value, count: Value) => Shifted) {
+function shift(direction: ShiftFlags["direction"], compute: (e: Emitter, value: Value, count: Value) => Shifted) {
   return (e: Emitter, dst: Operand, by: Operand) => {
     const value = dst.readForWrite();
     const count = countOf(e, by);
     const { result, cf, of } = compute(e, value, count);
     const r = e.let(result);
     dst.write(r);
-    e.if(count, () => {
-      const carry = e.let(cf());
-      e.flagsShift(e.size, r, carry, e.let(of(r, carry)));
-    });
+    const flags = { direction, size: e.size, source: value, count, result: r, cf, of: (carry: Value) => of(r, carry) };
+    e.if(count, () => e.flagsAfterShift(flags));
   };
 }
 
-const left = shift((e, value, count) => {
+const left = shift("left", (e, value, count) => {
   const n = wide(e, count);
   const result = e.let(e.shl(value, n));
   // Narrow operands keep their carry in the bit above; wide ones need it from the source.
@@ -43,7 +41,7 @@ const left = shift((e, value, count) => {
 });
 
 function right(arithmetic: boolean) {
-  return shift((e, source, count) => {
+  return shift(arithmetic ? "arithmetic" : "right", (e, source, count) => {
     const value = arithmetic ? e.let(e.signExtend(source, e.size)) : source;
     const n = wide(e, count);
     const by = (amount: Value) => (arithmetic ? e.shrS(value, amount) : e.shrU(value, amount));
