@@ -1,5 +1,5 @@
-// What is known of addresses while a block is emitted: each as a sum of what registers held at the block's start, plus a constant.
-// Two addresses with the same sum lie a known distance apart.
+// What is known of addresses while a block is emitted: each as a sum of what registers held at the block's start, plus a constant,
+// plus a number with a known bound (a byte that indexes a table). Addresses with the same sum lie near one another.
 
 import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
 
@@ -12,17 +12,31 @@ export interface Sum {
 export interface Form {
   readonly sum: Sum;
   readonly offset: bigint;
+  /** It is at most this much more. */
+  readonly range: bigint;
 }
 
 const LOCAL_GET = 0x20;
 const ADD = 0x7c;
 const SUB = 0x7d;
 const SHL = 0x86;
+const SHL_32 = 0x74;
+const AND = 0x83;
+const AND_32 = 0x71;
+const SHR = 0x88;
+const SHR_32 = 0x76;
+const EXTEND = 0xad;
+const WRAP = 0xa7;
+const LOAD_8 = 0x2d;
+const LOAD_16 = 0x2f;
+/** Numbers with greater bounds are of no use. */
+const MAX_RANGE = 0xffffn;
 
 export class AddressForms {
   readonly #f: FunctionBuilder;
   /** By index of a local; undefined: unknown. */
   readonly #locals = new Map<number, Form | undefined>();
+  readonly #bounds = new Map<number, bigint>();
   readonly #sums = new Map<string, Sum>();
   readonly #keys = new Map<Sum, string>();
   readonly #none: Sum;
@@ -35,6 +49,7 @@ export class AddressForms {
   /** A block begins: `sources` are the i64 locals whose values there sums are made of. */
   begin(sources: Iterable<Variable>): void {
     this.#locals.clear();
+    this.#bounds.clear();
     this.#sums.clear();
     this.#keys.clear();
     this.#keys.set(this.#none, "");
@@ -42,24 +57,55 @@ export class AddressForms {
   }
   source(variable: Variable): void {
     const sum = this.#sum(`l${variable.index}`, () => this.#f.get(variable));
-    this.#locals.set(variable.index, { sum, offset: 0n });
+    this.#locals.set(variable.index, { sum, offset: 0n, range: 0n });
   }
   /** A local gets a value, on some paths only unless `unconditional`. */
   assign(variable: Variable, value: Value, unconditional: boolean): void {
+    if (variable.type !== "i64" && variable.type !== "i32") return;
+    const bound = unconditional ? this.#boundOf(value) : undefined;
     if (variable.type === "i64") this.#locals.set(variable.index, unconditional ? this.of(value) : undefined);
+    if (bound === undefined) this.#bounds.delete(variable.index);
+    else this.#bounds.set(variable.index, bound);
   }
 
   of(value: Value): Form | undefined {
     if (value.type !== "i64") return undefined;
-    if (value.isConst) return { sum: this.#none, offset: value.constant };
+    const form = this.#sumOf(value);
+    if (form) return form;
+    const range = this.#boundOf(value);
+    return range === undefined ? undefined : { sum: this.#none, offset: 0n, range };
+  }
+  #sumOf(value: Value): Form | undefined {
+    if (value.isConst) return { sum: this.#none, offset: value.constant, range: 0n };
     if (value.opcode === LOCAL_GET) return this.#locals.get(value.imm);
     if (value.opcode !== ADD && value.opcode !== SUB && value.opcode !== SHL) return undefined;
     const [x, y] = [this.of(value.args[0]!), this.of(value.args[1]!)];
     if (!x || !y) return undefined;
-    if (value.opcode === ADD) return { sum: this.#add(x.sum, y.sum), offset: x.offset + y.offset };
-    if (y.sum !== this.#none) return undefined;
-    if (value.opcode === SUB) return { sum: x.sum, offset: x.offset - y.offset };
-    return { sum: this.#shift(x.sum, y.offset), offset: x.offset << y.offset };
+    if (value.opcode === ADD)
+      return { sum: this.#add(x.sum, y.sum), offset: x.offset + y.offset, range: x.range + y.range };
+    if (y.sum !== this.#none || y.range !== 0n) return undefined;
+    if (value.opcode === SUB) return { sum: x.sum, offset: x.offset - y.offset, range: x.range };
+    return { sum: this.#shift(x.sum, y.offset), offset: x.offset << y.offset, range: x.range << y.offset };
+  }
+  /** An unsigned bound of an integer. */
+  #boundOf(value: Value): bigint | undefined {
+    const { opcode, args } = value;
+    if (value.isConst) return value.constant >= 0n ? value.constant : undefined;
+    if (opcode === LOCAL_GET) return this.#bounds.get(value.imm);
+    if (opcode === LOAD_8) return 0xffn;
+    if (opcode === LOAD_16) return 0xffffn;
+    if (opcode === EXTEND || opcode === WRAP) return this.#boundOf(args[0]!);
+    if (opcode === AND || opcode === AND_32) {
+      const bounds = args.flatMap((arg) => this.#boundOf(arg) ?? []);
+      return bounds.length > 0 ? bounds.reduce((a, b) => (a < b ? a : b)) : undefined;
+    }
+    const by = args[1]?.isConst ? args[1].constant : undefined;
+    if (by === undefined) return undefined;
+    if (opcode === SHR || opcode === SHR_32)
+      return (this.#boundOf(args[0]!) ?? (1n << (opcode === SHR ? 64n : 32n)) - 1n) >> by;
+    if (opcode !== SHL && opcode !== SHL_32) return undefined;
+    const bound = this.#boundOf(args[0]!);
+    return bound !== undefined && bound << by <= MAX_RANGE ? bound << by : undefined;
   }
 
   #add(x: Sum, y: Sum): Sum {

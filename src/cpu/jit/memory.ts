@@ -35,6 +35,8 @@ export class RegionMemory {
   #accesses: (Access | undefined)[] = [];
   /** Where groups begin in the Wasm memory. */
   readonly #groups: Variable[] = [];
+  /** What to add to a group's virtual addresses. */
+  readonly #linear: Variable[] = [];
   readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
@@ -54,12 +56,16 @@ export class RegionMemory {
   /** Where a block starts: the probes of a plan. */
   probe({ groups }: ProbePlan, otherwise: Label): void {
     const e = this.#e;
-    for (const [i, { sum, offset, span, write }] of groups.entries()) {
+    for (const [i, { sum, offset, span, write, table }] of groups.entries()) {
       const va = e.let(e.add(sum.build(), e.i64(offset)));
       const { entry, misses } = this.#entry(va, span, write);
       e.brIf(otherwise, misses);
       this.#groups[i] ??= e.lasting("i32");
-      e.set(this.#groups[i], e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
+      const linear = e.let(e.load("i32", entry, TLB_LINEAR));
+      e.set(this.#groups[i], e.add(e.wrap(va), linear));
+      if (!table) continue;
+      this.#linear[i] ??= e.lasting("i32");
+      e.set(this.#linear[i], linear);
     }
   }
   /** An address as a constant distance (of at most a page) from a local. */
@@ -75,6 +81,8 @@ export class RegionMemory {
     const form = e.unconditional ? e.forms.of(va) : undefined;
     this.#accesses.push(form && { form, bytes, write });
     const shared = this.#plan?.accesses[number];
+    if (shared && shared.distance < 0)
+      return { address: e.let(e.add(e.wrap(va), e.get(this.#linear[shared.group]!))), slow: e.i32(0) };
     if (shared) {
       const base = e.get(this.#groups[shared.group]!);
       const address = e.add(base, e.i32(shared.distance));

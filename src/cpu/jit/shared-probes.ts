@@ -16,16 +16,25 @@ export interface ProbeGroup {
   readonly offset: bigint;
   readonly span: number;
   readonly write: boolean;
+  /** Some access's distance is not known. */
+  readonly table: boolean;
+}
+
+/** How many bytes into which group; -1 when that isn't known. */
+export interface SharedAccess {
+  readonly group: number;
+  readonly distance: number;
 }
 
 export interface ProbePlan {
   readonly groups: readonly ProbeGroup[];
-  /** By the access's number: how many bytes into which group; undefined: it has a probe of its own. */
-  readonly accesses: readonly ({ readonly group: number; readonly distance: number } | undefined)[];
+  /** By the access's number; undefined: it has a probe of its own. */
+  readonly accesses: readonly (SharedAccess | undefined)[];
 }
 
-/** Wider groups would lie in two pages too often. */
+/** Wider groups would lie in two pages too often; those with a table are worth more. */
 const MAX_SPAN = 320;
+const MAX_TABLE_SPAN = 1200;
 
 /** `accesses` in the order in which they are made; undefined where nothing is known of one. */
 export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan | undefined {
@@ -37,22 +46,26 @@ export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan
     else bySum.set(access.form.sum, [i]);
   }
   const groups: ProbeGroup[] = [];
-  const shared: ProbePlan["accesses"][number][] = accesses.map(() => undefined);
+  const shared: (SharedAccess | undefined)[] = accesses.map(() => undefined);
   const offsetOf = (i: number) => accesses[i]!.form.offset;
   for (const [sum, list] of bySum) {
     list.sort((a, b) => (offsetOf(a) < offsetOf(b) ? -1 : offsetOf(a) > offsetOf(b) ? 1 : a - b));
     for (let first = 0; first < list.length; ) {
       const offset = offsetOf(list[first]!);
-      const endOf = (i: number) => Number(offsetOf(i) - offset) + accesses[i]!.bytes;
+      const endOf = (i: number) => Number(offsetOf(i) - offset) + Number(accesses[i]!.form.range) + accesses[i]!.bytes;
+      const ranged = (i: number) => accesses[i]!.form.range > 0n;
       let next = first;
-      while (next < list.length && endOf(list[next]!) <= MAX_SPAN) next++;
+      while (next < list.length && endOf(list[next]!) <= (ranged(list[next]!) ? MAX_TABLE_SPAN : MAX_SPAN)) next++;
       const members = list.slice(first, next);
-      if (members.length > 1) {
-        for (const i of members) shared[i] = { group: groups.length, distance: Number(offsetOf(i) - offset) };
+      const table = members.some(ranged);
+      // The place of a table's entry is known before the index is.
+      if (members.length > 1 || table) {
+        for (const i of members)
+          shared[i] = { group: groups.length, distance: ranged(i) ? -1 : Number(offsetOf(i) - offset) };
         const write = members.some((i) => accesses[i]!.write);
-        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write });
+        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table });
       }
-      first = next;
+      first = Math.max(next, first + 1);
     }
   }
   return groups.length > 0 ? { groups, accesses: shared } : undefined;
