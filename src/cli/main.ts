@@ -2,6 +2,7 @@
 // The entry of the command `xen-ts`: runs it, and turns what escapes into one line on stderr and an exit code.
 
 import { writeSync } from "node:fs";
+import { lowerBackgroundThreads } from "./background-threads.js";
 import { describeError } from "./cli-error.js";
 import { runCommandLine } from "./program.js";
 
@@ -12,6 +13,7 @@ process.on("uncaughtException", (error) => {
   process.exit(exitCode);
 });
 
+lowerBackgroundThreads();
 try {
   process.exitCode = await runCommandLine(process.argv.slice(2));
 } catch (error) {

@@ -48,3 +48,23 @@ test("the thread doesn't keep the process alive", () => {
   });
   expect(result).toMatchObject({ status: 0, stdout: "end\n", stderr: "" });
 });
+
+test.skipIf(process.platform !== "linux")("what compiles in the background gives way to the guest's thread", () => {
+  const lower = resolve(import.meta.dirname, "../../dist/src/cli/background-threads.js");
+  const script = `import { JitWorker } from ${JSON.stringify(built)};
+    import { lowerBackgroundThreads } from ${JSON.stringify(lower)};
+    import { readdirSync } from "node:fs";
+    import os from "node:os";
+    lowerBackgroundThreads();
+    new JitWorker().start();
+    const lowered = () => readdirSync("/proc/self/task").filter((id) => os.getPriority(Number(id)) > 0).length;
+    const before = lowered();
+    const end = Date.now() + 20_000;
+    while (lowered() === before && Date.now() < end) await new Promise((next) => setTimeout(next, 5));
+    console.log(os.getPriority(process.pid), before >= 4, lowered() > before);`;
+  const result = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+  expect(result).toMatchObject({ stdout: "0 true true\n" });
+});
