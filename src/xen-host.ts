@@ -81,7 +81,8 @@ export type JitMode = (typeof JIT_MODES)[number];
 const DEFAULT_MEMORY = "1G";
 const DEFAULT_JIT_CACHE = "256M";
 const MIN_JIT_CACHE = 1024 ** 2;
-const ENGINE_BYTES = 320 * 1024 * 1024;
+/** With the TLBs of some hundred vCPUs; what isn't used costs nothing. */
+const ENGINE_BYTES = 512 * 1024 * 1024;
 const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
 const HYPERVISOR_BYTES = 8 * 1024 * 1024;
@@ -207,6 +208,7 @@ export class XenHost {
       ioPorts: pc.ports,
       cpus,
       createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, random),
+      releaseCpu: (cpu) => this.#engine.release(cpu),
       log: (line) => config.log?.(line),
       consoleWrite: (domid, output) => this.domains.get(domid)?.console.deliver(output),
       onShutdown: (domain, reason) => this.domains.get(domain.id)?.onShutdown(reason),
@@ -335,7 +337,6 @@ export class XenHost {
 
   #forget(domain: Domain): void {
     this.domains.delete(domain.id);
-    for (const vcpu of domain.vcpus) this.#engine.release(vcpu.cpu);
   }
 
   get info(): HostFacts {

@@ -334,7 +334,10 @@ export interface HypervisorOptions {
   readonly random: () => number;
   /** Physical CPUs that domains' vCPUs share; 1 unless said. */
   readonly cpus?: number;
+  /** @throws RangeError: the engine has no memory for another one */
   readonly createCpu: (domid: number, vcpu: number) => Cpu;
+  /** The vCPU will never run again. */
+  readonly releaseCpu?: (cpu: Cpu) => void;
   readonly decoder: Decoder;
   readonly cpuid: CpuidPolicy;
   readonly ioPorts: IoPorts;
@@ -483,14 +486,23 @@ export class Hypervisor implements PvHost {
     const id = options.privileged && !this.domains.has(0) ? 0 : ++this.#nextId;
     const domain = new Domain(this, id, options);
     this.domains.set(id, domain);
-    for (let i = 0; i < options.vcpus; i++) {
-      const vcpu = new Vcpu(domain, i, this.#options.createCpu(id, i));
-      domain.memory.tlb.attach(vcpu.cpu);
-      vcpu.pv.onModeSwitch = () => domain.memory.tlb.sync();
-      domain.vcpus.push(vcpu);
+    try {
+      for (let i = 0; i < options.vcpus; i++) this.#addVcpu(domain, i);
+    } catch (error) {
+      this.destroyDomain(domain);
+      if (!(error instanceof RangeError)) throw error;
+      const text = `${options.name}: the engine has no memory left for ${options.vcpus} vCPUs`;
+      throw new OutOfMachineMemoryError(text, { cause: error });
     }
     domain.initialiseSharedInfo();
     return domain;
+  }
+
+  #addVcpu(domain: Domain, id: number): void {
+    const vcpu = new Vcpu(domain, id, this.#options.createCpu(domain.id, id));
+    domain.memory.tlb.attach(vcpu.cpu);
+    vcpu.pv.onModeSwitch = () => domain.memory.tlb.sync();
+    domain.vcpus.push(vcpu);
   }
 
   findDomain(id: number): Domain | undefined {
@@ -524,6 +536,7 @@ export class Hypervisor implements PvHost {
     pv.ldtFrames.clear();
     dropRoots(vcpu);
     vcpu.domain.memory.tlb.detach(vcpu.cpu);
+    this.#options.releaseCpu?.(vcpu.cpu);
   }
 
   /** The domain has ended itself (SHUTDOWN_*): no vCPU of it runs any more. */
