@@ -87,6 +87,8 @@ const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
 const HYPERVISOR_BYTES = 8 * 1024 * 1024;
 const TSC_KHZ = 2_600_000;
+/** A time slice, microseconds. */
+const MAX_RATELIMIT = 30_000;
 const MAX_MEMORY = 3 * 1024 ** 3;
 const MIN_MEMORY = 16 * 1024 ** 2;
 
@@ -337,6 +339,19 @@ export class XenHost {
 
   #forget(domain: Domain): void {
     this.domains.delete(domain.id);
+  }
+
+  /** Microseconds that a vCPU runs at least before another one takes its place, at most 30,000; 0: no such limit. Default 1000. */
+  get ratelimit(): number {
+    return this.#hypervisor.scheduler.ratelimit / 1000;
+  }
+  set ratelimit(microseconds: number) {
+    if (!Number.isInteger(microseconds) || microseconds < 0 || microseconds > MAX_RATELIMIT)
+      throw new XenError(
+        "bad-argument",
+        `a rate limit is a whole number from 0 to ${MAX_RATELIMIT}, not ${microseconds}`,
+      );
+    this.#hypervisor.scheduler.ratelimit = microseconds * 1000;
   }
 
   get info(): HostFacts {

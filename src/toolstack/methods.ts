@@ -26,6 +26,8 @@ type Method<Params, Result> = { readonly params: Params; readonly result: Result
 
 export type ControlMethods = {
   "host.info": Method<object, HostInfo>;
+  /** Changes the scheduler's rate limit, if one is given; microseconds. */
+  "host.ratelimit": Method<{ ratelimit?: number }, { readonly ratelimit: number }>;
   "host.dmesg": Method<{ clear?: boolean }, readonly string[]>;
   /** Ends the host. `force`: without asking the guests; else they have `timeout` ms. */
   "host.shutdown": Method<{ force?: boolean; timeout?: number }, null>;
@@ -112,6 +114,10 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
   const domain = (params: Params) => toolstack.find(params.string("domain"));
   const methods: Handlers = {
     "host.info": () => hostInfo(toolstack.host, context.startedAt),
+    "host.ratelimit": (params) => {
+      toolstack.host.ratelimit = params.optionalNumber("ratelimit", 0, 30_000) ?? toolstack.host.ratelimit;
+      return { ratelimit: toolstack.host.ratelimit };
+    },
     "host.dmesg": (params) => context.dmesg.read(params.flag("clear")),
     "host.shutdown": (params) => {
       const timeout = params.optionalNumber("timeout", 0, MAX_TIMEOUT) ?? 60_000;

@@ -206,6 +206,10 @@ test("vCPUs are set, pinned, listed and given their share", async () => {
   expect((await run("sched-credit", "-d", "wide", "-c", "401")).stderr).toMatch(/from 0 to 400, not 401\n$/);
   expect((await run("sched-credit")).stdout).toMatch(/^Cpupool Pool-0: tslice=30ms ratelimit=1000us /);
   expect((await run("sched-credit2")).stdout).toBe("");
+  expect((await run("sched-credit", "-s", "-r", "500")).code).toBe(0);
+  const pool = "Cpupool Pool-0: tslice=30ms ratelimit=500us migration-delay=0us\n";
+  expect((await run("sched-credit", "-s")).stdout).toBe(pool);
+  expect((await run("sched-credit", "-s", "-r", "1000")).code).toBe(0);
 
   const domid = (await run("domid", "wide")).stdout.trim();
   const availability = async () => {
