@@ -84,7 +84,7 @@ export function makeMachine(): Machine {
       if (Buffer.from(bytes).includes(Buffer.alloc(8, SECRET_BYTE))) state.leakedToConsole = true;
     },
   });
-  const host = { hypervisor, memory, log };
+  const host = { hypervisor, memory, log, engine };
   const victim = makeDomain(host, false, { pages: DOMAIN_PAGES });
   // Frames that are free, but held the secret once.
   const former = makeDomain(host, false, { pages: DOMAIN_PAGES });

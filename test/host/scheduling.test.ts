@@ -47,6 +47,23 @@ test("who has a CPU to itself has as much as two who share one", async () => {
   expect(a).toBeCloseTo(b!, 1);
 });
 
+test("who runs when is the same in two runs of a deterministic host", async () => {
+  const run = async () => {
+    await using host = await createXenHost({ ...deterministic, memory: "128M", cpus: 2 });
+    const turns: string[] = [];
+    host.hypervisor.observer = {
+      enter: ({ domain, sched }) => turns.push(`${domain.id} on ${sched.cpu} at ${host.hypervisor.time.now()}`),
+      leave: () => {},
+      handled: () => {},
+    };
+    await shares(host, [{}, { scheduling: { weight: 700 } }, { scheduling: { cap: 30 } }], 0.2);
+    return turns.slice(0, 3500);
+  };
+  const first = await run();
+  expect(first).toHaveLength(3500);
+  expect(await run()).toEqual(first);
+});
+
 test("what makes no sense is refused", async () => {
   await using host = await createXenHost({ ...deterministic, memory: "256M" });
   const make = (config: Partial<DomainConfig>) => host.createDomain({ kernel, memory: "32M", ...config });

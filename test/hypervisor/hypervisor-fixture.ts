@@ -50,12 +50,13 @@ export interface Host {
   readonly hypervisor: Hypervisor;
   readonly memory: MachineMemory;
   readonly log: string[];
+  readonly engine: Engine;
 }
 
-/** `gate`: system calls and iret in WebAssembly where they can be. */
-export function makeHost(frames = 8192, { gate = true } = {}): Host {
+/** `gate`: system calls and iret in WebAssembly where they can be; `jit`: hot code is compiled. */
+export function makeHost(frames = 8192, { gate = true, jit = false } = {}): Host {
   const memory = new MachineMemory({ frames, engineBytes: 24 * 2 ** 20 });
-  const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20 });
+  const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20, jit });
   if (gate) engine.setGate(writeGate(memory));
   const log: string[] = [];
   const cpus = new Map<number, Cpu>();
@@ -84,7 +85,7 @@ export function makeHost(frames = 8192, { gate = true } = {}): Host {
     log: (line) => void log.push(line),
     consoleWrite: () => {},
   });
-  return { hypervisor, memory, log };
+  return { hypervisor, memory, log, engine };
 }
 
 export function makeDomain(

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Reg } from "../../../src/cpu/state-layout.js";
+import { auditFrames } from "../../../src/hypervisor/audit.js";
 import { copyFromGuest, copyToGuest } from "../../../src/hypervisor/guest-access.js";
 import { eventChannelOp } from "../../../src/hypervisor/hypercall/event-channel.js";
 import { mmuextOp } from "../../../src/hypervisor/hypercall/mmuext.js";
@@ -21,7 +23,17 @@ import {
   vcpu_info,
 } from "../../../src/hypervisor/public/xen.js";
 import { runVcpu } from "../../../src/hypervisor/run-vcpu.js";
-import { BASE, call, FREE_PFN, type Host, makeDomain, makeHost, putWords, va } from "../hypervisor-fixture.js";
+import {
+  BASE,
+  call,
+  FREE_PFN,
+  type Host,
+  makeDomain,
+  makeHost,
+  otherReferences,
+  putWords,
+  va,
+} from "../hypervisor-fixture.js";
 
 const ARGS = va(FREE_PFN);
 const DATA = va(FREE_PFN + 8);
@@ -44,12 +56,13 @@ let p2m: Uint32Array;
 let v0: Vcpu;
 let v1: Vcpu;
 
-beforeEach(() => {
-  host = makeHost();
+function build(options: { jit?: boolean } = {}): void {
+  host = makeHost(8192, options);
   const guest = makeDomain(host, false, { vcpus: 3 });
   ({ domain, vcpu: v0, p2m } = guest);
   v1 = domain.vcpus[1]!;
-});
+}
+beforeEach(() => build());
 
 const blank = (type: { size(abi: 64): number }) => new Uint8Array(type.size(64));
 
@@ -120,6 +133,31 @@ describe("vCPUs come and go", () => {
     expect(domain.isShutDown).toBe(false);
     expect(vcpu(V.VCPUOP_down, 1)).toBe(0);
     expect(domain.shutdownReason).toBe(SHUTDOWN_poweroff);
+  });
+
+  it("whatever it is initialised with: no exception, no reference lost", () => {
+    const other = makeDomain(host, true);
+    const empty = vcpu_guest_context.decode(context(), 64);
+    const frame = fc.oneof(
+      fc.bigInt(0n, 2n ** 64n - 1n),
+      fc
+        .constantFrom(v0.pv.guestTable, p2m[FREE_PFN]!, p2m[FREE_PFN + 1]!, other.p2m[FREE_PFN]!, 0, 8191, 8192)
+        .map(BigInt),
+    );
+    const entries = fc.oneof(fc.bigInt(0n, 2n ** 64n - 1n), fc.bigInt(0n, 8000n));
+    const values = fc.tuple(fc.array(frame, { minLength: 16, maxLength: 16 }), entries, frame, frame, entries, entries);
+    fc.assert(
+      fc.property(values, ([gdt_frames, gdt_ents, kernelRoot, userRoot, ldt_base, ldt_ents]) => {
+        const ctrlreg = empty.ctrlreg.map((value: bigint, i: number) =>
+          BigInt.asUintN(64, i === 3 ? kernelRoot << 12n : i === 1 ? userRoot << 12n : value),
+        );
+        const bytes = vcpu_guest_context.encode(64, { ...empty, gdt_frames, gdt_ents, ctrlreg, ldt_base, ldt_ents });
+        vcpu(V.VCPUOP_initialise, 1, put(bytes));
+        v1.isInitialised = false;
+        expect(auditFrames(host.hypervisor.mm, otherReferences([domain, other.domain]))).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it("tells its run state, and writes it where it was asked to", () => {
@@ -285,5 +323,22 @@ describe("what one vCPU changes the others see", () => {
     putWords(v0, DATA, [1]);
     expect(runVcpu(v1, 1000)).toBeGreaterThanOrEqual(1000);
     expect([word(DATA + 24n), v1.hasYielded]).toEqual([1n, false]);
+  });
+
+  it("gives way after the same instruction when the wait is compiled code", () => {
+    const trace = (jit: boolean) => {
+      build({ jit });
+      start(SPIN);
+      putWords(v0, DATA, [0, 0, 0, 0]);
+      const turns = [];
+      for (let i = 0; i < 3000; i++) turns.push([runVcpu(v1, 10_000), v1.cpu.state.rip, v1.hasYielded]);
+      putWords(v0, DATA, [1]);
+      turns.push([runVcpu(v1, 10_000), v1.cpu.state.rip, v1.hasYielded]);
+      return { turns, regions: host.engine.jit?.regions ?? 0 };
+    };
+    const compiled = trace(true);
+    const interpreted = trace(false);
+    expect([compiled.regions > 0, interpreted.regions]).toEqual([true, 0]);
+    expect(compiled.turns).toEqual(interpreted.turns);
   });
 });
