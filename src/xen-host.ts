@@ -83,6 +83,8 @@ const DEFAULT_JIT_CACHE = "256M";
 const MIN_JIT_CACHE = 1024 ** 2;
 /** With the TLBs of some hundred vCPUs; what isn't used costs nothing. */
 const ENGINE_BYTES = 512 * 1024 * 1024;
+/** The same for each frame: record tables' addresses, the frame table. */
+const ENGINE_BYTES_A_FRAME = 16;
 const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
 const HYPERVISOR_BYTES = 8 * 1024 * 1024;
@@ -441,11 +443,12 @@ function jitMode({ jit = true, deterministic }: HostConfig): JitMode {
 }
 
 function allocateMemory(frames: number): MachineMemory {
+  const engineBytes = ENGINE_BYTES + frames * ENGINE_BYTES_A_FRAME;
   try {
-    return new MachineMemory({ frames, engineBytes: ENGINE_BYTES });
+    return new MachineMemory({ frames, engineBytes });
   } catch (cause) {
     // V8 reports that the process has no room for it as a RangeError too.
-    const megabytes = Math.ceil((frames * PAGE_SIZE + ENGINE_BYTES) / 2 ** 20);
+    const megabytes = Math.ceil((frames * PAGE_SIZE + engineBytes) / 2 ** 20);
     throw new XenError("out-of-memory", `this process can't allocate ${megabytes} MiB for a machine`, { cause });
   }
 }

@@ -82,7 +82,8 @@ export class Engine {
         this.current!.access.checkSegment(record, segment, offset, access),
       sample: (record: number) => this.jit?.sample(record, this.current!.block.state) ?? 0,
     };
-    this.core = instantiateCore(memory, imports);
+    this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
+    this.core = instantiateCore(memory, this.cache.frameTables, imports);
     const { translate, goto, gotoDirect, checkSegment, gate, x87, table } = this.core;
     const runtime = {
       memory: memory.memory,
@@ -103,7 +104,6 @@ export class Engine {
       const exports = instantiate(new WebAssembly.Module(bytes));
       for (const slot of slots) table.set(slot, exports[String(slot)]);
     });
-    this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.cache.onNewCodeFrame = (frame) => {
       if (!(memory.frameFlags[frame]! & FRAME_WRITE_CACHED)) return;
       for (const cpu of this.cpus) cpu.spaces.protectFrame(frame);

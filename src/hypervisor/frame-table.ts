@@ -11,6 +11,7 @@
 //    reference and a type reference of the level below; a pin holds one of both. Removing the entry gives back exactly these.
 // Sources: xen/xen.h (mmu_update, mmuext_op) and the published descriptions of Xen's page types.
 
+import type { MachineMemory } from "../mmu/machine-memory.js";
 import { FrameAllocator } from "./frame-allocator.js";
 
 export const FrameType = { None: 0, L1: 1, L2: 2, L3: 3, L4: 4, SegDesc: 5, Shared: 6, Writable: 7 } as const;
@@ -34,6 +35,10 @@ export const OWNER_IO = 0x7ff1;
 export const OWNER_XEN = 0x7ff2;
 export const OWNER_NONE = 0x7ff4;
 
+/** Where the table's arrays begin in its engine memory, in bytes for each frame: pv/gate-mmu.ts works on them. */
+export const FrameTableOffset = { typeCounts: 0, referenceCounts: 4, owners: 8, types: 10, flags: 11 } as const;
+const BYTES_A_FRAME = 12;
+
 /** What the layers above do when a frame changes its nature. */
 export interface FrameHooks {
   /** Checks the contents of a frame that becomes `type` (L1..L4, SegDesc) and takes the references it implies. */
@@ -48,6 +53,8 @@ export interface FrameHooks {
 
 export class FrameTable {
   readonly frames: number;
+  /** Linear address of the arrays. */
+  readonly base: number;
   readonly allocator: FrameAllocator;
   readonly owners: Uint16Array;
   readonly types: Uint8Array;
@@ -58,16 +65,20 @@ export class FrameTable {
   readonly #zero: (mfn: number) => void;
 
   /** All frames start as I/O space, which is no RAM; `addRam` makes RAM of them. */
-  constructor(frames: number, zero: (mfn: number) => void, hooks: FrameHooks) {
+  constructor(memory: MachineMemory, hooks: FrameHooks) {
+    const { frames } = memory;
+    const { buffer } = memory.memory;
     this.frames = frames;
+    this.base = memory.allocateEngine(frames * BYTES_A_FRAME);
+    const at = (offset: number) => this.base + frames * offset;
     this.allocator = new FrameAllocator(frames);
-    this.owners = new Uint16Array(frames).fill(OWNER_IO);
-    this.types = new Uint8Array(frames);
-    this.typeCounts = new Uint32Array(frames);
-    this.referenceCounts = new Uint32Array(frames);
-    this.flags = new Uint8Array(frames);
+    this.typeCounts = new Uint32Array(buffer, at(FrameTableOffset.typeCounts), frames);
+    this.referenceCounts = new Uint32Array(buffer, at(FrameTableOffset.referenceCounts), frames);
+    this.owners = new Uint16Array(buffer, at(FrameTableOffset.owners), frames).fill(OWNER_IO);
+    this.types = new Uint8Array(buffer, at(FrameTableOffset.types), frames);
+    this.flags = new Uint8Array(buffer, at(FrameTableOffset.flags), frames);
     this.#hooks = hooks;
-    this.#zero = zero;
+    this.#zero = (mfn) => memory.fill(mfn * 4096, 4096);
   }
 
   addRam(first: number, count: number): void {

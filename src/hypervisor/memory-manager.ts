@@ -35,7 +35,7 @@ export class MemoryManager implements MemoryHost {
     const { memory } = options;
     this.memory = memory;
     this.machineMap = options.machineMap ?? pcMemoryMap(memory.frames * 4096);
-    this.frames = new FrameTable(memory.frames, (mfn) => memory.fill(mfn * 4096, 4096), {
+    this.frames = new FrameTable(memory, {
       validate: (mfn, type) => this.types.validate(mfn, type),
       invalidate: (mfn, type) => this.types.invalidate(mfn, type),
       retype: () => this.#flushDirty(),

@@ -1,6 +1,7 @@
 // Running a vCPU: guest code until it exits, what the exit asks for, pending upcalls, again; until the budget is used up or the
 // vCPU has nothing to do. The only place that calls Cpu.run for a domain.
 
+import type { CpuState } from "../cpu/cpu-state.js";
 import { ExitKind, Vector } from "../cpu/exit.js";
 import { PAUSES_LEFT, Reg } from "../cpu/state-layout.js";
 import { writeRunstateArea } from "./guest-areas.js";
@@ -8,7 +9,7 @@ import { dispatchHypercall } from "./hypercall/dispatch.js";
 import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypercall/xen-version.js";
 import type { Vcpu } from "./hypervisor.js";
 import { RUNSTATE_runnable, RUNSTATE_running } from "./public/vcpu.js";
-import { __HYPERVISOR_iret } from "./public/xen.js";
+import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update } from "./public/xen.js";
 import { crashDump } from "./pv/crash-dump.js";
 import { countGate, openGate } from "./pv/gate-state.js";
 import { injectPendingUpcalls } from "./pv/inject.js";
@@ -91,7 +92,7 @@ function step(vcpu: Vcpu, budget: number): number {
         handleSyscall(hypervisor, vcpu, exit);
         break;
       }
-      if (cpu.state.gprNumber(Reg.RAX) === __HYPERVISOR_iret) cost = 0;
+      if (mayPassGate(cpu.state)) cost = 0;
       hypercall(vcpu);
       break;
     case ExitKind.Io:
@@ -118,6 +119,12 @@ function step(vcpu: Vcpu, budget: number): number {
   }
   observer?.handled(vcpu);
   return cpu.instructions - before + cost;
+}
+
+/** Whether a hypercall is of a kind that gate.ts carries out. */
+function mayPassGate(state: CpuState): boolean {
+  const number = state.gprNumber(Reg.RAX);
+  return number === __HYPERVISOR_iret || (number === __HYPERVISOR_mmu_update && state.gprNumber(Reg.RSI) === 1);
 }
 
 /** SYSCALL from guest kernel mode: RCX and R11 become what the instruction leaves in them. */

@@ -7,6 +7,8 @@ import { Slot } from "./core-module.js";
 import * as R from "./record.js";
 
 const TABLE_BYTES = 4096 * 4;
+/** CODE_MODE of 64-bit code. */
+const LONG_MODE = 2;
 /** Writes that miss all decoded bytes, to this granularity, leave a page's code alone. */
 const GRANULE_SHIFT = 6;
 
@@ -34,6 +36,8 @@ export class CodeCache {
   readonly #pages = new Map<number, CodePage>();
   readonly #byFrame = new Map<number, CodePage[]>();
   readonly #byTable = new Map<number, CodePage>();
+  /** Linear address of a word for each frame: the record table of its 64-bit code, or 0. Generated code looks it up. */
+  readonly frameTables: number;
   readonly #base: number;
   readonly #end: number;
   /** Records grow up from #base, tables down from #end. */
@@ -49,6 +53,7 @@ export class CodeCache {
 
   constructor(memory: MachineMemory, bytes: number) {
     this.#memory = memory;
+    this.frameTables = memory.allocateEngine(memory.frames * 4, 64);
     this.#base = memory.allocateEngine(bytes, 64);
     this.#end = this.#base + bytes;
     this.#recordTop = this.#base;
@@ -77,6 +82,7 @@ export class CodeCache {
     const page = new CodePage(frame, mode, this.#tableBottom);
     this.#pages.set(key, page);
     this.#byTable.set(page.table, page);
+    if (mode === LONG_MODE) this.#memory.view.setUint32(this.frameTables + frame * 4, page.table, true);
     const siblings = this.#byFrame.get(frame);
     if (siblings) siblings.push(page);
     else this.#byFrame.set(frame, [page]);
@@ -150,6 +156,7 @@ export class CodeCache {
     for (const frame of this.#byFrame.keys()) this.#memory.frameFlags[frame]! &= ~FRAME_HAS_CODE;
     this.#memory.linear.fill(0, this.#base, this.#recordTop);
     this.#memory.linear.fill(0, this.#tableBottom, this.#end);
+    this.#memory.linear.fill(0, this.frameTables, this.frameTables + this.#memory.frames * 4);
     this.#pages.clear();
     this.#byFrame.clear();
     this.#byTable.clear();

@@ -6,10 +6,10 @@ import type { MachineMemory } from "../../mmu/machine-memory.js";
 import { ExitKind } from "../exit.js";
 import { writeX87Arithmetic } from "../semantics/x87-arithmetic-core.js";
 import * as S from "../state-layout.js";
-import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
-import { FunctionBuilder, type Value } from "../wasm/function-builder.js";
+import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import { FunctionBuilder, type Value, type Variable } from "../wasm/function-builder.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
-import { walkFunction } from "./core-walk.js";
+import { codeEntry, codeWalkFunction, walkFunction } from "./core-walk.js";
 import * as R from "./record.js";
 
 /** Table slots of the pseudo-handlers; instructions follow. */
@@ -66,8 +66,9 @@ export interface CoreExports {
   readonly lookupCode: WebAssembly.ExportValue;
 }
 
-export function instantiateCore(memory: MachineMemory, imports: CoreImports): CoreExports {
-  const bytes = writeCore(memory);
+/** `frameTables`: linear address of the record tables' addresses by frame (CodeCache). */
+export function instantiateCore(memory: MachineMemory, frameTables: number, imports: CoreImports): CoreExports {
+  const bytes = writeCore(memory, frameTables);
   const module = new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(module, { e: { memory: memory.memory, ...imports } });
   const exports = instance.exports as unknown as CoreExports & Record<string, unknown>;
@@ -78,7 +79,7 @@ export function instantiateCore(memory: MachineMemory, imports: CoreImports): Co
   return exports;
 }
 
-function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
+function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
   m.importMemory("e", "memory", memory.memory.buffer.byteLength / 65536);
   const handler = m.type(["i32", "i32"], ["i32"]);
@@ -108,25 +109,30 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   /** Linear address at the record's OFFSET. */
   const address = (f: FunctionBuilder, state: Value, record: Value) =>
     f.add(f.load("i64", state, S.PAGE_VA), f.extendU(f.load("i32_16u", record, R.OFFSET)));
-  const codeEntry = (f: FunctionBuilder, state: Value, target: Value) => {
-    const mask = f.i32((CODE_TLB_ENTRIES - 1) << CODE_TLB_ENTRY_SHIFT);
-    const index = f.and(f.wrap(f.shrU(target, f.i64(12 - CODE_TLB_ENTRY_SHIFT))), mask);
-    return f.let(f.add(f.load("i32", state, S.CODE_TLB), index));
-  };
   /** Tags hold the code mode too: a page can be run in several. */
   const codeTag = (f: FunctionBuilder, state: Value, page: Value) =>
     f.or(page, f.extendU(f.load("i32", state, S.CODE_MODE)));
   const tableSlot = (f: FunctionBuilder, table: Value, target: Value) =>
     f.load("i32", f.add(table, f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2))));
 
+  const codeWalk = m.addFunction(m.type(["i32", "i64"], ["i32"]), codeWalkFunction(memory, frameTables));
+  /** The record table of the code at a page's address, or 0. */
+  const codeTable = (f: FunctionBuilder, state: Value, page: Value): Variable => {
+    const entry = codeEntry(f, state, page);
+    const table = f.variable(f.load("i32", entry, CODE_TLB_PAGE));
+    f.if(f.ne(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), () =>
+      f.set(table, f.call(codeWalk, "i32", [state, page])),
+    );
+    return table;
+  };
   const lookup = m.addFunction(
     withTarget,
     build(["i32", "i32", "i64"], (f, state) => {
       const target = f.param(2);
       const page = f.let(f.and(target, f.i64(-4096)));
-      const entry = codeEntry(f, state, target);
-      f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), () => {
-        const found = f.let(tableSlot(f, f.load("i32", entry, CODE_TLB_PAGE), target));
+      const table = codeTable(f, state, page);
+      f.if(f.get(table), () => {
+        const found = f.let(tableSlot(f, f.get(table), target));
         f.if(found, () => {
           f.store("i64", state, page, S.PAGE_VA);
           f.return(found);
@@ -182,9 +188,8 @@ function writeCore(memory: MachineMemory): Uint8Array<ArrayBuffer> {
     handler,
     build(["i32", "i32"], (f, state, record) => {
       const page = f.let(f.add(f.load("i64", state, S.PAGE_VA), f.i64(4096)));
-      const entry = codeEntry(f, state, page);
-      const same = f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.load("i32", record, R.LINK));
-      f.if(f.and(f.eq(f.load("i64", entry, CODE_TLB_TAG), codeTag(f, state, page)), same), () => {
+      const table = codeTable(f, state, page);
+      f.if(f.eq(f.get(table), f.load("i32", record, R.LINK)), () => {
         passOn(f, state, record, f.let(f.add(record, f.i32(R.RECORD_SIZE))));
       });
       needCode(f, state, address(f, state, record), EXIT_NEED_CODE_UNCOUNTED);

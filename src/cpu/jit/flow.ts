@@ -3,9 +3,9 @@
 
 import type { Decoded } from "../decode/decoded.js";
 import type { RuntimeImports } from "../emit/interpreter-emitter.js";
+import { codeEntry } from "../interpreter/core-walk.js";
 import * as R from "../interpreter/record.js";
-import * as S from "../state-layout.js";
-import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import type { FunctionBuilder, Label, Value } from "../wasm/function-builder.js";
 import type { Edge } from "./request.js";
 
@@ -50,12 +50,6 @@ export interface BlockCost {
 
 /** CODE_MODE of 64-bit code, as in the tags of the code TLB. */
 const MODE = 2;
-
-function codeEntry(f: FunctionBuilder, state: Value, va: Value): Value {
-  const mask = f.i32((CODE_TLB_ENTRIES - 1) << CODE_TLB_ENTRY_SHIFT);
-  const index = f.and(f.wrap(f.shrU(va, f.i64(12 - CODE_TLB_ENTRY_SHIFT))), mask);
-  return f.let(f.add(f.load("i32", state, S.CODE_TLB), index));
-}
 
 /** Whether the page with this record table is mapped at `va` for execution; i32. */
 export function isMapped(f: FunctionBuilder, state: Value, va: Value, table: number): Value {

@@ -3,7 +3,7 @@
 
 import * as S from "../../cpu/state-layout.js";
 import type { Vcpu } from "../hypervisor.js";
-import { __HYPERVISOR_iret, VMASST_TYPE_architectural_iopl } from "../public/xen.js";
+import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update, VMASST_TYPE_architectural_iopl } from "../public/xen.js";
 import { hasAssist } from "./pv-context.js";
 
 const PAGE = 4096;
@@ -28,6 +28,8 @@ export function openGate(vcpu: Vcpu): void {
   state.setU64(S.PV_KERNEL_SP, pv.kernelSp);
   state.setU64(S.PV_SYSCALL, pv.syscallCallback.address);
   state.setU32(S.PV_SYSCALL_MASKS, pv.syscallCallback.masksEvents ? 1 : 0);
+  state.setU32(S.PV_FRAMES, hypervisor.mm.frames.base);
+  state.setU32(S.PV_DOMAIN, domain.memory.id);
   const gdt = pv.gdtFrames[0];
   state.setU32(S.PV_GDT, hypervisor.memory.ramBase + (gdt ?? 0) * PAGE);
   state.setU32(S.PV_GDT_BYTES, gdt === undefined ? 0 : Math.min(pv.gdtEntries * 8, PAGE));
@@ -50,8 +52,11 @@ export function countGate(vcpu: Vcpu): void {
   const { hypervisor, hypercallCounts } = vcpu.domain;
   const irets = state.u32(S.PV_IRET_COUNT);
   const syscalls = state.u32(S.PV_SYSCALL_COUNT);
+  const updates = state.u32(S.PV_MMU_UPDATE_COUNT);
   hypercallCounts[__HYPERVISOR_iret] = hypercallCounts[__HYPERVISOR_iret]! + irets;
-  hypervisor.gateCount += irets + syscalls;
+  hypercallCounts[__HYPERVISOR_mmu_update] = hypercallCounts[__HYPERVISOR_mmu_update]! + updates;
+  hypervisor.gateCount += irets + syscalls + updates;
   state.setU32(S.PV_IRET_COUNT, 0);
   state.setU32(S.PV_SYSCALL_COUNT, 0);
+  state.setU32(S.PV_MMU_UPDATE_COUNT, 0);
 }

@@ -1,28 +1,27 @@
-// PV entry and exit without leaving WebAssembly: SYSCALL of 64-bit guest user code into the guest kernel (bounce.ts), and the
-// kernel's iret hypercall (iret.ts). The function looks at everything first and changes nothing until it knows that it can go
+// PV entry and exit without leaving WebAssembly: SYSCALL of 64-bit guest user code into the guest kernel (bounce.ts), the
+// kernel's iret hypercall (iret.ts), and an mmu_update that maps a page (gate-mmu.ts). The function looks at everything first and changes nothing until it knows that it can go
 // through. Whatever is out of the ordinary (no callback, a stack that isn't in the TLB, a pending upcall, flags that slow the CPU
 // down, other selectors) leaves as an exit, and traps.ts and dispatch.ts do the work. Both ways agree in every bit:
 // test/hypervisor/pv/gate.test.ts compares them. What it finds in the vCPU's struct is put there by gate-state.ts.
 
-import { InterpreterEmitter } from "../../cpu/emit/interpreter-emitter.js";
 import * as S from "../../cpu/state-layout.js";
 import { Reg, Seg } from "../../cpu/state-layout.js";
-import { TLB_BYTES, TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../../cpu/tlb-layout.js";
+import { TLB_BYTES, TLB_READ, TLB_WRITE } from "../../cpu/tlb-layout.js";
 import type { Value } from "../../cpu/wasm/function-builder.js";
 import { ModuleWriter } from "../../cpu/wasm/module-writer.js";
-import { FRAME_HAS_CODE, type MachineMemory } from "../../mmu/machine-memory.js";
+import type { MachineMemory } from "../../mmu/machine-memory.js";
 import {
   FLAT_KERNEL_CS64,
   FLAT_KERNEL_SS64,
   FLAT_USER_CS64,
   FLAT_USER_SS64,
-  HYPERVISOR_VIRT_END,
-  HYPERVISOR_VIRT_START,
   VGCF_in_syscall,
 } from "../public/arch-x86/xen-x86_64.js";
-import { __HYPERVISOR_iret } from "../public/xen.js";
+import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update } from "../public/xen.js";
 import { unpackDescriptor, XEN_GDT_ENTRIES } from "./descriptor-check.js";
-import { VCPU_INFO_UPCALL_MASK, VCPU_INFO_UPCALL_PENDING } from "./pv-context.js";
+import { GateEmitter } from "./gate-emitter.js";
+import { emitMmuUpdate } from "./gate-mmu.js";
+import { VCPU_INFO_UPCALL_MASK } from "./pv-context.js";
 
 /** RFLAGS bits that iret loads here; with TF, RF or AC it isn't ours. */
 const LOADABLE = S.DF | S.NT | S.ID;
@@ -38,9 +37,6 @@ const FLAT_DATA = XEN_GDT_ENTRIES[5]!;
 /** Bit of a selector: the LDT. */
 const TABLE_INDICATOR = 4;
 
-const lookupCode = 0;
-const leaveGate = 1;
-
 /** The module for Engine.setGate. */
 export function writeGate(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
@@ -52,23 +48,14 @@ export function writeGate(memory: MachineMemory): Uint8Array<ArrayBuffer> {
   return m.toBytes();
 }
 
-class Gate extends InterpreterEmitter {
-  readonly #memory: MachineMemory;
-
-  constructor(memory: MachineMemory) {
-    // No operands and no memory access by the emitter's means: the functions it would call aren't there.
-    const none = { translate: -1, commit: -1, goto: -1, gotoDirect: -1, host: -1, checkSegment: -1, gate: -1, x87: -1 };
-    super({ mode: 64, size: 64, addressSize: 64, rep: 0, addressForm: "base", operands: [] }, none);
-    this.#memory = memory;
-  }
-
+class Gate extends GateEmitter {
   body(): Uint8Array {
-    this.#leaveIf(this.eqz(this.stateLoad("i32", S.PV_GATE)));
-    this.#leaveIf(this.ne(this.stateLoad("i32", S.CODE_MODE), this.i32(2)));
-    this.#leaveIf(this.stateLoad("i32", S.STEP_MODE));
-    this.#leaveIf(this.and(this.stateLoad("i32", S.EFLAGS), this.i32(SPECIAL)));
+    this.leaveIf(this.eqz(this.stateLoad("i32", S.PV_GATE)));
+    this.leaveIf(this.ne(this.stateLoad("i32", S.CODE_MODE), this.i32(2)));
+    this.leaveIf(this.stateLoad("i32", S.STEP_MODE));
+    this.leaveIf(this.and(this.stateLoad("i32", S.EFLAGS), this.i32(SPECIAL)));
     // Another TLB is in place while every access is looked at.
-    this.#leaveIf(this.ne(this.stateLoad("i32", S.TLB), this.stateLoad("i32", S.SPACE)));
+    this.leaveIf(this.ne(this.stateLoad("i32", S.TLB), this.stateLoad("i32", S.SPACE)));
     this.if(
       this.stateLoad("i32", S.PV_KERNEL),
       () => this.#hypercall(),
@@ -76,36 +63,6 @@ class Gate extends InterpreterEmitter {
     );
     this.unreachable();
     return this.finish();
-  }
-
-  #leaveIf(condition: Value): void {
-    this.if(condition, () => this.return(this.call(leaveGate, "i32", [this.state, this.record])));
-  }
-
-  /** Linear address of `bytes` at a virtual one, when they lie in one page that is in the slot's TLB. */
-  #probe(space: Value, va: Value, bytes: number, tag: number): Value {
-    const page = this.let(this.and(va, this.i64(-4096)));
-    this.#leaveIf(this.gtU(this.and(this.wrap(va), this.i32(0xfff)), this.i32(4096 - bytes)));
-    const index = this.and(
-      this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))),
-      this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT),
-    );
-    const entry = this.let(this.add(space, index));
-    this.#leaveIf(this.ne(this.load("i64", entry, tag), page));
-    return this.let(this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR)));
-  }
-
-  /** Leaves when an upcall is due under the new mask, or when the mask can't simply be stored. Returns what stores it. */
-  #upcallMask(mask: Value): () => void {
-    const info = this.let(this.stateLoad("i32", S.PV_INFO));
-    const pending = this.load("i32_8u", info, VCPU_INFO_UPCALL_PENDING);
-    this.#leaveIf(this.and(this.ne(pending, this.i32(0)), this.eqz(mask)));
-    const old = this.load("i32_8u", info, VCPU_INFO_UPCALL_MASK);
-    const changes = this.let(this.ne(old, mask));
-    const frame = this.shrU(this.sub(info, this.i32(this.#memory.ramBase)), this.i32(12));
-    const flags = this.load("i32_8u", this.add(frame, this.i32(this.#memory.frameFlagsBase)));
-    this.#leaveIf(this.and(changes, this.ne(this.and(flags, this.i32(FRAME_HAS_CODE)), this.i32(0))));
-    return () => this.if(changes, () => this.store("i32_8", info, mask, VCPU_INFO_UPCALL_MASK));
   }
 
   /** Makes a slot and its root the current ones, and exchanges the GS bases: guest-mode.ts. */
@@ -142,33 +99,23 @@ class Gate extends InterpreterEmitter {
       const at = this.let(this.and(selector, this.i32(0xfff8)));
       const inside = this.ltU(at, this.stateLoad("i32", S.PV_GDT_BYTES));
       const global = this.eqz(this.and(selector, this.i32(TABLE_INDICATOR)));
-      this.#leaveIf(this.eqz(this.and(this.and(inside, global), this.ne(at, this.i32(0)))));
-      this.#leaveIf(this.ne(this.load("i64", this.add(this.stateLoad("i32", S.PV_GDT), at)), this.i64(descriptor)));
+      this.leaveIf(this.eqz(this.and(this.and(inside, global), this.ne(at, this.i32(0)))));
+      this.leaveIf(this.ne(this.load("i64", this.add(this.stateLoad("i32", S.PV_GDT), at)), this.i64(descriptor)));
     });
-  }
-
-  #count(counter: number): void {
-    this.stateStore("i32", counter, this.add(this.stateLoad("i32", counter), this.i32(1)));
-  }
-
-  #continueAt(rip: Value): void {
-    this.return(this.call(lookupCode, "i32", [this.state, this.record, rip]));
   }
 
   #bounce(): void {
     const callback = this.let(this.stateLoad("i64", S.PV_SYSCALL));
-    this.#leaveIf(this.eqz(callback));
+    this.leaveIf(this.eqz(callback));
     const space = this.let(this.stateLoad("i32", S.PV_KERNEL_SPACE));
-    this.#leaveIf(this.eqz(space));
+    this.leaveIf(this.eqz(space));
     const top = this.let(this.and(this.stateLoad("i64", S.PV_KERNEL_SP), this.i64(-16)));
     const bottom = this.let(this.sub(top, this.i64(BOUNCE_BYTES)));
-    const below = this.ltU(bottom, this.i64(BigInt.asIntN(64, HYPERVISOR_VIRT_END)));
-    const above = this.gtU(top, this.i64(BigInt.asIntN(64, HYPERVISOR_VIRT_START)));
-    this.#leaveIf(this.and(below, above));
-    const frame = this.#probe(space, bottom, BOUNCE_BYTES, TLB_WRITE);
+    this.leaveIf(this.inHole(bottom, top));
+    const frame = this.probe(space, bottom, BOUNCE_BYTES, TLB_WRITE);
     const oldMask = this.let(this.load("i32_8u", this.stateLoad("i32", S.PV_INFO), VCPU_INFO_UPCALL_MASK));
     const masks = this.stateLoad("i32", S.PV_SYSCALL_MASKS);
-    const storeMask = this.#upcallMask(this.let(this.select(this.and(masks, this.eqz(oldMask)), this.i32(1), oldMask)));
+    const storeMask = this.upcallMask(this.let(this.select(this.and(masks, this.eqz(oldMask)), this.i32(1), oldMask)));
 
     const rip = this.nextRip();
     const rflags = this.let(this.eflags());
@@ -191,18 +138,20 @@ class Gate extends InterpreterEmitter {
     this.stateStore("i32", S.EFLAGS, this.or(kept, this.i32(S.IF)));
     this.#toggleMode(space, S.PV_KERNEL_ROOT, 1);
     this.#loadSegments(this.i32(FLAT_KERNEL_CS64), this.i32(FLAT_KERNEL_SS64));
-    this.#count(S.PV_SYSCALL_COUNT);
-    this.#continueAt(callback);
+    this.count(S.PV_SYSCALL_COUNT);
+    this.continueAt(callback);
   }
 
   #hypercall(): void {
-    this.#leaveIf(this.ne(this.stateLoad("i32", S.GPR + 8 * Reg.RAX), this.i32(__HYPERVISOR_iret)));
-    const frame = this.#probe(this.stateLoad("i32", S.SPACE), this.gpr(Reg.RSP, 64), IRET_BYTES, TLB_READ);
+    const number = this.let(this.stateLoad("i32", S.GPR + 8 * Reg.RAX));
+    this.if(this.eq(number, this.i32(__HYPERVISOR_mmu_update)), () => emitMmuUpdate(this));
+    this.leaveIf(this.ne(number, this.i32(__HYPERVISOR_iret)));
+    const frame = this.probe(this.stateLoad("i32", S.SPACE), this.gpr(Reg.RSP, 64), IRET_BYTES, TLB_READ);
     const word = (offset: number) => this.let(this.load("i64", frame, offset));
     const rflags = this.let(this.load("i32", frame, Iret.Rflags));
-    this.#leaveIf(this.and(rflags, this.i32(SPECIAL)));
+    this.leaveIf(this.and(rflags, this.i32(SPECIAL)));
     const iopl = this.and(rflags, this.stateLoad("i32", S.PV_IOPL_MASK));
-    this.#leaveIf(this.ne(iopl, this.stateLoad("i32", S.PV_IOPL)));
+    this.leaveIf(this.ne(iopl, this.stateLoad("i32", S.PV_IOPL)));
     const selector = (offset: number) =>
       this.let(this.or(this.and(this.load("i32", frame, offset), this.i32(0xffff)), this.i32(3)));
     const [cs, ss] = [selector(Iret.Cs), selector(Iret.Ss)];
@@ -211,11 +160,11 @@ class Gate extends InterpreterEmitter {
     const inSyscall = this.let(this.and(this.load("i32", frame, Iret.Flags), this.i32(VGCF_in_syscall)));
     const rip = word(Iret.Rip);
     const high = this.let(this.shrS(rip, this.i64(47)));
-    this.#leaveIf(this.eqz(this.or(this.eqz(high), this.eq(high, this.i64(-1)))));
+    this.leaveIf(this.eqz(this.or(this.eqz(high), this.eq(high, this.i64(-1)))));
     const toUser = this.let(this.eq(this.and(this.load("i32", frame, Iret.Cs), this.i32(3)), this.i32(3)));
     const space = this.let(this.stateLoad("i32", S.PV_USER_SPACE));
-    this.#leaveIf(this.and(toUser, this.eqz(space)));
-    const storeMask = this.#upcallMask(this.let(this.eqz(this.and(rflags, this.i32(S.IF)))));
+    this.leaveIf(this.and(toUser, this.eqz(space)));
+    const storeMask = this.upcallMask(this.let(this.eqz(this.and(rflags, this.i32(S.IF)))));
 
     const [rax, r11, rcx, rsp] = [word(Iret.Rax), word(Iret.R11), word(Iret.Rcx), word(Iret.Rsp)];
     storeMask();
@@ -240,7 +189,7 @@ class Gate extends InterpreterEmitter {
       this.select(inSyscall, this.i32(FLAT_USER_CS64), cs),
       this.select(inSyscall, this.i32(FLAT_USER_SS64), ss),
     );
-    this.#count(S.PV_IRET_COUNT);
-    this.#continueAt(rip);
+    this.count(S.PV_IRET_COUNT);
+    this.continueAt(rip);
   }
 }
