@@ -138,10 +138,10 @@ export const PV_GDT_BYTES = 1240;
 export const PV_SYSCALL_COUNT = 1228;
 export const PV_IRET_COUNT = 1232;
 /** u32: linear address of the frame table (hypervisor/frame-table.ts), and the domain's id as an owner. */
-export const PV_FRAMES = 1248;
-export const PV_DOMAIN = 1252;
+export const PV_FRAMES = 1256;
+export const PV_DOMAIN = 1260;
 /** u32: mmu_update hypercalls that needed no exit. */
-export const PV_MMU_UPDATE_COUNT = 1256;
+export const PV_MMU_UPDATE_COUNT = 1264;
 
 /** u32: nonzero while the dispatch loop notes in records that they ran. */
 export const NOTING = 1244;

@@ -293,6 +293,12 @@ export class PageTypes {
     if (this.#memory.u32[index] !== newLow >>> 0) this.#memory.writeU32(at, newLow);
   }
 
+  #isEmpty(table: number): boolean {
+    const first = (table * 4096) >>> 2;
+    for (let i = first; i < first + 2 * PTES_PER_PAGE; i += 2) if (this.#memory.u32[i]! & PTE_P) return false;
+    return true;
+  }
+
   #dropTranslations(
     level: number,
     table: number,
@@ -306,7 +312,10 @@ export class PageTypes {
     const lost = oldLow & ~low & (PTE_P | PTE_RW | PTE_A | PTE_D);
     const newlyNx = ~oldHigh & high & PTE_HIGH_NX;
     if (lost === 0 && newlyNx === 0 && pteFrame(oldLow, oldHigh) === pteFrame(low, high)) return;
-    if (level !== FrameType.L1 || this.#linearEntries > 0) space.tlb.markDirty();
-    else if (!this.#links.addresses(table, slot, (page) => space.tlb.invalidate(page))) space.tlb.markDirty();
+    if (this.#linearEntries > 0) space.tlb.markDirty();
+    else if (level !== FrameType.L1) {
+      // Each change of what a table held was seen to when it came: an empty one serves no address.
+      if (!this.#isEmpty(pteFrame(oldLow, oldHigh))) space.tlb.markDirty();
+    } else if (!this.#links.addresses(table, slot, (page) => space.tlb.invalidate(page))) space.tlb.markDirty();
   }
 }

@@ -2,7 +2,8 @@
 // across loads, so each change of a page table must invalidate by itself:
 //  * A level-1 entry that was present and changes: the virtual pages it serves are found through table-links.ts and
 //    invalidated at once, in all address spaces of all CPUs of the domain.
-//  * Where the addresses aren't known (a table linked in more than two places, linear mappings, entries of higher levels):
+//  * An entry of a higher level that leads to a table without present entries serves no address: nothing is invalidated.
+//  * Where the addresses aren't known (a table linked in more than two places, linear mappings, other entries of higher levels):
 //    the space becomes dirty, and everything is flushed at the next point where real hardware would have flushed at the
 //    latest: a base pointer load, a flush request, a switch between guest kernel and user.
 //  * Before a frame that was writable gets another type, or any frame another owner, all dirty spaces are flushed: isolation

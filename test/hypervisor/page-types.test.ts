@@ -212,6 +212,32 @@ describe("page types", () => {
     expect(cache.flushes).toBe(1);
   });
 
+  it("flushes nothing when an empty table is taken out, or exchanged", () => {
+    const { domain, cache, tables, alloc, set } = setup();
+    const { l4, l3, l2, l1 } = tables();
+    const data = alloc();
+    domain.pin(l4, FrameType.L4);
+    set(l1, 7, data, PTE);
+    set(l1, 7, 0, 0);
+    expect(cache.invalidated).toEqual([0x7000n]);
+    const other = alloc();
+    expect(set(l2, 0, other, PTE)).toBe(0);
+    expect(set(l2, 0, 0, 0)).toBe(0);
+    expect(set(l3, 0, 0, 0)).toBe(0);
+    expect(set(l4, 0, 0, 0)).toBe(0);
+    expect([domain.tlb.isDirty, cache.flushes]).toEqual([false, 0]);
+  });
+
+  it.each([2, 1, 0])("flushes when a table that leads somewhere is taken out %s levels above the page", (above) => {
+    const { domain, tables, alloc, set } = setup();
+    const { l4, l3, l2, l1 } = tables();
+    const slot = [511, 0, 0][above]!;
+    domain.pin(l4, FrameType.L4);
+    set(l1, slot, alloc(), PTE);
+    set([l2, l3, l4][above]!, 0, 0, 0);
+    expect(domain.tlb.isDirty).toBe(true);
+  });
+
   it("flushes before a frame changes hands while translations may be left over", () => {
     const { memory, manager, domain, cache, tables, alloc, set } = setup();
     const { l4, l2, l1 } = tables();
