@@ -128,11 +128,16 @@ function removeEntry(vcpu: Vcpu, { hostAddress, flags, mfn }: GrantMapping, newA
     return mm.types.removeGrantEntry(domain.memory, slot, mfn, isReadonly) < 0 ? G.GNTST_general_error : G.GNTST_okay;
   const source = findL1Slot(memory, vcpu.pv.guestTable, newAddress);
   if (source < 0) return G.GNTST_bad_virt_addr;
+  const mapped = memory.readU64(slot);
   const removed = mm.types.removeGrantEntry(domain.memory, slot, mfn, isReadonly);
   if (removed < 0) return G.GNTST_general_error;
-  const entry = memory.readU64(source);
-  const isMoved = writeEntry(domain, slot, entry) && writeEntry(domain, source, 0n);
-  return isMoved ? G.GNTST_okay : G.GNTST_general_error;
+  if (!writeEntry(domain, slot, memory.readU64(source))) {
+    // What lies there can't be moved, another grant's mapping for one: this one stays.
+    mm.types.installGrantEntry(domain.memory, slot, mapped);
+    return G.GNTST_general_error;
+  }
+  writeEntry(domain, source, 0n);
+  return G.GNTST_okay;
 }
 
 /** Changes a level-1 entry as mmu_update would. */

@@ -91,6 +91,36 @@ describe("grant_table_op between two domains", () => {
     expect([counts(mfn), granter.domain.grants.activeCount, mapper.domain.grants.mappingCount]).toEqual([before, 0, 0]);
   });
 
+  const replace = (handle: number, new_addr: bigint) =>
+    run(mapper, G.GNTTABOP_unmap_and_replace, G.gnttab_unmap_and_replace, {
+      host_addr: WINDOW,
+      new_addr,
+      handle,
+      status: 99,
+    }).status;
+
+  test("an unmapped page is replaced by another address's", () => {
+    const before = counts(granter.p2m[PAGE]!);
+    const other = WINDOW + 4096n;
+    copyToGuest(mapper.vcpu, other, new TextEncoder().encode("own"));
+    const { handle } = map(G.GNTMAP_host_map);
+    expect(replace(handle, other)).toBe(0);
+    expect(new TextDecoder().decode(copyFromGuest(mapper.vcpu, WINDOW, 3))).toBe("own");
+    expect(copyFromGuest(mapper.vcpu, other, 1)).toBeUndefined();
+    expect([counts(granter.p2m[PAGE]!), granter.domain.grants.activeCount]).toEqual([before, 0]);
+  });
+
+  test("what can't be moved replaces nothing: both mappings stay, and go as they came", () => {
+    const before = counts(granter.p2m[PAGE]!);
+    const other = WINDOW + 4096n;
+    const [first, second] = [map(G.GNTMAP_host_map), map(G.GNTMAP_host_map, granter.domain.id, 8, other)];
+    expect(replace(first.handle, other)).toBe(G.GNTST_general_error);
+    for (const at of [WINDOW, other])
+      expect(new TextDecoder().decode(copyFromGuest(mapper.vcpu, at, 7))).toBe("granted");
+    expect([unmap(first.handle), unmap(second.handle, other)]).toEqual([0, 0]);
+    expect([counts(granter.p2m[PAGE]!), granter.domain.grants.activeCount]).toEqual([before, 0]);
+  });
+
   test("a domain that dies gives back what it has mapped", () => {
     const mfn = granter.p2m[PAGE]!;
     const before = counts(mfn);
