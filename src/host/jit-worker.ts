@@ -44,7 +44,6 @@ class CompilerThread {
 
   constructor() {
     this.#worker = new Worker(new URL("./jit-worker-thread.js", import.meta.url));
-    this.#worker.unref();
     this.#worker.on("message", (message: ResultMessage) => {
       const done = this.#jobs.get(message.id);
       this.#jobs.delete(message.id);
@@ -52,6 +51,8 @@ class CompilerThread {
     });
     this.#worker.on("error", (error) => this.#fail(error));
     this.#worker.on("exit", () => this.#fail(new Error("the worker thread ended")));
+    // After the listeners: one for messages makes the thread count again.
+    this.#worker.unref();
   }
 
   get hasFailed(): boolean {
