@@ -113,15 +113,19 @@ export class AddressSpaces {
     this.flushCurrent();
   }
 
-  /** Forgets all kept translations of `key`. */
+  /** Forgets all kept translations of `key`, which may never come back: its slot is the first to be taken for another. */
   drop(key: number): void {
     const slot = this.#slotOf.get(key);
     if (slot === undefined) return;
-    if (slot === this.#current) this.flushCurrent();
-    else {
-      this.#stale[slot] = 1;
-      this.#forgetPair();
+    if (slot === this.#current) {
+      this.flushCurrent();
+      return;
     }
+    this.#slotOf.delete(key);
+    this.#keys[slot] = -1;
+    this.#lastUse[slot] = 0;
+    this.#stale[slot] = 1;
+    this.#forgetPair();
   }
 
   /** Forgets one page (given by the low half of its address) in every slot. */
