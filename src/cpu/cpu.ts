@@ -214,7 +214,8 @@ export class Cpu implements HostCpu {
     const { state, engine } = this;
     const known = engine.core.lookup(state.base, low, high);
     // A guard of a crossing instruction is looked at afresh: its second page may have changed.
-    if (known !== 0 && this.memory.view.getUint32(known + R.HANDLER, true) > Slot.Crossing) return known;
+    if (known !== 0 && !this.#isGuard(known) && this.memory.view.getUint32(known + R.HANDLER, true) >= Slot.First)
+      return known;
     if (state.codeMode !== 2) {
       const ip = (low - state.u32(S.SEG_BASE + 8 * S.Seg.CS)) >>> 0;
       if (ip > state.u32(S.SEG_LIMIT + 4 * S.Seg.CS)) return this.access.fault(0, Vector.GP, 0);
@@ -227,8 +228,7 @@ export class Cpu implements HostCpu {
     const offset = low & 0xfff;
     let record = engine.cache.recordAt(page, offset);
     if (record !== 0) {
-      const slot = this.memory.view.getUint32(record + R.HANDLER, true);
-      if (slot !== Slot.Crossing) return record;
+      if (!this.#isGuard(record)) return record;
       const next = this.#nextCodePage(low, high);
       if (!next) return 0;
       if (next.table === this.memory.view.getUint32(record + R.LINK, true)) return record;
@@ -240,6 +240,12 @@ export class Cpu implements HostCpu {
     record = predecoder.decode(page, offset, () => this.#nextCodePage(low, high));
     observer?.end("decode", predecoder.instructions - before);
     return record;
+  }
+
+  /** Of an instruction that crosses into the next page, also while the guard enters a compiled region. */
+  #isGuard(record: number): boolean {
+    const { view } = this.memory;
+    return view.getUint16(record + R.OFFSET, true) + view.getUint8(record + R.LENGTH) > PAGE_SIZE;
   }
 
   #nextCodePage(low: number, high: number): CodePage | undefined {

@@ -147,6 +147,9 @@ export const PV_MMU_UPDATE_COUNT = 1264;
 export const NOTING = 1244;
 /** u32: PAUSEs that may still run before one leaves to the host. */
 export const PAUSES_LEFT = 1248;
+/** u32: number of the compiled region whose edge out, computed jump or call was followed last; u64: address of its first page. */
+export const LEFT_REGION = 1252;
+export const LEFT_VA = 1272;
 
 export const STATE_SIZE = 1280;
 

@@ -85,7 +85,9 @@ export class Predecoder {
     const record = this.#cache.newRecord();
     this.#fill(page, at, record, result);
     const length = result === DecodeResult.Ok ? this.#decoded.length : here + 1;
-    this.#memory.view.setUint8(record + R.LENGTH, length);
+    // What describes the instruction by its record finds the same in the guard.
+    for (const at of [guard, record]) this.#memory.view.setUint8(at + R.LENGTH, length);
+    this.#memory.view.setUint8(guard + R.SEGMENT, this.#memory.view.getUint8(record + R.SEGMENT));
     const after = this.#pseudo(page, at + length, Slot.Goto);
     page.records.push(record);
     next.records.push(guard, record, after);

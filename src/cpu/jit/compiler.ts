@@ -5,7 +5,7 @@ import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import * as R from "../interpreter/record.js";
 import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
-import type { Block, Exit, Region, RegionFinder } from "./region.js";
+import { type Block, type Exit, limitsFor, type Region, type RegionFinder } from "./region.js";
 import type { BlockRequest, Edge, RegionRequest } from "./request.js";
 
 /** Where code is to be compiled. */
@@ -33,11 +33,19 @@ export interface PendingRegion {
   readonly entries: readonly RegionEntry[];
   /** Record that was found hot. */
   readonly entryRecord: number;
-  /** Number of the region that it takes the place of, or 0; how many there were before. */
-  readonly replaces: number;
+  /** Numbers of the regions that it takes the place of, and how many generations came before. */
+  readonly replaces: readonly number[];
   readonly generation: number;
   /** There was more than it could hold. */
   readonly isCut: boolean;
+  /** Instructions. */
+  readonly size: number;
+}
+
+/** A region, and the address of its first page where it was seen running. */
+export interface RunningRegion {
+  readonly region: PendingRegion;
+  readonly va: bigint;
 }
 
 /** Instructions of a region at first, and of one that turned out to be entered often: TurboFan takes far more for large functions. */
@@ -46,6 +54,13 @@ const GROWN_SIZE = 500;
 /** Beyond these a region isn't extended by another entry any more. */
 const MAX_GENERATION = 3;
 const MAX_EXTENDED = 400;
+/** Instructions of a merged region, at most, and by how many one is extended where another one's code is to come in. */
+export const MAX_MERGED = 1500;
+export const EXTENSION = 100;
+/** Part of the blocks and entries of merged regions that the new one may do without. */
+const MAX_LOST = 1 / 16;
+/** Between pages of one region. */
+const MAX_DISTANCE = 0x4000_0000;
 
 export class RegionCompiler {
   readonly #memory: MachineMemory;
@@ -86,9 +101,9 @@ export class RegionCompiler {
     const known = this.#extend(inside, page, offset, place, ahead);
     if (known) return known;
     const around = { page: (distance: number) => this.#pageAt(page, place, distance), ahead, interpreted };
-    const found = this.#finder.find(around, [offset], ahead ? GROWN_SIZE : FIRST_SIZE);
+    const found = this.#finder.find(around, [offset], limitsFor(ahead ? GROWN_SIZE : FIRST_SIZE));
     if (!found || found.instructionCount < 2) return undefined;
-    return this.#extend(this.#overlapping(found), page, offset, place, ahead) ?? this.#plan(found, record, undefined);
+    return this.#extend(this.#overlapping(found), page, offset, place, ahead) ?? this.#plan(found, record, []);
   }
 
   /** A region with one more entry, when that works out. */
@@ -103,10 +118,10 @@ export class RegionCompiler {
     if (!old || shift === undefined || !this.#canExtend(old)) return undefined;
     const interpreted = (of: number) => this.#interpreted(of);
     const around = { page: (distance: number) => this.#pageAt(page, place, distance - shift), ahead, interpreted };
-    const limit = ahead ? GROWN_SIZE : Math.min(sizeOf(old.request) + FIRST_SIZE, GROWN_SIZE);
+    const limit = limitsFor(ahead ? GROWN_SIZE : Math.min(old.size + FIRST_SIZE, GROWN_SIZE));
     const extended = this.#finder.find(around, [...old.entries.map(({ at }) => at), offset + shift], limit);
     const record = this.#cache.recordAt(page, offset);
-    return extended && extended.entries.length > old.entries.length ? this.#plan(extended, record, old) : undefined;
+    return extended && extended.entries.length > old.entries.length ? this.#plan(extended, record, [old]) : undefined;
   }
 
   /** A region with what lies around it too; undefined when that isn't much. `page`: one of its pages, at `place`. */
@@ -116,12 +131,51 @@ export class RegionCompiler {
     const interpreted = (of: number) => this.#interpreted(of);
     const around = { page: (at: number) => this.#pageAt(page, place, at - shift), ahead: false, interpreted };
     const entries = old.entries.map(({ at }) => at);
-    const grown = this.#finder.find(around, entries, GROWN_SIZE);
-    if (!grown || grown.instructionCount < 1.25 * sizeOf(old.request)) return undefined;
-    return this.#plan(grown, old.entryRecord, old);
+    const grown = this.#finder.find(around, entries, limitsFor(GROWN_SIZE));
+    if (!grown || grown.instructionCount < 1.25 * old.size) return undefined;
+    return this.#plan(grown, old.entryRecord, [old]);
   }
-  #canExtend({ generation, request }: PendingRegion): boolean {
-    return generation < MAX_GENERATION && sizeOf(request) <= MAX_EXTENDED;
+  #canExtend({ generation, size }: PendingRegion): boolean {
+    return generation < MAX_GENERATION && size <= MAX_EXTENDED;
+  }
+
+  /**
+   * Several regions as one, or one region with more of what surrounds it, and with the code at `target`. Undefined when that does
+   * not work out. `codeTlb`: as in Place.
+   */
+  merge(cluster: readonly RunningRegion[], target: bigint, codeTlb: number): PendingRegion | undefined {
+    if (!this.#cache.hasRoom) return undefined;
+    const { va: base } = cluster[0]!;
+    const pages = new Map<number, CodePage>();
+    const starts = new Set<number>();
+    const way = Number(BigInt.asIntN(64, target - base));
+    if (Math.abs(way) > MAX_DISTANCE) return undefined;
+    const entries = new Set<number>([way]);
+    let size = cluster.length > 1 ? 0 : EXTENSION;
+    for (const { region, va } of cluster) {
+      size += region.size;
+      const shift = Number(BigInt.asIntN(64, va - base));
+      if (Math.abs(shift) > MAX_DISTANCE) return undefined;
+      for (const [page, distance] of region.pages) pages.set(distance + shift, page);
+      for (const { at } of region.request.blocks) starts.add(at + shift);
+      for (const { at } of region.entries) entries.add(at + shift);
+    }
+    const interpreted = (of: number) => this.#interpreted(of);
+    const page = (distance: number) => pages.get(distance) ?? this.#mappedAt(codeTlb, base + BigInt(distance));
+    const most = Math.max(GROWN_SIZE, size + EXTENSION);
+    const limits = { instructions: most, entries: MAX_MERGED, leaders: MAX_MERGED, pages: pages.size + 8 };
+    const found = this.#finder.find({ page, ahead: false, interpreted }, [...entries], limits);
+    if (!found) return undefined;
+    const wanted = starts.size + entries.size;
+    for (const { instructions } of found.blocks) for (const { at } of instructions) starts.delete(at);
+    for (const { at } of found.entries) entries.delete(at);
+    // Something has changed since, or there is too much of it.
+    if (entries.has(way) || starts.size + entries.size > wanted * MAX_LOST) return undefined;
+    return this.#plan(
+      found,
+      cluster[0]!.region.entryRecord,
+      cluster.map(({ region }) => region),
+    );
   }
 
   #interpreted(record: number): number {
@@ -130,9 +184,11 @@ export class RegionCompiler {
 
   /** The page that can be run at a distance from a place's own: what the code TLB knows. */
   #pageAt(page: CodePage, { codeTlb, va }: Place, distance: number): CodePage | undefined {
-    if (distance === 0) return page;
+    return distance === 0 ? page : this.#mappedAt(codeTlb, va + BigInt(distance));
+  }
+  #mappedAt(codeTlb: number, va: bigint): CodePage | undefined {
     const { view } = this.#memory;
-    const at = BigInt.asUintN(64, va + BigInt(distance));
+    const at = BigInt.asUintN(64, va);
     const index = Number((at >> 12n) & BigInt(CODE_TLB_ENTRIES - 1));
     const entry = codeTlb + (index << CODE_TLB_ENTRY_SHIFT);
     if (view.getBigUint64(entry + CODE_TLB_TAG, true) !== (at | 2n)) return undefined;
@@ -152,12 +208,12 @@ export class RegionCompiler {
     for (const [id, count] of shared) {
       const region = this.#regionOf(id);
       if (!region || !this.#canExtend(region)) continue;
-      if (2 * count >= Math.min(found.instructionCount, sizeOf(region.request))) return region;
+      if (2 * count >= Math.min(found.instructionCount, region.size)) return region;
     }
     return undefined;
   }
 
-  #plan(region: Region, entryRecord: number, old: PendingRegion | undefined): PendingRegion {
+  #plan(region: Region, entryRecord: number, old: readonly PendingRegion[]): PendingRegion {
     const index = new Map(region.blocks.map((block, i) => [block, i]));
     const record = (page: CodePage, at: number) => this.#cache.recordAt(page, at & (PAGE_SIZE - 1));
     const entries = region.entries.map(({ page, at }): RegionEntry => {
@@ -177,37 +233,65 @@ export class RegionCompiler {
       const last = instructions.at(-1)!;
       const start = page.frame * PAGE_SIZE + (at & (PAGE_SIZE - 1));
       const returnTo = edge(block, block.returnTo);
+      const fallThrough = edge(block, block.fallThrough);
       return {
         at,
-        bytes: u8.slice(start, start + last.at + last.length - at),
+        bytes: last.crosses ? this.#crossing(block) : u8.slice(start, start + last.at + last.length - at),
+        crosses: last.crosses?.table ?? 0,
         records: instructions.map((instruction) => this.#interpreted(record(page, instruction.at))),
-        fallThrough: edge(block, block.fallThrough),
+        // An instruction that crosses has looked at its second page.
+        fallThrough: last.crosses && fallThrough ? { ...fallThrough, table: 0 } : fallThrough,
         target: edge(block, block.target),
         // The page returned to was run in this very call of the region.
         returnTo: returnTo && { ...returnTo, table: 0 },
       };
     });
+    const pages = new Map(region.blocks.map(({ page, at }) => [page, distanceOf(at)]));
+    for (const { at, instructions } of region.blocks) {
+      const { crosses } = instructions.at(-1)!;
+      if (crosses) pages.set(crosses, distanceOf(at) + PAGE_SIZE);
+    }
     this.#lastId = (this.#lastId + 1) & 0x3fffffff || 1;
     return {
       request: { id: this.#lastId, blocks, entries: region.entries.map((block) => index.get(block)!) },
-      pages: new Map(region.blocks.map(({ page, at }) => [page, distanceOf(at)])),
+      pages,
       entries,
       entryRecord,
-      replaces: old ? old.request.id : 0,
-      generation: old ? old.generation + 1 : 0,
+      replaces: old.map(({ request }) => request.id),
+      generation: Math.max(-1, ...old.map(({ generation }) => generation)) + 1,
       isCut: region.isCut,
+      size: region.instructionCount,
     };
   }
 
-  /** A copy of an entry's record for the interpreter, followed by a jump to the instruction behind it. */
+  /** The bytes of a block whose last instruction crosses into the next page. */
+  #crossing({ at, page, instructions }: Block): Uint8Array {
+    const { u8 } = this.#memory;
+    const { at: last, length, crosses } = instructions.at(-1)!;
+    const bytes = new Uint8Array(last + length - at);
+    const here = PAGE_SIZE - (at & (PAGE_SIZE - 1));
+    bytes.set(u8.subarray((page.frame + 1) * PAGE_SIZE - here, (page.frame + 1) * PAGE_SIZE));
+    bytes.set(u8.subarray(crosses!.frame * PAGE_SIZE, crosses!.frame * PAGE_SIZE + bytes.length - here), here);
+    return bytes;
+  }
+
+  /**
+   * A copy of an entry's record for the interpreter, followed by a jump to the instruction behind it. That of an instruction that
+   * crosses into the next page is one of its guard and of the record behind that.
+   */
   #clone(page: CodePage, offset: number, record: number): number {
     const known = this.#clones.get(record);
     if (known !== undefined) return known;
     const { linear, view } = this.#memory;
+    const isGuard = view.getUint32(record + R.HANDLER, true) === Slot.Crossing;
+    const owners = [page, isGuard && this.#cache.pageOfTable(view.getUint32(record + R.LINK, true))];
     const clone = this.#cache.newRecord();
-    linear.copyWithin(clone, record, record + R.RECORD_SIZE);
-    view.setUint8(clone + R.COMPILED, R.Compiled.Inside);
-    page.records.push(clone);
+    const last = isGuard ? this.#cache.newRecord() : clone;
+    linear.copyWithin(clone, record, record + (last - clone) + R.RECORD_SIZE);
+    for (let copy = clone; copy <= last; copy += R.RECORD_SIZE) {
+      view.setUint8(copy + R.COMPILED, R.Compiled.Inside);
+      for (const owner of owners) if (owner) owner.records.push(copy);
+    }
     const after = this.#cache.newRecord();
     view.setUint32(after + R.HANDLER, Slot.Goto, true);
     view.setUint16(after + R.OFFSET, offset + view.getUint8(record + R.LENGTH), true);
@@ -217,11 +301,6 @@ export class RegionCompiler {
     this.#clones.set(record, clone);
     return clone;
   }
-}
-
-/** Instructions of a region. */
-export function sizeOf({ blocks }: RegionRequest): number {
-  return blocks.reduce((sum, { records }) => sum + records.length, 0);
 }
 
 function distanceOf(at: number): number {

@@ -133,6 +133,7 @@ function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstructio
       segment,
       position,
       record,
+      crosses: last ? block.crosses : 0,
       target: relative && last ? block.target : undefined,
       returnTo: last ? block.returnTo : undefined,
     };

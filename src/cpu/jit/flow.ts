@@ -4,7 +4,6 @@
 import type { Decoded } from "../decode/decoded.js";
 import type { RuntimeImports } from "../emit/interpreter-emitter.js";
 import { codeEntry } from "../interpreter/core-walk.js";
-import * as R from "../interpreter/record.js";
 import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import type { FunctionBuilder, Label, Value } from "../wasm/function-builder.js";
 import type { Edge } from "./request.js";
@@ -29,6 +28,8 @@ export interface RegionInstruction {
   readonly position: number;
   /** Its record for the interpreter. */
   readonly record: number;
+  /** As the block's, for the last instruction. */
+  readonly crosses: number;
   readonly target: Edge | undefined;
   readonly returnTo: Edge | undefined;
 }
@@ -58,20 +59,18 @@ export function isMapped(f: FunctionBuilder, state: Value, va: Value, table: num
   return f.and(mapped, f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.i32(table)));
 }
 
-/** Runs `then` with the record at an address and the page's address, if it is one that enters region `id`. */
-export function ifEntry(
+/** Runs `found` with the record at an address and the page's address, where the code TLB leads to one. */
+export function ifRecord(
   f: FunctionBuilder,
   state: Value,
   target: Value,
-  id: number,
-  then: (record: Value, va: Value) => void,
+  found: (record: Value, va: Value) => void,
 ): void {
   const va = f.let(f.and(target, f.i64(-4096)));
   const entry = codeEntry(f, state, va);
   f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE))), () => {
     const offset = f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2));
     const record = f.let(f.load("i32", f.add(f.load("i32", entry, CODE_TLB_PAGE), offset)));
-    // Where there is no record, address 0 holds no region's number.
-    f.if(f.eq(f.load("i32", record, R.REGION), f.i32(id)), () => then(record, va));
+    f.if(record, () => found(record, va));
   });
 }

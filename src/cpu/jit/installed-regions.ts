@@ -66,8 +66,10 @@ export class InstalledRegions {
     const { view } = this.#memory;
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
-      const replaced = this.#byId.get(pending.replaces);
-      if (replaced) this.#takeOut(replaced);
+      for (const old of pending.replaces) {
+        const replaced = this.#byId.get(old);
+        if (replaced) this.#takeOut(replaced);
+      }
       const { id } = pending.request;
       const slot = this.#takeSlot();
       if (slot === 0) break;

@@ -22,7 +22,7 @@ import {
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import { AddressForms } from "./address-forms.js";
 import { fusedCarry, fusedCondition } from "./comparison.js";
-import { type BlockCost, ifEntry, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
+import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
@@ -161,6 +161,11 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     const before = this.#flags.version;
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
+    if (instruction.crosses !== 0) {
+      const next = (Math.floor(instruction.at / 4096) + 1) * 4096;
+      const va = this.let(this.add(this.get(this.pageVa), this.i64(next)));
+      this.if(this.eqz(isMapped(this, this.state, va, instruction.crosses)), () => this.#leaveBefore());
+    }
     prologue();
     body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
     this.end();
@@ -182,6 +187,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   /** Goes on at an edge's end, after `count` instructions of this block. */
   #follow(edge: Edge, count: number): void {
     if (edge.block < 0) {
+      this.#noteLeft();
       this.#leave(edge.record, edge.at, count);
       return;
     }
@@ -198,10 +204,15 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   /** Goes on at an address: in this region when one of its entries lies there. */
   #jumpIndirect(): void {
     const target = this.get(this.#indirectTarget);
-    ifEntry(this, this.state, target, this.#context.id, (record, va) => {
-      this.set(this.#entryRecord, record);
-      this.set(this.#entryVa, va);
-      this.br(this.#again);
+    ifRecord(this, this.state, target, (record, va) => {
+      this.if(this.eq(this.load("i32", record, R.REGION), this.i32(this.#context.id)), () => {
+        this.set(this.#entryRecord, record);
+        this.set(this.#entryVa, va);
+        this.br(this.#again);
+      });
+      this.store("i64", this.state, va, S.PAGE_VA);
+      this.set(this.#next, record);
+      this.br(this.#exit);
     });
     // PAGE_VA is still that of the record by which the region was entered from outside.
     const args = [this.state, this.param(1), target];
@@ -251,6 +262,11 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     }
     this.#count(this.#cost.before + count);
     this.br(this.#exit);
+  }
+  /** For RegionLinks: where control came from when the dispatch loop finds it in another region. */
+  #noteLeft(): void {
+    this.store("i32", this.state, this.i32(this.#context.id), S.LEFT_REGION);
+    this.store("i64", this.state, this.get(this.pageVa), S.LEFT_VA);
   }
   #storePageVa(): void {
     const distance = Math.floor(this.#block.at / 4096) * 4096;
@@ -487,13 +503,16 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   jump(target: Value): void {
     const to = this.let(target);
-    const { returnTo, position } = this.#instruction;
+    const { returnTo, position, decoded } = this.#instruction;
+    const isReturn = decoded.form.semantics === "RET_NEAR";
     if (returnTo && returnTo.block >= 0) {
       const expected = this.add(this.get(this.pageVa), this.i64(returnTo.at));
       this.if(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
     }
     this.set(this.#indirectTarget, to);
     this.#count(this.#cost.before + position + 1);
+    // What a return leads to called this region.
+    if (!isReturn) this.#noteLeft();
     this.br(this.#indirect);
     this.#markDead();
   }

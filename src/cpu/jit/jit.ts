@@ -3,15 +3,16 @@
 // hottest first, and are compiled in batches, here or by a service in the background whose results are installed when they
 // arrive, if the code they were made of is still there.
 
-import type { MachineMemory } from "../../mmu/machine-memory.js";
+import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { EngineObserver } from "../engine-observer.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import { type PendingRegion, type Place, type RegionCompiler, sizeOf } from "./compiler.js";
+import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
+import { RegionLinks } from "./links.js";
 import type { CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
 
@@ -41,6 +42,14 @@ interface Hot {
   readonly record: number;
   readonly page: CodePage;
   readonly place: Place;
+  /** Nothing there is new: these regions are to become one. */
+  readonly link: Link | undefined;
+}
+
+interface Link {
+  readonly cluster: readonly RunningRegion[];
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface JitParts {
@@ -64,6 +73,7 @@ export class Jit {
   /** What runs around these is being noted. */
   #hot: Hot[] = [];
   #waiting: Hot[] = [];
+  readonly #links: RegionLinks;
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
@@ -79,6 +89,7 @@ export class Jit {
   constructor(parts: JitParts) {
     this.#parts = parts;
     this.#service = parts.service;
+    this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     const { cache, installed } = parts;
     cache.onForget = (page) => installed.forget(page, this.#now);
     installed.onLost = (page, age) => {
@@ -108,12 +119,27 @@ export class Jit {
     const { installed, memory } = this.#parts;
     const { view } = memory;
     installed.touch(view.getUint32(record + R.HANDLER, true), this.#now);
+    this.#link(record, cpu);
     const heat = view.getUint16(record + R.HEAT, true) + 1;
     view.setUint16(record + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
     const state = view.getUint8(record + R.COMPILED);
     if (heat < GROW || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
     if (!installed.regionOf(view.getUint32(record + R.REGION, true))?.isCut) return;
     this.#found(record, cpu);
+  }
+
+  /** The region that the record enters, and the one that control left last, may better be one. */
+  #link(record: number, cpu: number): void {
+    const { view } = this.#parts.memory;
+    const from = view.getUint32(cpu + S.LEFT_REGION, true);
+    const to = view.getUint32(record + R.REGION, true);
+    if (from === to || from === 0) return;
+    const distance = BigInt(view.getInt32(record + R.ENTRY, true) & -PAGE_SIZE);
+    const va = BigInt.asUintN(64, view.getBigUint64(cpu + S.PAGE_VA, true) - distance);
+    const cluster = this.#links.note(from, view.getBigUint64(cpu + S.LEFT_VA, true), to, va);
+    if (!cluster || view.getUint8(record + R.COMPILED) & (Waiting | Coming)) return;
+    this.#links.accept(cluster);
+    this.#found(record, cpu, { cluster, from, to });
   }
 
   #heat(record: number, cpu: number): void {
@@ -133,7 +159,7 @@ export class Jit {
     this.#found(place, cpu);
   }
 
-  #found(record: number, cpu: number): void {
+  #found(record: number, cpu: number, link?: Link): void {
     const { cache, memory } = this.#parts;
     const { view } = memory;
     const page = cache.pageOfTable(view.getUint32(record + R.PAGE, true));
@@ -141,23 +167,31 @@ export class Jit {
     view.setUint8(record + R.RAN, 1);
     view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Waiting);
     const va = view.getBigUint64(cpu + S.PAGE_VA, true);
-    this.#hot.push({ record, page, place: { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va } });
+    const place = { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va };
+    // Nothing has to be noted for a link.
+    if (link) this.#wait([{ record, page, place, link }]);
+    else this.#hot.push({ record, page, place, link });
   }
 
   /** What ran around the hot places has been noted now. */
   #enqueueHot(): void {
-    if (this.#waiting.length === 0) this.#since = this.#now;
-    this.#waiting.push(...this.#hot);
+    this.#wait(this.#hot);
     this.#hot = [];
   }
 
+  #wait(places: readonly Hot[]): void {
+    if (this.#waiting.length === 0) this.#since = this.#now;
+    this.#waiting.push(...places);
+  }
+
   /** What is to be compiled for a place that comes out of the queue, if it's still worth it. */
-  #prepare({ record, page, place }: Hot): PendingRegion | undefined {
+  #prepare({ record, page, place, link }: Hot): PendingRegion | undefined {
     const { cache, compiler, installed, memory } = this.#parts;
     const { view } = memory;
     const state = view.getUint8(record + R.COMPILED);
     if (view.getUint32(record + R.HANDLER, true) < Slot.First || !(state & Waiting) || !cache.hasRoom) return undefined;
     view.setUint8(record + R.COMPILED, state & ~Waiting);
+    if (link?.cluster.some(({ region }) => installed.regionOf(region.request.id) !== region)) return undefined;
     // Meanwhile another region has come to hold it, or soon will.
     if (state & Coming || (state & (Inside | Enters)) === Inside) {
       const heat = view.getUint16(record + R.HEAT, true);
@@ -170,9 +204,12 @@ export class Jit {
     observer?.begin();
     const region = state & Enters ? installed.regionOf(view.getUint32(record + R.REGION, true)) : undefined;
     const offset = view.getUint16(record + R.OFFSET, true);
-    const pending = region ? compiler.grow(region, page, place) : compiler.prepare(page, offset, place);
+    let pending: PendingRegion | undefined;
+    if (link) pending = compiler.merge(link.cluster, place.va + BigInt(offset), place.codeTlb);
+    else pending = region ? compiler.grow(region, page, place) : compiler.prepare(page, offset, place);
     observer?.end("prepare", 1);
-    if (!pending) view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
+    if (!pending && link) this.#links.refuse(link.from, link.to);
+    else if (!pending) view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
     else this.#mark(pending, true);
     return pending;
   }
@@ -200,7 +237,7 @@ export class Jit {
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
       batch.push(pending);
-      instructions += sizeOf(pending.request);
+      instructions += pending.size;
     }
     return batch;
   }
@@ -300,6 +337,7 @@ export class Jit {
   reset(): void {
     this.#waiting = [];
     this.#hot = [];
+    this.#links.reset();
     this.#parts.compiler.reset();
     this.#parts.installed.reset();
   }

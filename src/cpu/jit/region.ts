@@ -23,6 +23,8 @@ interface Instruction {
   readonly at: number;
   readonly length: number;
   readonly page: CodePage;
+  /** The page that it crosses into. */
+  readonly crosses: CodePage | undefined;
   readonly flow: Flow;
   /** Of a direct branch, jump or call. */
   readonly target: number;
@@ -72,11 +74,23 @@ export interface Region {
   readonly isCut: boolean;
 }
 
-const MAX_LEADERS = 160;
-const MAX_ENTRIES = 60;
+/** How much a region may hold. */
+export interface RegionLimits {
+  readonly instructions: number;
+  readonly leaders: number;
+  readonly entries: number;
+  readonly pages: number;
+}
+
+/** The usual limits for a region of so many instructions. */
+export const limitsFor = (instructions: number): RegionLimits => ({
+  instructions,
+  leaders: 160,
+  entries: 60,
+  pages: 16,
+});
 const MAX_INLINE = 40;
 const MAX_DEPTH = 3;
-const MAX_PAGES = 16;
 
 export class RegionFinder {
   readonly #memory: MachineMemory;
@@ -91,36 +105,49 @@ export class RegionFinder {
     this.#predecoder = predecoder;
   }
 
-  /** The region of at most `limit` instructions around `entries` (distances), or undefined when nothing there can be compiled. */
-  find(around: Surroundings, entries: readonly number[], limit: number): Region | undefined {
-    return new Search(around, entries, limit, (page, offset) => this.#instruction(page, offset, around)).result();
+  /** The region around `entries` (distances), or undefined when nothing there can be compiled. */
+  find(around: Surroundings, entries: readonly number[], limits: RegionLimits): Region | undefined {
+    const read: Read = (page, offset, next) => this.#instruction(page, offset, next, around);
+    return new Search(around, entries, limits, read).result();
   }
 
   /** What stands at a place, as far as regions care; undefined where no region goes. */
   #instruction(
     page: CodePage,
     offset: number,
+    next: () => CodePage | undefined,
     { ahead, interpreted }: Surroundings,
   ): Omit<Instruction, "at"> | undefined {
     const { view } = this.#memory;
     let record = this.#cache.recordAt(page, offset);
-    if (record === 0 && ahead && this.#cache.hasRoom) record = this.#predecoder.decode(page, offset, () => undefined);
+    if (record === 0 && ahead && this.#cache.hasRoom) record = this.#predecoder.decode(page, offset, next);
     if (record === 0 || !(ahead || view.getUint8(record + R.RAN))) return undefined;
-    const slot = view.getUint32(interpreted(record) + R.HANDLER, true);
+    record = interpreted(record);
+    let slot = view.getUint32(record + R.HANDLER, true);
+    let crosses: CodePage | undefined;
+    if (slot === Slot.Crossing) {
+      crosses = next();
+      if (crosses?.table !== view.getUint32(record + R.LINK, true)) return undefined;
+      record += R.RECORD_SIZE;
+      slot = view.getUint32(record + R.HANDLER, true);
+    }
     if (slot < Slot.First) return undefined;
     const flow = this.#handlers.flow(slot);
     if (!flow) return undefined;
     const direct = flow === "branch" || flow === "jump" || flow === "call";
     const target = direct ? Number(view.getBigInt64(record + R.IMMEDIATE, true)) : 0;
-    return { length: view.getUint8(record + R.LENGTH), page, flow, target };
+    return { length: view.getUint8(record + R.LENGTH), page, crosses, flow, target };
   }
 }
+
+/** What stands at an offset of a page; `next` gives the page behind it. */
+type Read = (page: CodePage, offset: number, next: () => CodePage | undefined) => Omit<Instruction, "at"> | undefined;
 
 /** One search. */
 class Search {
   readonly #around: Surroundings;
-  readonly #limit: number;
-  readonly #read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined;
+  readonly #limits: RegionLimits;
+  readonly #read: Read;
   readonly #root = new Context(undefined, 0);
   readonly #contexts: Context[] = [this.#root];
   readonly #known = new Map<number, Instruction | undefined>();
@@ -133,14 +160,9 @@ class Search {
   #count = 0;
   #leaders = 0;
 
-  constructor(
-    around: Surroundings,
-    entries: readonly number[],
-    limit: number,
-    read: (page: CodePage, offset: number) => Omit<Instruction, "at"> | undefined,
-  ) {
+  constructor(around: Surroundings, entries: readonly number[], limits: RegionLimits, read: Read) {
     this.#around = around;
-    this.#limit = limit;
+    this.#limits = limits;
     this.#read = read;
     for (const at of entries) this.#enter(at);
     for (;;) {
@@ -175,13 +197,15 @@ class Search {
     for (const entry of entries) if (!seen.has(entry)) visit(entry);
     // What leaves in the middle of a loop comes back at its head.
     for (const head of heads)
-      if (entries.length < MAX_ENTRIES && !entries.includes(head) && this.#root.blocks.get(head.at) === head)
+      if (entries.length < this.#limits.entries && !entries.includes(head) && this.#root.blocks.get(head.at) === head)
         entries.push(head);
     order.reverse();
     const pages = new Set<CodePage>();
     let instructionCount = 0;
     for (const { instructions, page } of order) {
+      const { crosses } = instructions.at(-1)!;
       pages.add(page);
+      if (crosses) pages.add(crosses);
       instructionCount += instructions.length;
     }
     return {
@@ -189,36 +213,40 @@ class Search {
       entries,
       pages,
       instructionCount,
-      isCut: this.#count >= this.#limit || this.#leaders >= MAX_LEADERS,
+      isCut: this.#count >= this.#limits.instructions || this.#leaders >= this.#limits.leaders,
     };
   }
 
   #instruction(at: number): Instruction | undefined {
     if (this.#known.has(at)) return this.#known.get(at);
     const distance = Math.floor(at / PAGE_SIZE) * PAGE_SIZE;
-    if (!this.#pages.has(distance) && this.#pages.size < MAX_PAGES)
-      this.#pages.set(distance, this.#around.page(distance));
-    const page = this.#pages.get(distance);
-    const found = page && this.#read(page, at - distance);
+    const page = this.#page(distance);
+    const found = page && this.#read(page, at - distance, () => this.#page(distance + PAGE_SIZE));
     const instruction = found && { ...found, at, target: found.target + distance };
     this.#known.set(at, instruction);
     return instruction;
   }
 
+  #page(distance: number): CodePage | undefined {
+    if (!this.#pages.has(distance) && this.#pages.size < this.#limits.pages)
+      this.#pages.set(distance, this.#around.page(distance));
+    return this.#pages.get(distance);
+  }
+
   #enter(at: number): void {
-    if (this.#entries.size >= MAX_ENTRIES) return;
+    if (this.#entries.size >= this.#limits.entries) return;
     this.#entries.add(at);
     this.#lead(this.#root, at);
   }
   #lead(context: Context, at: number): void {
-    if (context.leaders.has(at) || this.#leaders >= MAX_LEADERS) return;
+    if (context.leaders.has(at) || this.#leaders >= this.#limits.leaders) return;
     context.leaders.add(at);
     this.#leaders++;
     this.#work.push([context, at]);
   }
 
   #walk(context: Context, start: number): void {
-    for (let at = start; !context.instructions.has(at) && this.#count < this.#limit; ) {
+    for (let at = start; !context.instructions.has(at) && this.#count < this.#limits.instructions; ) {
       const instruction = this.#instruction(at);
       if (!instruction) return;
       context.instructions.set(at, instruction);
@@ -230,13 +258,13 @@ class Search {
       if (flow === "call") this.#call(context, instruction);
       if ((flow === "indirectCall" || flow === "host") && context === this.#root) this.#enter(at);
       if (flow !== "next" && flow !== "branch") return;
-      if (at % PAGE_SIZE === 0) this.#lead(context, at);
+      if (at % PAGE_SIZE === 0 || instruction.crosses) this.#lead(context, at);
     }
   }
 
   #call(context: Context, { at, length, target }: Instruction): void {
     const size = this.#instruction(target) ? this.#inlineSize(target, context.depth + 1) : 0;
-    if (size > 0 && this.#count + size < this.#limit) {
+    if (size > 0 && this.#count + size < this.#limits.instructions) {
       const copy = new Context(context, at + length);
       this.#contexts.push(copy);
       context.inlined.set(at, copy);

@@ -18,6 +18,8 @@ export interface BlockRequest {
   readonly bytes: Uint8Array;
   /** Each instruction's record for the interpreter: never one that enters a region. */
   readonly records: readonly number[];
+  /** Nonzero when the last instruction crosses into the next page: the record table that must be mapped there. */
+  readonly crosses: number;
   /** Behind the last instruction, unless control never falls through. */
   readonly fallThrough: Edge | undefined;
   /** Target of the last instruction, a direct branch. */

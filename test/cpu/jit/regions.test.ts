@@ -143,3 +143,59 @@ test("a loop on two pages, and an exception in the second one", () => {
   machines.agreeAtEveryBudget(70);
   expect(machines.compiled.cpu.state.u64(S.CR2)).toBe(0x20000n);
 });
+
+describe("an instruction that crosses into the next page", () => {
+  /** jmp CODE+0xff8 / at 0xff8: inc edx (or nop); at 0xffe: add eax, 0x01020304; dec ecx; jnz to `head`; hlt */
+  const crossing = (head: number) => {
+    const bytes = new Uint8Array(0x1100).fill(0x90);
+    bytes.set(hex("e9 f3 0f 00 00"));
+    bytes.set(hex("ff c2"), 0xff8);
+    bytes.set(hex("81 c0 04 03 02 01 ff c9 75 00 f4"), 0xffe);
+    bytes[0x1007] = head - 0x1008;
+    return bytes;
+  };
+  const MAPPED_AT = 0x4000 + 8 * (CALLEE >> 12);
+
+  test.each([
+    ["in a loop", 0xff8],
+    ["at a loop's head", 0xffe],
+  ])("%s is compiled", (_, head) => {
+    const machines = new Machines(crossing(head), { 1: 5n });
+    expect(machines.compiled.cpu.engine.jit!.compiledInstructions).toBe(10);
+    machines.agreeAtEveryBudget();
+  });
+
+  test.each([0xff8, 0xffe])("whose second page is mapped elsewhere later (loop at %i)", (head) => {
+    const machines = new Machines(crossing(head), { 1: 5n });
+    machines.agree(1000);
+    for (const { memory, cpu } of machines.both) {
+      memory.write(0x18000, memory.u8.slice(CALLEE, CALLEE + 0x100));
+      memory.writeU8(0x18000, 9);
+      memory.writeU64(MAPPED_AT, 0x18067n);
+      cpu.flushTlbAll();
+    }
+    machines.agreeAtEveryBudget();
+    for (const { memory, cpu } of machines.both) {
+      memory.writeU64(MAPPED_AT, BigInt(CALLEE) | 0x67n);
+      cpu.flushTlbAll();
+    }
+    machines.agreeAtEveryBudget();
+    for (const { memory, cpu } of machines.both) {
+      memory.writeU64(MAPPED_AT, 0n);
+      cpu.flushTlbAll();
+    }
+    machines.agreeAtEveryBudget(20);
+    expect(machines.compiled.cpu.exit.vector).toBe(14);
+  });
+
+  test.each([0xff8, 0xffe])("whose second page changes (loop at %i)", (head) => {
+    const machines = new Machines(crossing(head), { 1: 5n });
+    machines.agree(1000);
+    machines.write(CALLEE + 1, Uint8Array.of(7));
+    expect(machines.regions).toBe(0);
+    machines.agreeAtEveryBudget();
+    compileHere(machines.compiled.cpu);
+    machines.write(CODE + 0xfff, Uint8Array.of(0xc2));
+    machines.agreeAtEveryBudget();
+  });
+});

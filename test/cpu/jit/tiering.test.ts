@@ -247,3 +247,22 @@ test("a loop is compiled though the code that leads into it doesn't run again", 
   expect(loop(tier, 400_000)).toBe(1_200_000);
   expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
 });
+
+test("a loop and the function that it calls by pointer become one region", () => {
+  // l: call rsi; dec ecx; jnz l; hlt / on the next page: f: add eax, 3; ret
+  const bytes = new Uint8Array(0x1010).fill(0xf4);
+  bytes.set(hex("ff d6 ff c9 75 fa f4"));
+  bytes.set(hex("83 c0 03 c3"), 0x1000);
+  const tiers = [machine(false, bytes), machine(true, bytes)];
+  for (let i = 0; i < 40; i++) {
+    const sums = tiers.map((tier) => {
+      tier.cpu.state.setGpr(4, 0x15000n);
+      tier.cpu.state.setGpr(6, BigInt(CODE + 0x1000));
+      return [loop(tier, 40_000), tier.observe()];
+    });
+    expect(sums[1]).toEqual(sums[0]);
+  }
+  const { jit } = tiers[1]!.cpu.engine;
+  expect(jit!.regions).toBeGreaterThan(2);
+  expect(jit!.installed.count).toBe(1);
+});

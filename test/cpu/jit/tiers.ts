@@ -16,9 +16,7 @@ export function compileHere(cpu: Cpu): boolean {
   const { engine, state } = cpu;
   const at = Number(state.rip);
   const offset = at & 0xfff;
-  // An instruction that crosses the page is never compiled.
-  if (!engine.jit || state.codeMode !== 2 || at >= FRAMES * 4096 || offset > 0xff0 || !engine.cache.hasRoom)
-    return false;
+  if (!engine.jit || state.codeMode !== 2 || at >= FRAMES * 4096 || !engine.cache.hasRoom) return false;
   const page = engine.cache.page(at >> 12, 2);
   if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
   return engine.jit.compileAt(page, offset, { codeTlb: state.u32(S.CODE_TLB), va: BigInt(at - offset) });
