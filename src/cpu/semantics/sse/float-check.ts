@@ -12,7 +12,8 @@ export type { FloatBits } from "../../emit/emitter.js";
 export interface FloatLanes {
   readonly bits: FloatBits;
   readonly f: typeof F32x4 | typeof F64x2;
-  readonly allTrue: number;
+  /** One bit a lane. */
+  readonly bitmask: number;
   /** Patterns of the smallest normal and the largest finite number, and of the sign. */
   readonly least: bigint;
   readonly greatest: bigint;
@@ -20,11 +21,11 @@ export interface FloatLanes {
 }
 
 export const FLOAT: Readonly<Record<FloatBits, FloatLanes>> = {
-  32: { bits: 32, f: F32x4, allTrue: I32x4.allTrue, least: 0x00800000n, greatest: 0x7f7fffffn, sign: 1n << 31n },
+  32: { bits: 32, f: F32x4, bitmask: I32x4.bitmask, least: 0x00800000n, greatest: 0x7f7fffffn, sign: 1n << 31n },
   64: {
     bits: 64,
     f: F64x2,
-    allTrue: I64x2.allTrue,
+    bitmask: I64x2.bitmask,
     least: 0x0010000000000000n,
     greatest: 0x7fefffffffffffffn,
     sign: 1n << 63n,
@@ -63,6 +64,14 @@ export function isAboveLeast(f: FunctionBuilder, lanes: FloatLanes, v: Value): V
   return v2(f, lanes.f.gt, v1(f, lanes.f.abs, v), constant(f, lanes, lanes.least));
 }
 
+/** i32: 1 when all lanes of `normal` and of the result are normal numbers, the result's greater than the smallest one. */
+export function areNormal(f: FunctionBuilder, lanes: FloatLanes, result: Value, normal: readonly Value[]): Value {
+  const magnitude = f.let(v1(f, lanes.f.abs, result));
+  const least = normal.reduce((a, v) => v2(f, lanes.f.pmin, v1(f, lanes.f.abs, v), a), magnitude);
+  const finite = v2(f, lanes.f.le, magnitude, constant(f, lanes, lanes.greatest));
+  return all(f, lanes, and(f, finite, v2(f, lanes.f.lt, constant(f, lanes, lanes.least), least)));
+}
+
 export function and(f: FunctionBuilder, ...masks: Value[]): Value {
   return masks.reduce((a, b) => v2(f, V128.and, a, b));
 }
@@ -72,7 +81,7 @@ export function or(f: FunctionBuilder, ...masks: Value[]): Value {
 
 /** i32: 1 when every lane of the mask is set. */
 export function all(f: FunctionBuilder, lanes: FloatLanes, mask: Value): Value {
-  return f.op("i32", lanes.allTrue, [mask]);
+  return f.eq(f.op("i32", lanes.bitmask, [mask]), f.i32((1 << (128 / lanes.bits)) - 1));
 }
 
 /** Lanes of a and b whose significands are so short that their product is exact. */

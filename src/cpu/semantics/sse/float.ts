@@ -8,19 +8,18 @@ import { half, I32x4, splat, V128, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
   and,
+  areNormal,
   callHost,
   FLOAT,
   type FloatBits,
   type FloatLanes,
-  isAboveLeast,
-  isFiniteLane,
   isPlain,
   or,
   orHost,
   passVectors,
   precisionSettled,
 } from "./float-check.js";
-import { acceptOrdinary, isExact, Ordinary, type OrdinaryKind } from "./ordinary.js";
+import { acceptExact, acceptOrdinary, isExact, Ordinary, type OrdinaryKind } from "./ordinary.js";
 import { readAligned, readLow } from "./registers.js";
 import {
   type FloatOperation,
@@ -93,10 +92,11 @@ function settle(e: Emitter, { shape, host, kind, negate }: Rounded, value: Varia
     e.block((slow) => {
       const operands = a === b ? [a] : [a, b];
       if (packed) {
-        e.brIf(slow, e.eqz(e.floatLimit(bits)));
-        for (const v of operands) if (!e.isPlain(v, bits)) e.brIf(slow, e.eqz(all(e, lanes, isPlain(e, lanes, v))));
-        const settled = and(e, isFiniteLane(e, lanes, result), isAboveLeast(e, lanes, result));
-        e.brIf(done, all(e, lanes, settled));
+        const unknown = operands.filter((v) => !e.isPlain(v, bits));
+        e.if(areNormal(e, lanes, result, unknown), () => {
+          e.brIf(done, e.floatLimit(bits));
+          acceptExact(e, done, kind, bits, a, negate ? e.let(v2(e, V128.xor, b, negate)) : b);
+        });
       } else {
         for (const v of operands) refuseDenormal(e, slow, v);
         e.brIf(done, isSettled(e, result));

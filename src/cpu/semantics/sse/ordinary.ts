@@ -100,6 +100,12 @@ export function acceptOrdinary(e: Emitter, done: Label, kind: OrdinaryKind, bits
   e.brIf(done, e.and(e.and(allPlain, e.floatExact()), all(e, lanes, exact())));
 }
 
+/** The same when all numbers concerned are known to be normal. */
+export function acceptExact(e: Emitter, done: Label, kind: OrdinaryKind, bits: FloatBits, a: Value, b: Value): void {
+  const lanes = FLOAT[bits];
+  e.brIf(done, e.and(e.floatExact(), all(e, lanes, rules[kind]!(e, lanes, a, b).exact())));
+}
+
 /** Significands so short that a product of two is exact. */
 function isShort(f: FunctionBuilder, ...values: Value[]): Value {
   const bits = values.map((v) => toBits(f, v)).reduce((x, y) => f.or(x, y));
