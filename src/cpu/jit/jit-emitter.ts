@@ -372,7 +372,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     return super.local(type);
   }
   get unconditional(): boolean {
-    return this.currentDepth === this.#depth;
+    // Behind a way out of the body that goes on with the next instruction nothing runs always.
+    return this.currentDepth === this.#depth && !this.#reachesEnd;
   }
   override markPlain(value: Value, bits: FloatBits): void {
     super.markPlain(value, bits);

@@ -39,6 +39,11 @@ test("a table that a byte indexes", () => {
   agreeAtPageEnds("0f b6 c1 41 8b 14 80 0f b6 c2 41 89 0c 80 c1 e9 1c 41 03 54 88 08", 7, -1100, 27);
 });
 
+test("a register that a repeated instruction leaves alone when its count is zero", () => {
+  // mov ecx, 0; rep movsq; add [r8+rcx-32], al; add [r8+rcx-16], al
+  agreeAtPageEnds("b9 00 00 00 00 f3 48 a5 41 00 44 08 e0 41 00 44 08 f0", 5);
+});
+
 describe("planProbes", () => {
   const f = new FunctionBuilder([]);
   const forms = new AddressForms(f);
