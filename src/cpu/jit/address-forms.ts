@@ -59,6 +59,11 @@ export class AddressForms {
     const sum = this.#sum(`l${variable.index}`, () => this.#f.get(variable));
     this.#locals.set(variable.index, { sum, offset: 0n, range: 0n });
   }
+  /** Paths meet that may have assigned differently: nothing is known of any local. */
+  forget(): void {
+    this.#locals.clear();
+    this.#bounds.clear();
+  }
   /** A local gets a value, on some paths only unless `unconditional`. */
   assign(variable: Variable, value: Value, unconditional: boolean): void {
     if (variable.type !== "i64" && variable.type !== "i32") return;

@@ -174,6 +174,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
       if (this.#flags.version !== before) this.#flags.forget();
       this.#vectors.forget();
+      this.forms.forget();
     }
     this.#vectors.endInstruction();
     this.#recycle();

@@ -144,6 +144,13 @@ test("a loop on two pages, and an exception in the second one", () => {
   expect(machines.compiled.cpu.state.u64(S.CR2)).toBe(0x20000n);
 });
 
+test("a repeated store of nothing leaves its count, and what is addressed by it, as they were", () => {
+  // l: rep stosb; movups xmm3, [rsi+rcx-26]; and [rsi+rcx-30], dl; hlt
+  const machines = new Machines(program("f3 aa 0f 10 5c 0e e6 20 54 0e e2 f4"), { 1: 0n, 2: 0n });
+  machines.agree(1000);
+  expect(Buffer.compare(machines.compiled.memory.u8, machines.interpreted.memory.u8)).toBe(0);
+});
+
 describe("an instruction that crosses into the next page", () => {
   /** jmp CODE+0xff8 / at 0xff8: inc edx (or nop); at 0xffe: add eax, 0x01020304; dec ecx; jnz to `head`; hlt */
   const crossing = (head: number) => {
