@@ -18,6 +18,7 @@ import * as S from "./state-layout.js";
 
 const WRITE = 0x100;
 const STACK = 0x200;
+const SPAN = 0x400;
 /** DR7's LEN field: bytes. */
 const breakpointLength = [1, 2, 8, 4] as const;
 
@@ -109,7 +110,7 @@ export class MemoryAccess {
     return this.#state.u32(S.TLB_MISSES);
   }
 
-  /** Wasm's slow path. `access`: bytes | WRITE | STACK. Returns a linear address for the whole access, or 0. */
+  /** Wasm's slow path. `access`: bytes | WRITE | STACK | SPAN. Returns a linear address for the whole access, or 0. */
   miss(record: number, low: number, high: number, access: number): number {
     const bytes = access & 0xff;
     const write = (access & WRITE) !== 0;
@@ -129,8 +130,11 @@ export class MemoryAccess {
     const { frameFlags, ramBase } = this.#memory;
     if (this.checked) this.noteBreakpoints(low, high, bytes, write);
     if (inPage + bytes <= PAGE_SIZE) {
-      if (write && frameFlags[first >>> 12]! & FRAME_HAS_CODE) this.#memory.onCodeWrite(first, bytes);
+      // How much a repeated instruction does at once must not depend on what of the page is decoded: all it is going to write goes.
+      const written = access & SPAN ? Math.min(this.#state.u32(S.SPAN), PAGE_SIZE - inPage) : bytes;
+      if (write && frameFlags[first >>> 12]! & FRAME_HAS_CODE) this.#memory.onCodeWrite(first, written);
       if (!this.checked) {
+        if (access & SPAN) this.#state.setU32(S.SLOW_ACCESS, 0);
         const writable = writableNow && !(frameFlags[first >>> 12]! & FRAME_HAS_CODE);
         this.#spaces.fill(low, high, first - inPage, writable);
       }

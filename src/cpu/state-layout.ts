@@ -84,6 +84,8 @@ export const TLB = 1004;
 export const CODE_TLB = 1008;
 /** u32: what `translate` found out: 1 when the access took TypeScript's way, so that a write must be committed and code may have changed. */
 export const SLOW_ACCESS = 1012;
+/** u32: bytes from the address on that an access with ACCESS_SPAN is about to touch, all in one page. */
+export const SPAN = 1268;
 /** u32: 1 while the instruction after STI / MOV SS / POP SS must not be interrupted. */
 export const INTERRUPT_SHADOW = 1028;
 /** u32: nonzero when TF, a data breakpoint or an instruction breakpoint makes the CPU step one instruction at a time. */

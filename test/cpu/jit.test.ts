@@ -1,6 +1,7 @@
 // Compiled regions and the interpreter leave the same machine behind: some random programs (thousands in
 // test/slow/jit-equality.test.ts; fast-check prints the seed), and what once differed.
 
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { checkTiers, hotTrials, trials } from "./jit/random-trial.js";
 import { TierPair } from "./jit/tiers.js";
@@ -30,6 +31,20 @@ test("random programs, interrupted after every number of instructions", () => {
 test("random programs in a hot loop", () => {
   const pair = checkTiers({ runs: 4, trials: hotTrials(12), compilation: "heat" });
   expect(pair.instructions).toBeGreaterThan(10_000);
+});
+
+test("REP MOVSB onto the page it runs in does as much at once whatever of it is decoded", () => {
+  // mov ecx, 3; rep movsb; jo, jge and jo back; add ax, 0; shufps; add [rip+0x8040], r8b, twice; loopnz; jmp back; mov [rip-0x41], 0
+  const code =
+    "b903000000 f3a4 0f80f3ffffff 0f8dedffffff 0f80e7ffffff 6681c00000 0fc6440be000 44000540800000 44000540800000 e005 e9c7ffffff" +
+    "c605bfffffff00 f4";
+  const bytes = Uint8Array.from(Buffer.from(code.replaceAll(" ", ""), "hex"));
+  const program = fc.constant({ bytes, starts: [0, 5] });
+  checkTiers({
+    runs: 400,
+    trials: trials(2).chain((trial) => program.map((fixed) => ({ ...trial, program: fixed }))),
+    seed: 7,
+  });
 });
 
 test("a loop with memory, at every budget", () => {

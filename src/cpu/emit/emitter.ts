@@ -136,9 +136,16 @@ export abstract class Emitter extends FunctionBuilder {
   abstract updateLinear(address: Value, size: number, change: (old: Value) => Value, segment?: number): void;
   /**
    * Checks an access and gives where its bytes lie in the Wasm memory. Only while `slow` (i32) is 0 do the neighbouring bytes of
-   * the page lie beside it, and may it be written directly.
+   * the page lie beside it, and may it be written directly; with `span` (i32, bytes up to the end of the page at most) that holds
+   * for all of these, whatever the TLB held.
    */
-  abstract translate(address: Value, size: number, write: boolean, segment?: number): { address: Value; slow: Value };
+  abstract translate(
+    address: Value,
+    size: number,
+    write: boolean,
+    segment?: number,
+    span?: Value,
+  ): { address: Value; slow: Value };
   /** The linear address of `offset` (i64) in a segment, checked against its limit outside 64-bit mode. */
   abstract segmentLinear(segment: number | "operand", offset: Value, size: number, write: boolean): Value;
 

@@ -11,7 +11,7 @@ import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from
 import type { LoadKind, Value } from "../wasm/function-builder.js";
 import { Emitter, type EmitterContext, type FloatBits, type Operand } from "./emitter.js";
 import { floatExactOf, floatLimitOf } from "./float-limit.js";
-import { ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "./operand.js";
+import { ACCESS_SPAN, ACCESS_STACK, ACCESS_WRITE, bareOperand, loadKind, storeKind, storeKindOf } from "./operand.js";
 
 /** How a memory operand's address is formed: how much of base + index * scale + displacement + segment there is. */
 export type AddressForm = "base" | "indexed" | "full" | "checked";
@@ -118,7 +118,7 @@ export class InterpreterEmitter extends Emitter {
   // --- memory ---
 
   // An access on the slow path may have been sent to SCRATCH, so it needs #storeAt's commit.
-  translate(va: Value, size: number, write: boolean, segment = -1): { address: Value; slow: Value } {
+  translate(va: Value, size: number, write: boolean, segment = -1, span?: Value): { address: Value; slow: Value } {
     const bytes = size / 8;
     const address = this.local("i32");
     const slow = this.local("i32");
@@ -134,12 +134,10 @@ export class InterpreterEmitter extends Emitter {
       this.eq(page, tag),
       () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
       () => {
-        const args = [
-          this.state,
-          this.record,
-          va,
-          this.i32(bytes | (write ? ACCESS_WRITE : 0) | (segment === S.Seg.SS ? ACCESS_STACK : 0)),
-        ];
+        if (span) this.store("i32", this.state, span, S.SPAN);
+        const access =
+          bytes | (write ? ACCESS_WRITE : 0) | (segment === S.Seg.SS ? ACCESS_STACK : 0) | (span ? ACCESS_SPAN : 0);
+        const args = [this.state, this.record, va, this.i32(access)];
         this.set(address, this.call(this.#runtime.translate, "i32", args));
         this.if(this.eqz(this.get(address)), () => this.return(this.i32(0)));
         this.set(slow, this.load("i32", this.state, S.SLOW_ACCESS));

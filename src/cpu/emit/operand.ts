@@ -27,6 +27,8 @@ export function storeKindOf(value: Value, size: number): StoreKind {
 /** Flags beside the byte count in the argument of a translation. */
 export const ACCESS_WRITE = 0x100;
 export const ACCESS_STACK = 0x200;
+/** The bytes behind it are going to be touched as well, as many as SPAN in the vCPU struct says. */
+export const ACCESS_SPAN = 0x400;
 
 /** An operand that throws for every use: a mistake in a semantics body. Kinds override what they can do. */
 export function bareOperand(kind: Operand["kind"], size: number): Operand {

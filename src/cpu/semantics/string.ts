@@ -69,29 +69,13 @@ function inPage(e: Emitter, linear: Value, count: Value): Value {
 
 const bytesOf = (e: Emitter, elements: Value) => e.let(e.shl(elements, e.i64(Math.log2(e.size / 8))));
 
-/**
- * Emitter.translate, tried again after a miss that filled the TLB: how much one execution does, and so the instruction count, must
- * not depend on what the TLB happens to hold.
- */
-function translateTwice(e: Emitter, at: Value, write: boolean): { address: Value; slow: Value } {
-  const first = e.translate(at, e.size, write);
-  if (first.slow.isConst) return first;
-  const [address, slow] = [e.mutable(first.address), e.mutable(first.slow)];
-  e.if(first.slow, () => {
-    const second = e.translate(at, e.size, write);
-    e.set(address, second.address);
-    e.set(slow, second.slow);
-  });
-  return { address: e.get(address), slow: e.get(slow) };
-}
-
 /** REP STOS of all elements in the destination's page. */
 function storeMany(e: Emitter, count: Value, finish: (done: Value) => void): void {
   const to = pointer(e, Reg.RDI);
-  const place = translateTwice(e, to, true);
+  const elements = inPage(e, to, count);
+  const bytes = bytesOf(e, elements);
+  const place = e.translate(to, e.size, true, Seg.ES, e.wrap(bytes));
   e.if(e.eqz(place.slow), () => {
-    const elements = inPage(e, to, count);
-    const bytes = bytesOf(e, elements);
     const value = e.gpr(Reg.RAX, e.size);
     const end = e.let(e.add(place.address, e.wrap(bytes)));
     const fill = () => e.memoryFill(place.address, e.and(e.wrap(value), e.i32(0xff)), e.wrap(bytes));
@@ -114,11 +98,11 @@ function storeMany(e: Emitter, count: Value, finish: (done: Value) => void): voi
 function moveMany(e: Emitter, count: Value, finish: (done: Value) => void): void {
   const from = source(e, pointer(e, Reg.RSI));
   const to = pointer(e, Reg.RDI);
-  const read = translateTwice(e, from, false);
-  const write = translateTwice(e, to, true);
+  const elements = inPage(e, to, inPage(e, from, count));
+  const bytes = bytesOf(e, elements);
+  const read = e.translate(from, e.size, false, undefined, e.wrap(bytes));
+  const write = e.translate(to, e.size, true, Seg.ES, e.wrap(bytes));
   e.if(e.eqz(e.or(read.slow, write.slow)), () => {
-    const elements = inPage(e, to, inPage(e, from, count));
-    const bytes = bytesOf(e, elements);
     e.if(e.geU(e.sub(write.address, read.address), e.wrap(bytes)), () => {
       e.memoryCopy(write.address, read.address, e.wrap(bytes));
       setPointer(e, Reg.RSI, e.add(pointer(e, Reg.RSI), bytes));
