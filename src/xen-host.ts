@@ -32,6 +32,7 @@ import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
 import { writeGate } from "./hypervisor/pv/gate.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { MAX_CPUS } from "./hypervisor/scheduler/sched-unit.js";
+import { createHostNodes } from "./hypervisor/xenstore/domain-nodes.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
@@ -271,6 +272,7 @@ export class XenHost {
     const { socket, state } = this.#config.xenstore ?? {};
     if (state !== undefined)
       this.#storeFile = await StoreFile.open(state, this.#store, (line) => this.#config.log?.(line));
+    createHostNodes(this.#store);
     if (socket !== undefined) this.#storeSocket = await StoreSocket.listen(socket, this.#store);
   }
 

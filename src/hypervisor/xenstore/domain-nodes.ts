@@ -1,5 +1,6 @@
 // The nodes that the toolstack makes for an unprivileged domain before it starts (xenstore-paths.txt; names and permissions as
-// xl 4.17 makes them): its home, what it may read there, and what it may write.
+// xl 4.17 makes them): its home, what it may read there, and what it may write; the console's backend; libxl's own record. And those
+// of the host itself.
 
 import { homeOf } from "./path.js";
 import type { Permissions } from "./permissions.js";
@@ -33,7 +34,16 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
   const home = homeOf(domid);
   const uuid = formatUuid(domain.handle);
   const { store } = server;
+  const consoleBackend = consoleBackendOf(domid);
+  const consoleNodes = {
+    frontend: `${home}/console`,
+    "frontend-id": String(domid),
+    online: "1",
+    state: "1",
+    protocol: "vt100",
+  };
   server.update((view) => {
+    const toolstack: Permissions = [{ access: "n", domid: 0 }];
     const readable: Permissions = [
       { access: "n", domid: 0 },
       { access: "r", domid },
@@ -47,6 +57,8 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
     set(`/vm/${uuid}`, "");
     set(`/vm/${uuid}/name`, domain.name);
     set(`/vm/${uuid}/uuid`, uuid);
+    set(`/vm/${uuid}/image`, "");
+    set(`/vm/${uuid}/image/ostype`, "linux");
     set(`${home}/vm`, `/vm/${uuid}`);
     set(`${home}/name`, domain.name);
     set(`${home}/domid`, String(domid));
@@ -58,7 +70,10 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
     set(`${home}/memory`, "");
     set(`${home}/memory/static-max`, String(domain.maxMemoryKib));
     set(`${home}/memory/target`, String(domain.memoryKib));
+    set(`${home}/memory/videoram`, "0");
     set(`${home}/device`, "");
+    set(`${home}/device/suspend`, "");
+    set(`${home}/device/suspend/event-channel`, "", own);
     set(`${home}/control`, "");
     set(`${home}/control/platform-feature-multiprocessor-suspend`, "1");
     set(`${home}/control/platform-feature-xs_reset_watches`, "1");
@@ -73,6 +88,19 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
     set(`${home}/console/ring-ref`, String(domain.consoleMfn));
     set(`${home}/console/type`, "xenconsoled");
     set(`${home}/console/limit`, "1048576");
+    set(`${home}/console/output`, "pty");
+    set(`${home}/console/backend`, consoleBackend);
+    set(`${home}/console/backend-id`, "0");
+    set(consoleBackend, "");
+    for (const [name, value] of Object.entries(consoleNodes)) set(`${consoleBackend}/${name}`, value);
+    // libxl's own record, which no domain reads.
+    const record = `/libxl/${domid}`;
+    const recorded = `${record}/device/console/0`;
+    for (const path of [record, `${record}/device`, `${record}/device/console`, recorded]) set(path, "", toolstack);
+    for (const [name, value] of Object.entries({ ...consoleNodes, backend: consoleBackend }))
+      set(`${recorded}/${name}`, value, toolstack);
+    set(`${record}/type`, "pv", toolstack);
+    set(`${record}/dm-version`, "qemu_xen", toolstack);
   });
 }
 
@@ -80,4 +108,23 @@ export function createDomainNodes(server: XenStoreServer, domain: DomainDescript
 export function removeDomainNodes(server: XenStoreServer, domid: number, handle: Uint8Array): void {
   server.remove(homeOf(domid));
   server.remove(`/vm/${formatUuid(handle)}`);
+  server.remove(`/libxl/${domid}`);
+  server.remove(`${homeOf(0)}/backend/console/${domid}`);
+}
+
+/** What is there before any domain is made: xenstored's directory, domain 0, the pool of CPUs (as recorded from Xen 4.17). */
+export function createHostNodes(server: XenStoreServer): void {
+  const nodes = {
+    "/tool/xenstored": "",
+    [`${homeOf(0)}/domid`]: "0",
+    [`${homeOf(0)}/name`]: "Domain-0",
+    "/local/pool/0/name": "Pool-0",
+  };
+  server.update((view) => {
+    for (const [path, value] of Object.entries(nodes)) server.store.write(view, 0, path, bytesOf(value));
+  });
+}
+
+function consoleBackendOf(domid: number): string {
+  return `${homeOf(0)}/backend/console/${domid}/0`;
 }

@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as W from "../../../src/hypervisor/public/io/xs_wire.js";
-import { createDomainNodes, removeDomainNodes } from "../../../src/hypervisor/xenstore/domain-nodes.js";
+import {
+  createDomainNodes,
+  createHostNodes,
+  removeDomainNodes,
+} from "../../../src/hypervisor/xenstore/domain-nodes.js";
 import { XenStoreServer } from "../../../src/hypervisor/xenstore/server.js";
 import {
   encodeMessage,
@@ -93,15 +97,83 @@ function setup() {
   return { memory, server, guest: new Guest(memory, server, 1) };
 }
 
+// As xenstore-ls -f printed them on Xen 4.17, without what depends on the machine, dom0's kernel or a pty.
+test("the nodes of a host with a domain are those that xl 4.17 and xenstored make", () => {
+  const { server } = setup();
+  createHostNodes(server);
+  const list = (path: string): string[] =>
+    server.directory(path).flatMap((name) => {
+      const node = `${path}/${name}`;
+      return [`${node} = "${server.read(node)}"`, ...list(node)];
+    });
+  const uuid = "00010203-0405-0607-0809-0a0b0c0d0e0f";
+  const roots = ["/tool", "/local", "/vm", "/libxl"];
+  const all = roots.flatMap(list).filter((line) => !line.endsWith(' = ""'));
+  expect(all.sort()).toEqual(
+    [
+      '/local/domain/0/domid = "0"',
+      '/local/domain/0/name = "Domain-0"',
+      '/local/domain/0/backend/console/1/0/frontend = "/local/domain/1/console"',
+      '/local/domain/0/backend/console/1/0/frontend-id = "1"',
+      '/local/domain/0/backend/console/1/0/online = "1"',
+      '/local/domain/0/backend/console/1/0/state = "1"',
+      '/local/domain/0/backend/console/1/0/protocol = "vt100"',
+      `/local/domain/1/vm = "/vm/${uuid}"`,
+      '/local/domain/1/name = "guest"',
+      '/local/domain/1/cpu/0/availability = "online"',
+      '/local/domain/1/memory/static-max = "262144"',
+      '/local/domain/1/memory/target = "262144"',
+      '/local/domain/1/memory/videoram = "0"',
+      '/local/domain/1/control/platform-feature-multiprocessor-suspend = "1"',
+      '/local/domain/1/control/platform-feature-xs_reset_watches = "1"',
+      '/local/domain/1/domid = "1"',
+      '/local/domain/1/store/port = "1"',
+      '/local/domain/1/store/ring-ref = "1"',
+      '/local/domain/1/console/backend = "/local/domain/0/backend/console/1/0"',
+      '/local/domain/1/console/backend-id = "0"',
+      '/local/domain/1/console/limit = "1048576"',
+      '/local/domain/1/console/type = "xenconsoled"',
+      '/local/domain/1/console/output = "pty"',
+      '/local/domain/1/console/port = "2"',
+      '/local/domain/1/console/ring-ref = "2"',
+      '/local/pool/0/name = "Pool-0"',
+      `/vm/${uuid}/name = "guest"`,
+      `/vm/${uuid}/uuid = "${uuid}"`,
+      `/vm/${uuid}/image/ostype = "linux"`,
+      '/libxl/1/device/console/0/frontend = "/local/domain/1/console"',
+      '/libxl/1/device/console/0/backend = "/local/domain/0/backend/console/1/0"',
+      '/libxl/1/device/console/0/frontend-id = "1"',
+      '/libxl/1/device/console/0/online = "1"',
+      '/libxl/1/device/console/0/state = "1"',
+      '/libxl/1/device/console/0/protocol = "vt100"',
+      '/libxl/1/type = "pv"',
+      '/libxl/1/dm-version = "qemu_xen"',
+    ].sort(),
+  );
+  expect([server.read("/tool/xenstored"), server.read("/local/domain/1/device/suspend/event-channel")]).toEqual([
+    "",
+    "",
+  ]);
+});
+
 describe("a domain over its ring", () => {
   test("reads what the toolstack wrote, relative to its home", () => {
     const { guest } = setup();
     expect(guest.request(W.XS_READ, "name\0")).toBe("guest");
     expect(guest.request(W.XS_READ, "memory/target\0")).toBe("262144");
-    expect(guest.request(W.XS_DIRECTORY, "device\0")).toBe("");
+    expect(guest.request(W.XS_DIRECTORY, "device\0")).toBe("suspend\0");
     expect(guest.request(W.XS_DIRECTORY, "cpu\0")).toBe("0\0");
     expect(guest.request(W.XS_READ, "device/vif\0")).toBe("!ENOENT");
     expect(guest.request(W.XS_READ, "vm\0")).toBe("/vm/00010203-0405-0607-0809-0a0b0c0d0e0f");
+  });
+
+  test("doesn't see the toolstack's record", () => {
+    const { guest, server } = setup();
+    expect(server.read("/libxl/1/type")).toBe("pv");
+    expect(guest.request(W.XS_READ, "/libxl/1/type\0")).toBe("!EACCES");
+    expect(guest.request(W.XS_WRITE, "/local/domain/0/backend/console/1/0/state\x006")).toBe("!EACCES");
+    expect(guest.request(W.XS_READ, "/local/domain/0/backend/console/1/0/state\0")).toBe("1");
+    expect(guest.request(W.XS_WRITE, "device/suspend/event-channel\x007")).toBe("OK\0");
   });
 
   test("writes only where it may", () => {
@@ -191,10 +263,11 @@ describe("a domain over its ring", () => {
     removeDomainNodes(server, 1, description.handle);
     expect([server.isIntroduced(1), server.directory("/local/domain"), server.directory("/vm")]).toEqual([
       false,
-      [],
+      ["0"],
       [],
     ]);
     expect(server.store.owned(1)).toBe(0);
+    expect([server.directory("/libxl"), server.directory("/local/domain/0/backend/console")]).toEqual([[], []]);
   });
 
   test("random bytes in the ring never throw", () => {
