@@ -6,6 +6,7 @@ import { Engine, type EngineCpu, type JitOptions } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
 import { FileLocks } from "./devices/storage/file-locks.js";
 import { realClock, seededRandom, VirtualClock } from "./host/clocks.js";
+import { ConsolePty } from "./host/console-pty.js";
 import { DeferredEvents } from "./host/deferred-events.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
@@ -15,6 +16,7 @@ import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
 import type { Profile } from "./host/profile.js";
 import { Profiler } from "./host/profiler.js";
+import { type OpenPty, ptyOpener } from "./host/pty.js";
 import { RunLoop } from "./host/run-loop.js";
 import { parseSize } from "./host/size.js";
 import { startGuest } from "./host/start-guest.js";
@@ -66,6 +68,8 @@ export interface HostConfig {
     /** File that keeps what isn't domains' from one run of the host to the next. */
     readonly state?: string;
   };
+  /** A pty for each unprivileged domain's console, its path in XenStore at console/tty; Linux, and needs the package koffi. */
+  readonly consolePtys?: boolean;
   /** Lines about what the guests do, from the first instruction on. */
   readonly trace?: TraceOptions;
   /** Collects what `profile()` gives; costs a few per cent. */
@@ -156,6 +160,7 @@ export class XenHost {
   readonly #perfTrace: PerfTrace | undefined;
   readonly #networks = new Map<string, Network>();
   readonly #networkServices: NetworkServices;
+  #openPty: OpenPty | undefined;
   #closed = false;
 
   /** Use createXenHost. */
@@ -268,7 +273,8 @@ export class XenHost {
   }
 
   /** For createXenHost. */
-  async openStore(): Promise<void> {
+  async openServices(): Promise<void> {
+    if (this.#config.consolePtys) this.#openPty = await ptyOpener();
     const { socket, state } = this.#config.xenstore ?? {};
     if (state !== undefined)
       this.#storeFile = await StoreFile.open(state, this.#store, (line) => this.#config.log?.(line));
@@ -318,6 +324,8 @@ export class XenHost {
       guest.destroy();
       throw new XenError("host-closed", "the host was closed");
     }
+    if (this.#openPty && !config.privileged)
+      ConsolePty.serve(this.#openPty, guest, this.#store, (line) => this.#config.log?.(line));
     this.#loop.start();
     return guest;
   }
@@ -459,7 +467,7 @@ function allocateMemory(frames: number): MachineMemory {
 export async function createXenHost(config: HostConfig = {}): Promise<XenHost> {
   const host = new XenHost(config);
   try {
-    await host.openStore();
+    await host.openServices();
   } catch (error) {
     await host.close();
     throw error;

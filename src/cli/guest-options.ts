@@ -27,6 +27,7 @@ export interface GuestOptions {
   readonly host?: string;
   /** As written, and known to be a size. */
   readonly jitCache?: string;
+  readonly consolePtys?: boolean;
 }
 
 export const DEFAULT_MEMORY = "512M";
@@ -88,6 +89,11 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--jit-cache <size>",
     description: "machine code that compiled guest code may take, like 64M (default: 256M)",
     parse: (text) => parseSizeOption(text, "--jit-cache"),
+  },
+  consolePtys: {
+    flags: "--console-ptys",
+    description:
+      "a pty for each domU's console, for screen and minicom; its path is console/tty in XenStore (needs koffi)",
   },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };

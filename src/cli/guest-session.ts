@@ -101,6 +101,7 @@ class GuestSession {
     const perfTrace = options.perfTrace === undefined ? undefined : openLog(options.perfTrace, "--perf-trace");
     const host = await createXenHost({
       profile: options.profile ?? false,
+      consolePtys: options.consolePtys ?? false,
       ...(perfTrace ? { perfTrace: { write: (text) => perfTrace.write(text) } } : {}),
       memory: options.memory ?? DEFAULT_MEMORY,
       ...(options.jit ? { jit: options.jit } : {}),

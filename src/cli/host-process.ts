@@ -27,6 +27,8 @@ export interface HostProcessOptions {
   readonly jitCache: string | undefined;
   /** Consoles on TCP ports too. */
   readonly consolePorts: boolean;
+  /** And on ptys. */
+  readonly consolePtys: boolean;
 }
 
 /** How long guests may take to shut down, ms. */
@@ -49,7 +51,8 @@ export async function runHost(options: HostProcessOptions): Promise<number> {
   }
 }
 
-async function serve({ name, memory, cpus, jit, jitCache, consolePorts }: HostProcessOptions): Promise<number> {
+async function serve(options: HostProcessOptions): Promise<number> {
+  const { name, memory, cpus, jit, jitCache, consolePorts, consolePtys } = options;
   const log = openHostLog(name);
   const dmesg = new LogRing();
   const onHypervisorLine = (line: string) => {
@@ -61,7 +64,7 @@ async function serve({ name, memory, cpus, jit, jitCache, consolePorts }: HostPr
   // serveControl asks too; a machine isn't made for nothing.
   if ((await runningHosts()).includes(name)) throw hostIsRunning(name);
   const host = await createXenHost({
-    ...{ memory, log: onHypervisorLine },
+    ...{ memory, consolePtys, log: onHypervisorLine },
     ...(jit ? { jit } : {}),
     ...(cpus === undefined ? {} : { cpus }),
     ...(jitCache ? { jitCache } : {}),

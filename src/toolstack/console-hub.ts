@@ -3,6 +3,7 @@
 
 import type { Duplex } from "node:stream";
 import type { GuestConsole } from "../host/guest-console.js";
+import { KeptOutput } from "../host/kept-output.js";
 
 /** Output kept while nobody looks. */
 const MAX_UNSEEN = 1 << 16;
@@ -21,8 +22,7 @@ export class ConsoleHub {
   readonly #console: GuestConsole;
   readonly #viewers = new Set<Viewer>();
   readonly #stop: () => void;
-  #unseen: Uint8Array[] = [];
-  #unseenBytes = 0;
+  readonly #unseen = new KeptOutput(MAX_UNSEEN);
 
   /** @param log gets all output */
   constructor(console: GuestConsole, log: (bytes: Uint8Array) => void) {
@@ -38,20 +38,8 @@ export class ConsoleHub {
   }
 
   #deliver(bytes: Uint8Array): void {
-    if (this.#viewers.size === 0) this.#keep(bytes);
+    if (this.#viewers.size === 0) this.#unseen.push(bytes);
     for (const viewer of this.#viewers) send(viewer, bytes);
-  }
-
-  #keep(bytes: Uint8Array): void {
-    this.#unseen.push(Uint8Array.from(bytes));
-    this.#unseenBytes += bytes.length;
-    while (this.#unseenBytes > MAX_UNSEEN) {
-      const head = this.#unseen[0]!;
-      const over = this.#unseenBytes - MAX_UNSEEN;
-      if (head.length <= over) this.#unseen.shift();
-      else this.#unseen[0] = head.subarray(over);
-      this.#unseenBytes -= Math.min(over, head.length);
-    }
   }
 
   /** Shows the console on a stream, both ways, until either ends. */
@@ -62,9 +50,7 @@ export class ConsoleHub {
   #add(viewer: Viewer): void {
     const { stream } = viewer;
     this.#viewers.add(viewer);
-    for (const bytes of this.#unseen) send(viewer, bytes);
-    this.#unseen = [];
-    this.#unseenBytes = 0;
+    for (const bytes of this.#unseen.takeAll()) send(viewer, bytes);
     stream.removeAllListeners("data");
     stream.on("data", (bytes: Uint8Array) => {
       // What the guest doesn't take yet isn't read from the viewer either.

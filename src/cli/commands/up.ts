@@ -19,6 +19,7 @@ interface Options {
   readonly jit?: JitMode;
   readonly jitCache?: string;
   readonly consolePorts?: boolean;
+  readonly consolePtys?: boolean;
 }
 
 export const up = command<Options>({
@@ -38,6 +39,7 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
     cpus: guestOptionRows.cpus!,
     jit: guestOptionRows.jit!,
     jitCache: guestOptionRows.jitCache!,
+    consolePtys: guestOptionRows.consolePtys!,
     consolePorts: {
       flags: "--console-ports",
       description:
@@ -47,8 +49,8 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
   run: async (_operands, options) => {
     const name = hostName(options);
     if (options.detach) return startDetached(name, process.argv.slice(2));
-    const { memory = DEFAULT_MEMORY, cpus, jit, jitCache, consolePorts = false } = options;
-    return runHost({ name, memory, cpus, jit, jitCache, consolePorts });
+    const { memory = DEFAULT_MEMORY, cpus, jit, jitCache, consolePorts = false, consolePtys = false } = options;
+    return runHost({ name, memory, cpus, jit, jitCache, consolePorts, consolePtys });
   },
 });
 
