@@ -13,7 +13,7 @@ export interface Pty {
   readonly input: ReadStream;
   /** Never waits. @returns how many bytes were taken, from the first; 0 when there is no room, or it is closed */
   write(bytes: Uint8Array): number;
-  /** Those who have it open get an error then. */
+  /** For those who have it open the line hangs up: end of file, and EIO for writers. */
   close(): void;
 }
 

@@ -140,14 +140,16 @@ describe.skipIf(typeof open === "string")(`a console's pty${typeof open === "str
     bench!.console.end(new Error("gone"));
     expect(bench!.store.has(NODE)).toBe(false);
     expect(await readUntil(reader, "down\r\n")).toBe("reboot: Power down\r\n");
-    const hungUp = () => {
+    const isHungUp = () => {
       try {
-        return readSync(reader, Buffer.alloc(9)) === 0;
+        writeSync(reader, "x");
+        return false;
       } catch (error) {
         return (error as NodeJS.ErrnoException).code === "EIO";
       }
     };
-    await expect.poll(hungUp, { timeout: 10_000 }).toBe(true);
+    await expect.poll(isHungUp, { timeout: 10_000 }).toBe(true);
+    expect(readSync(reader, Buffer.alloc(9))).toBe(0);
     expect(bench!.lines).toEqual([]);
   });
 });
