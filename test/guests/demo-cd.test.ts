@@ -1,7 +1,8 @@
 // examples/demo-cd as a user plays it: four guests on one network, listed, visited through a terminal, left by Ctrl-], pinging each
 // other, halted from inside.
 import { execFile, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,6 +20,8 @@ beforeAll(async () => {
   writeFileSync(xm, `#!/bin/sh\nexec "${process.execPath}" "${main.replace("main.js", "xm.js")}" "$@"\n`);
   chmodSync(xm, 0o755);
   env = { ...process.env, XDG_RUNTIME_DIR: directory, XM: xm };
+  // As in 2005: consoles are also TCP ports, for telnet.
+  expect((await run(xm, "up", "--detach", "--memory", "512M", "--console-ports")).code).toBe(0);
   const { stderr, code } = await run(join(root, "examples/demo-cd/start-domains"));
   expect(stderr).toMatch(/busybox-bookworm/);
   expect(code).toBe(0);
@@ -106,8 +109,34 @@ test("an evening in 2005", { timeout: 3 * BOOT_MS }, async () => {
   // Their network leads nowhere else.
   second.type("ip route; echo routes end\n");
   await second.shows(/^10\.171\.45\.0\/24 dev eth0[^\n]*\nroutes end\r$/m);
+  // What passes its interface, until there are four frames.
+  const capture = join(directory, "vm2.pcap");
+  const dump = xm("network-dump", "VM2", "-c", "4", "-w", capture);
+  second.type("ping -c 20 10.171.45.1 >/dev/null\n");
+  expect(await dump).toMatchObject({ code: 0, stderr: "" });
+  expect(readFileSync(capture).length).toBeGreaterThan(24 + 4 * (16 + 42) - 1);
   second.type("\x1d");
   await second.closed;
+
+  const screen = await new Promise<string>((resolve, reject) => {
+    let text = "";
+    const socket = connect(9601, "127.0.0.1", () => socket.write("echo port $((9600 + 1))\n"));
+    socket.on("error", reject).on("close", () => resolve(text));
+    socket.setEncoding("utf8").on("data", (more: string) => {
+      text += more;
+      if (/^port 9601\r$/m.test(text)) socket.destroy();
+    });
+  });
+  expect(screen).toMatch(/^\*+ REMOTE CONSOLE: CTRL-\] TO QUIT \*+\r\n/);
+
+  // Rebooted by the toolstack it is another domain of the same name; who looks at its console sees it come up.
+  const fourth = new Console("VM4");
+  await fourth.shows(/REMOTE CONSOLE: CTRL-\] TO QUIT/);
+  expect(await xm("reboot", "VM4")).toMatchObject({ code: 0, stderr: "Rebooting domain 4\n" });
+  await fourth.shows(/XENTS-SHELL-READY/, BOOT_MS);
+  expect((await xm("domid", "VM4")).stdout).toBe("5\n");
+  fourth.type("\x1d");
+  await fourth.closed;
 
   const third = new Console("VM3");
   third.type("poweroff\n");
