@@ -77,6 +77,13 @@ export class DomainMemory {
     return frames.ownerOf(mfn) === this.id && (frames.flags[mfn]! & FrameFlag.XenHeap) === 0;
   }
 
+  /** Is the domain's claim the only reference: it can go to somebody else? Nobody maps it, it is no table, no device holds it. */
+  holdsAlone(mfn: number): boolean {
+    const { frames } = this.host;
+    const isClaimed = (frames.flags[mfn]! & FrameFlag.Allocated) !== 0;
+    return this.owns(mfn) && isClaimed && frames.referenceCounts[mfn] === 1 && frames.typeCounts[mfn] === 0;
+  }
+
   /** Pins a page table: checked, and kept so until unpinned. @returns false when it isn't valid. */
   pin(mfn: number, type: FrameType): boolean {
     const { frames } = this.host;

@@ -1,8 +1,7 @@
 // GNTTABOP_transfer (grant_table.h): the caller gives a frame of its own away; the receiver has said in a grant entry from whom
 // it accepts one, and finds the frame's number there. The contents go along: that is what a transfer is for.
 
-import { FrameFlag, type FrameTable } from "./frame-table.js";
-import type { Domain, Vcpu } from "./hypervisor.js";
+import type { Vcpu } from "./hypervisor.js";
 import { INVALID_M2P_ENTRY } from "./m2p.js";
 import * as G from "./public/grant-table.js";
 
@@ -18,7 +17,7 @@ export function transferGrant(vcpu: Vcpu, { mfn: frame, domid, ref }: TransferAr
   const { mm } = domain.hypervisor;
   if (frame >= BigInt(mm.frames.frames)) return G.GNTST_bad_page;
   const mfn = Number(frame);
-  if (!canGive(mm.frames, mfn, domain)) return G.GNTST_bad_page;
+  if (!domain.memory.holdsAlone(mfn)) return G.GNTST_bad_page;
   const receiver = domain.hypervisor.findDomain(domid);
   if (!receiver) return G.GNTST_bad_domain;
   const { memory } = receiver;
@@ -30,10 +29,4 @@ export function transferGrant(vcpu: Vcpu, { mfn: frame, domid, ref }: TransferAr
   domain.memory.totalPages--;
   memory.totalPages++;
   return G.GNTST_okay;
-}
-
-/** The claim must be the only reference: nobody maps the frame, it is no table, no device holds it. */
-function canGive(frames: FrameTable, mfn: number, { memory }: Domain): boolean {
-  const isClaimed = (frames.flags[mfn]! & FrameFlag.Allocated) !== 0;
-  return memory.owns(mfn) && isClaimed && frames.referenceCounts[mfn] === 1 && frames.typeCounts[mfn] === 0;
 }

@@ -158,8 +158,7 @@ function exchangeChunk(
     if (first >= BigInt(memory.frames)) return -errno.EINVAL;
     for (let page = 0; page < 1 << input.extent_order; page++) {
       const mfn = Number(first) + page;
-      // The claim must be the only reference: nobody else maps the frame, and it is no table.
-      if (!subject.owns(mfn) || frames.referenceCounts[mfn] !== 1 || frames.typeCounts[mfn] !== 0) return -errno.EINVAL;
+      if (!subject.holdsAlone(mfn)) return -errno.EINVAL;
       old.push(mfn);
     }
   }

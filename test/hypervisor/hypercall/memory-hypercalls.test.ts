@@ -214,6 +214,22 @@ describe("memory_op", () => {
     expect(audit()).toEqual([]);
   });
 
+  it("refuses to exchange a frame that was given back while a mapping held it", () => {
+    const pfn = FREE_PFN + 70;
+    const given = mfnOf(pfn);
+    call(updateVaMapping, guest.vcpu, va(pfn), pte(given, 0x61), 0);
+    putWords(guest.vcpu, LIST, [given, pfn]);
+    putWords(guest.vcpu, ARGS, [LIST, 1, 0, X.DOMID_SELF]);
+    expect(call(memoryOp, guest.vcpu, M.XENMEM_decrease_reservation, ARGS)).toBe(1);
+    const before = guest.domain.memory.totalPages;
+    putWords(guest.vcpu, ARGS, [LIST, 1, 0, X.DOMID_SELF, LIST + 8n, 1, 0, X.DOMID_SELF, 0]);
+    expect(call(memoryOp, guest.vcpu, M.XENMEM_exchange, ARGS)).toBe(-errno.EINVAL);
+    expect(guest.domain.memory.totalPages).toBe(before);
+    call(updateVaMapping, guest.vcpu, va(pfn), 0n, 0);
+    expect(guest.domain.memory.owns(given)).toBe(false);
+    expect(audit()).toEqual([]);
+  });
+
   it("describes the M2P and the memory maps", () => {
     expect(call(memoryOp, guest.vcpu, M.XENMEM_machphys_mapping, ARGS)).toBe(0);
     expect(readU64(guest.vcpu, ARGS)).toBe(0xffff_8000_0000_0000n);
