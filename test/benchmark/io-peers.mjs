@@ -3,6 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { dyingWithParent, killAtExit } from "./measure.mjs";
 
 const MEMORY_MIB = 256;
 const NODES = { qemu: ["/dev/vda", "/dev/vdb"], "xen-ts": ["/dev/xvda", "/dev/xvdb"] };
@@ -33,9 +34,14 @@ function qemu(role, { kernel, ramdisk, raw, qcow2, link }) {
 export function startPeer(name, options) {
   if (name === "xen-ts") {
     const { node, kernel, ramdisk, raw, qcow2 } = options;
-    return { words: [node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2], stop: () => {} };
+    return { words: dyingWithParent([node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2]), stop: () => {} };
   }
-  const [command, ...words] = qemu("server", options);
+  const [command, ...words] = dyingWithParent(qemu("server", options));
   const server = spawn(command, words, { stdio: "ignore" });
-  return { words: qemu("client", options), stop: () => server.kill("SIGKILL") };
+  const forget = killAtExit(server);
+  const stop = () => {
+    forget();
+    server.kill("SIGKILL");
+  };
+  return { words: dyingWithParent(qemu("client", options)), stop };
 }

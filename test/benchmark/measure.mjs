@@ -1,7 +1,7 @@
 // Runs a peer as a child process and takes the time of each program from outside: between the markers that its script prints on the
 // console. Guest clocks are not asked.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 const KEPT_OUTPUT = 4000;
@@ -16,11 +16,31 @@ function peakMemory(pid) {
   }
 }
 
+/** A benchmark that is told to end takes its machines with it: without this a signal leaves "exit" listeners out. */
+export function exitOnSignals() {
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }))
+    process.once(signal, () => process.exit(128 + number));
+}
+
+/** Has `child` killed when this process exits. @returns what ends that */
+export function killAtExit(child) {
+  const kill = () => child.kill("SIGKILL");
+  process.on("exit", kill);
+  return () => process.off("exit", kill);
+}
+
+/** `words` for a child that the kernel kills when this process is killed itself, where util-linux has setpriv. */
+export function dyingWithParent(words) {
+  const prefix = ["setpriv", "--pdeathsig", "KILL"];
+  return spawnSync(prefix[0], [...prefix.slice(1), "true"]).status === 0 ? [...prefix, ...words] : words;
+}
+
 /** Runs `words` until `onLine(line, milliseconds)` returns true. Resolves with the milliseconds and the peak memory by then. */
 export function watch(words, { onLine, timeoutMs, cwd }) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+    const forget = killAtExit(child);
     let pending = "";
     let tail = "";
     let result;
@@ -43,6 +63,7 @@ export function watch(words, { onLine, timeoutMs, cwd }) {
     child.on("error", reject);
     child.on("close", () => {
       clearTimeout(timer);
+      forget();
       if (result) resolve(result);
       else
         reject(
@@ -74,6 +95,11 @@ export async function measurePrograms(words, { timeoutMs, cwd, onProgress }) {
   };
   const { milliseconds, peakMiB } = await watch(words, { onLine, timeoutMs, cwd });
   return { times, hashes, failed, milliseconds, peakMiB };
+}
+
+/** The first run, and the median of the second half of the runs: a JIT compiles in the first ones. */
+export function coldAndWarm(times) {
+  return { cold: times[0], warm: median(times.slice(Math.floor(times.length / 2))) };
 }
 
 export function median(values) {
