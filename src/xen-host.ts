@@ -1,6 +1,7 @@
 // The composition root of a Xen host: machine memory, CPU engine, hypervisor and run loop, put together from a HostConfig; and
 // the domains that library users create on it.
 
+import { enableBranchHints } from "./branch-hints.js";
 import { Cpu } from "./cpu/cpu.js";
 import { Engine, type EngineCpu, type JitOptions } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
@@ -178,6 +179,7 @@ export class XenHost {
     const jit = jitMode(config);
     const jitCache = parseSize(config.jitCache ?? DEFAULT_JIT_CACHE, "jitCache");
     if (jitCache < MIN_JIT_CACHE) throw new XenError("bad-argument", "jitCache must be at least 1 MiB");
+    enableBranchHints();
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
     const memory = allocateMemory(frames);
     this.#engine = new Engine(memory, {

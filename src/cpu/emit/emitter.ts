@@ -209,6 +209,10 @@ export abstract class Emitter extends FunctionBuilder {
   abstract jump(target: Value): void;
   /** Continues at a relative operand's target, which is checked first. Ends the path. */
   abstract jumpRelative(target: Operand): void;
+  /** The same where a condition (i32) holds. */
+  jumpRelativeIf(condition: Value, target: Operand): void {
+    this.if(condition, () => this.jumpRelative(target));
+  }
   /** A relative operand's target as i64, cut to the operand size. */
   abstract relativeTarget(target: Operand): Value;
   /** Continues with the next instruction. Ends the path. */
@@ -251,7 +255,7 @@ export abstract class Emitter extends FunctionBuilder {
     return this.zeroExtend(this.wrap(signed), to);
   }
   raiseIf(condition: Value, vector: number, errorCode: number | Value = -1): void {
-    this.if(condition, () => this.raise(vector, errorCode));
+    this.ifRare(condition, () => this.raise(vector, errorCode));
   }
 
   // --- flags ---

@@ -139,9 +139,10 @@ export class InterpreterEmitter extends Emitter {
           bytes | (write ? ACCESS_WRITE : 0) | (segment === S.Seg.SS ? ACCESS_STACK : 0) | (span ? ACCESS_SPAN : 0);
         const args = [this.state, this.record, va, this.i32(access)];
         this.set(address, this.call(this.#runtime.translate, "i32", args));
-        this.if(this.eqz(this.get(address)), () => this.return(this.i32(0)));
+        this.ifRare(this.eqz(this.get(address)), () => this.return(this.i32(0)));
         this.set(slow, this.load("i32", this.state, S.SLOW_ACCESS));
       },
+      true,
     );
     return { address: this.get(address), slow: this.get(slow) };
   }
@@ -248,7 +249,7 @@ export class InterpreterEmitter extends Emitter {
     this.#ends();
     if (this.mode === 64) {
       const link = this.let(this.load("i32", this.record, R.LINK));
-      this.if(link, () => this.return(link));
+      this.ifUsual(link, () => this.return(link));
       this.return(this.call(this.#runtime.gotoDirect, "i32", [this.state, this.record, target.read()]));
       return;
     }

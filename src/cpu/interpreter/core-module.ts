@@ -261,16 +261,16 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
       const ticks = f.variable(f.load("i32", state, S.SAMPLE_TICKS));
       const noting = f.variable(f.load("i32", state, S.NOTING));
       f.loop((again) => {
-        f.if(f.get(noting), () => f.store("i32_8", f.get(record), f.i32(1), R.RAN));
+        f.ifRare(f.get(noting), () => f.store("i32_8", f.get(record), f.i32(1), R.RAN));
         f.set(next, dispatch(f, state, f.get(record)));
-        f.if(f.get(next), () => {
+        f.ifUsual(f.get(next), () => {
           f.set(record, f.get(next));
           // In memory, because compiled regions count their instructions there.
           f.set(budget, f.sub(f.load("i32", state, S.BUDGET), f.i32(1)));
           f.store("i32", state, f.get(budget), S.BUDGET);
-          f.if(f.get(budget), () => {
+          f.ifUsual(f.get(budget), () => {
             f.set(ticks, f.sub(f.get(ticks), f.i32(1)));
-            f.brIf(again, f.gtS(f.get(ticks), f.i32(0)));
+            f.brIf(again, f.gtS(f.get(ticks), f.i32(0)), true);
             f.set(noting, f.call(sample, "i32", [f.get(record)]));
             f.set(ticks, f.select(f.get(noting), f.get(noting), f.i32(SAMPLE_INTERVAL)));
             f.br(again);

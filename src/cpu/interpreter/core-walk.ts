@@ -16,6 +16,7 @@ import {
   TLB_READ,
   TLB_WRITE,
 } from "../tlb-layout.js";
+import type { FunctionBody } from "../wasm/code-writer.js";
 import { FunctionBuilder, type Value, type Variable } from "../wasm/function-builder.js";
 
 const WRITE = 0x100;
@@ -42,7 +43,7 @@ interface Walk {
 
 /** Leaves the function with 0 when the condition isn't met. */
 function unless(f: FunctionBuilder, condition: Value): void {
-  f.if(f.eqz(condition), () => f.return(f.i32(0)));
+  f.ifRare(f.eqz(condition), () => f.return(f.i32(0)));
 }
 
 /** Descends to the leaf of `va`, and shows each entry to `note`. */
@@ -87,7 +88,7 @@ export function codeEntry(f: FunctionBuilder, state: Value, va: Value): Value {
  * (state, page: i64) -> linear address of the record table of 64-bit code at a page's address, entered into the code TLB; or 0 when
  * it is not for this function. `frameTables`: linear address of the tables' addresses by frame (code-cache.ts).
  */
-export function codeWalkFunction(memory: MachineMemory, frameTables: number): Uint8Array {
+export function codeWalkFunction(memory: MachineMemory, frameTables: number): FunctionBody {
   const f = new FunctionBuilder(["i32", "i64"]);
   const [state, va] = [f.param(0), f.param(1)];
   unless(f, f.load("i32", state, S.PV_WALK));
@@ -107,7 +108,7 @@ export function codeWalkFunction(memory: MachineMemory, frameTables: number): Ui
 }
 
 /** (state, record, va: i64, bytes | WRITE | …) -> linear address, or 0 when it is not for this function. */
-export function walkFunction(memory: MachineMemory): Uint8Array {
+export function walkFunction(memory: MachineMemory): FunctionBody {
   const f = new FunctionBuilder(["i32", "i32", "i64", "i32"]);
   const [state, va, access] = [f.param(0), f.param(2), f.param(3)];
   unless(f, f.load("i32", state, S.PV_WALK));

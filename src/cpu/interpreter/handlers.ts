@@ -7,6 +7,7 @@ import type { SemanticsTable } from "../emit/emitter.js";
 import { type AddressForm, InterpreterEmitter, type RuntimeImports } from "../emit/interpreter-emitter.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
+import type { FunctionBody } from "../wasm/code-writer.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
 import { Slot, TABLE_SIZE } from "./core-module.js";
 import { checkUnit, unitOf } from "./unit.js";
@@ -24,7 +25,7 @@ export type Flow = "next" | "jump" | "branch" | "call" | "return" | "indirectJum
 
 interface Pending {
   readonly slot: number;
-  readonly body: Uint8Array;
+  readonly body: FunctionBody;
 }
 
 /** Slots that compiled regions leave to handlers: more than an instruction set can need. */

@@ -22,7 +22,7 @@ export function unitOf(form: Form): Unit {
 
 export function checkUnit(e: Emitter, unit: Unit): void {
   if (unit === "none" || e.unitChecked(unit)) return;
-  e.if(e.stateLoad("i32", unit === "sse" ? S.SSE_TRAP : S.FPU_TRAP), () => {
+  e.ifRare(e.stateLoad("i32", unit === "sse" ? S.SSE_TRAP : S.FPU_TRAP), () => {
     const emulated = e.and(e.stateLoad("i32", S.CR0), e.i32(CR0_EM));
     const unsaved = e.eqz(e.and(e.stateLoad("i32", S.CR4), e.i32(CR4_OSFXSR)));
     e.raiseIf(unit === "sse" ? e.or(emulated, unsaved) : emulated, Vector.UD);

@@ -7,6 +7,7 @@ import { Vector } from "../exit.js";
 import { hasMemoryOperand, runtimeIndices } from "../interpreter/handlers.js";
 import { checkUnit, unitOf } from "../interpreter/unit.js";
 import * as S from "../state-layout.js";
+import type { FunctionBody } from "../wasm/code-writer.js";
 import type { Label } from "../wasm/function-builder.js";
 import { costsOf } from "./cost.js";
 import type { RegionInstruction } from "./flow.js";
@@ -15,8 +16,8 @@ import { type FlagSource, sameSource } from "./region-flags.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
 import { type Scope, structureOf } from "./structure.js";
 
-/** The body of a function of the handlers' signature, as ModuleWriter.addFunction takes it. */
-export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): Uint8Array {
+/** A function of the handlers' signature. */
+export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): FunctionBody {
   const { blocks, entries } = request;
   // In the structure, place 0 is the region's entrance and block i has place i + 1.
   const edges: [number, number][] = entries.map((block) => [0, block + 1]);

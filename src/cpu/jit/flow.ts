@@ -68,9 +68,9 @@ export function ifRecord(
 ): void {
   const va = f.let(f.and(target, f.i64(-4096)));
   const entry = codeEntry(f, state, va);
-  f.if(f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE))), () => {
+  f.ifUsual(f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE))), () => {
     const offset = f.shl(f.and(f.wrap(target), f.i32(0xfff)), f.i32(2));
     const record = f.let(f.load("i32", f.add(f.load("i32", entry, CODE_TLB_PAGE), offset)));
-    f.if(record, () => found(record, va));
+    f.ifUsual(record, () => found(record, va));
   });
 }

@@ -10,7 +10,7 @@ import { gprOffset } from "../emit/interpreter-emitter.js";
 import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import { ByteWriter } from "../wasm/byte-writer.js";
+import { CodeWriter, type FunctionBody } from "../wasm/code-writer.js";
 import {
   FunctionBuilder,
   type Label,
@@ -103,7 +103,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   /** At the head of a loop whose inner blocks can be jumped to. */
   selectInLoop(labels: readonly (Label | undefined)[]): void {
-    this.if(this.get(this.#selector), () => {
+    this.ifRare(this.get(this.#selector), () => {
       const end = { depth: this.currentDepth };
       this.brTable(
         labels.map((label) => label ?? end),
@@ -120,13 +120,15 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#source = source;
     if (selected) this.set(this.#selector, this.i32(0));
     if (cost.needs > 0)
-      this.if(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records[0]!, block.at, 0));
+      this.ifRare(this.ltS(this.get(this.#left), this.i32(cost.needs)), () =>
+        this.#leave(block.records[0]!, block.at, 0),
+      );
   }
 
   /** A block's code: `body` emits it, as often as there are copies of it. */
   blockBody(body: () => void): void {
     const outer = this.code;
-    this.code = new ByteWriter(512);
+    this.code = new CodeWriter(512);
     this.#beginCopy(undefined);
     body();
     const { plan } = this.#memory;
@@ -139,7 +141,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       body();
       this.end();
     }
-    this.code.raw(careful.bytes, careful.length);
+    this.code.append(careful);
   }
   #beginCopy(plan: ProbePlan | undefined): void {
     this.#flags.begin(this.#source);
@@ -164,7 +166,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (instruction.crosses !== 0) {
       const next = (Math.floor(instruction.at / 4096) + 1) * 4096;
       const va = this.let(this.add(this.get(this.pageVa), this.i64(next)));
-      this.if(this.eqz(isMapped(this, this.state, va, instruction.crosses)), () => this.#leaveBefore());
+      this.ifRare(this.eqz(isMapped(this, this.state, va, instruction.crosses)), () => this.#leaveBefore());
     }
     prologue();
     body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
@@ -195,7 +197,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (edge.table !== 0) {
       const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(edge.at / 4096) * 4096)));
       const mapped = isMapped(this, this.state, va, edge.table);
-      this.if(this.eqz(mapped), () => this.#leave(0, edge.at, count));
+      this.ifRare(this.eqz(mapped), () => this.#leave(0, edge.at, count));
     }
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
@@ -221,7 +223,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
 
   /** The whole function. */
-  finishRegion(): Uint8Array {
+  finishRegion(): FunctionBody {
     this.end();
     this.#jumpIndirect();
     this.end();
@@ -249,7 +251,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     // The dispatch loop counts the call of this function as one instruction.
     this.store("i32", this.state, this.add(this.get(this.#left), this.i32(1)), S.BUDGET);
     this.return(this.get(this.#next));
-    return this.finish(prologue.code.view());
+    return this.finish(prologue.code);
   }
 
   /** Leaves to a record of the block's page, or by lookup where there is none, after `count` instructions of this block. */
@@ -509,7 +511,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     const isReturn = decoded.form.semantics === "RET_NEAR";
     if (returnTo && returnTo.block >= 0) {
       const expected = this.add(this.get(this.pageVa), this.i64(returnTo.at));
-      this.if(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
+      this.ifUsual(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
     }
     this.set(this.#indirectTarget, to);
     this.#count(this.#cost.before + position + 1);
@@ -523,6 +525,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     const target = this.#instruction.target!;
     this.#follow(target, position + 1);
     this.#markDead();
+  }
+  override jumpRelativeIf(condition: Value, to: Operand): void {
+    const leaves = (edge: Edge | undefined) => edge !== undefined && edge.block < 0;
+    const [target, next] = [leaves(this.#instruction.target), leaves(this.#block.fallThrough)];
+    // What leaves was not seen to run.
+    this.if(condition, () => this.jumpRelative(to), undefined, target === next ? undefined : next);
   }
   next(): void {
     this.br(this.#after);

@@ -59,7 +59,7 @@ export class RegionMemory {
     for (const [i, { sum, offset, span, write, table }] of groups.entries()) {
       const va = e.let(e.add(sum.build(), e.i64(offset)));
       const { entry, misses } = this.#entry(va, span, write);
-      e.brIf(otherwise, misses);
+      e.brIf(otherwise, misses, false);
       this.#groups[i] ??= e.lasting("i32");
       const linear = e.let(e.load("i32", entry, TLB_LINEAR));
       e.set(this.#groups[i], e.add(e.wrap(va), linear));
@@ -91,7 +91,7 @@ export class RegionMemory {
     }
     const { entry, misses } = this.#entry(va, bytes, write);
     // No call here: one that came back would cost the code around it its machine registers.
-    e.if(misses, () => e.host(""));
+    e.ifRare(misses, () => e.host(""));
     const address = e.let(e.add(e.wrap(va), e.load("i32", entry, TLB_LINEAR)));
     return { address, slow: e.i32(0) };
   }

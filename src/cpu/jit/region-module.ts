@@ -25,7 +25,7 @@ export function compileRegions(
   const sizes = requests.map((request, i) => {
     const body = emitRegion(request, decoder, semantics);
     writer.addFunction(type, body, String(i));
-    return body.length;
+    return body.bytes.length;
   });
   return { module: new WebAssembly.Module(writer.toBytes()), sizes };
 }

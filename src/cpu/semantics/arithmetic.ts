@@ -146,6 +146,7 @@ function divide64(e: Emitter, divisor: Value, signed: boolean): void {
       e.setGpr(Reg.RAX, 64, quotient);
       e.setGpr(Reg.RDX, 64, remainder);
     },
+    true,
   );
 }
 

@@ -25,7 +25,7 @@ function loop(also?: (e: Emitter) => Value) {
     const taken = e.let(also ? e.and(nonzero, also(e)) : nonzero);
     if (e.mode !== 64) e.if(taken, () => e.checkTarget(e.relativeTarget(to)));
     e.setGpr(Reg.RCX, size, left);
-    e.if(taken, () => e.jumpRelative(to));
+    e.jumpRelativeIf(taken, to);
   };
 }
 
@@ -104,11 +104,11 @@ export const stackSemantics: SemanticsTable = {
     e.release(bytes ? e.add(e.extendU(bytes.read()), extra) : extra);
     e.jump(address);
   },
-  ...forEachCondition((condition) => (e, to) => e.if(e.condition(condition), () => e.jumpRelative(to)), "J"),
+  ...forEachCondition((condition) => (e, to) => e.jumpRelativeIf(e.condition(condition), to), "J"),
   LOOP: loop(),
   LOOPE: loop((e) => e.zf()),
   LOOPNE: loop((e) => e.xor(e.zf(), e.i32(1))),
-  JCXZ: (e, to) => e.if(e.eqz(e.gpr(Reg.RCX, e.addressSize)), () => e.jumpRelative(to)),
+  JCXZ: (e, to) => e.jumpRelativeIf(e.eqz(e.gpr(Reg.RCX, e.addressSize)), to),
   INT: (e, vector) => e.exit(ExitKind.SoftwareInterrupt, { vector: vector.read(), before: true }),
   INT3: (e) => e.exit(ExitKind.SoftwareInterrupt, { vector: Vector.BP, before: true }),
   INT1: (e) => e.exit(ExitKind.SoftwareInterrupt, { vector: Vector.DB, before: true }),

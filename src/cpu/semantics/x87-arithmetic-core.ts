@@ -4,6 +4,7 @@
 // what is cut off beyond those is kept as their lowest bit.
 
 import * as S from "../state-layout.js";
+import type { FunctionBody } from "../wasm/code-writer.js";
 import type { FunctionBuilder, Label, Value, Variable } from "../wasm/function-builder.js";
 import { divideUnsigned } from "./wide-division.js";
 
@@ -35,7 +36,7 @@ interface Operand {
 }
 
 /** (state, operation, significand and exponent of a, of b) -> 1 when the result is in ARGS and the status word is right. */
-export function writeX87Arithmetic(f: FunctionBuilder): Uint8Array {
+export function writeX87Arithmetic(f: FunctionBuilder): FunctionBody {
   const state = f.param(0);
   const operation = f.param(1);
   const a = operandOf(f, f.param(2), f.param(3));

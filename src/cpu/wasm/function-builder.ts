@@ -2,7 +2,7 @@
 // them; `let` snapshots one into a local, which is how a value is used twice or carried past a store. Constants fold.
 // Knows no x86. Instruction opcodes: core specification, section 5.4.
 
-import { ByteWriter } from "./byte-writer.js";
+import { CodeWriter, type FunctionBody } from "./code-writer.js";
 import { ValueType, type ValueTypeName } from "./module-writer.js";
 
 const CONST_I32 = 0x41;
@@ -122,7 +122,7 @@ export type StoreKind = keyof typeof stores;
 
 export class FunctionBuilder {
   /** Where statements are written to. */
-  code = new ByteWriter(512);
+  code = new CodeWriter(512);
   readonly #params: readonly ValueTypeName[];
   readonly #locals: ValueTypeName[] = [];
   #depth = 0;
@@ -134,9 +134,9 @@ export class FunctionBuilder {
   }
 
   /** The function's body as ModuleWriter.addFunction takes it; `prologue` is code to run first. */
-  finish(prologue?: Uint8Array): Uint8Array {
+  finish(prologue?: CodeWriter): FunctionBody {
     this.code.u8(0x0b);
-    const out = new ByteWriter(this.code.length + 32);
+    const out = new CodeWriter(this.code.length + 32);
     const runs: [ValueTypeName, number][] = [];
     for (const type of this.#locals) {
       const last = runs.at(-1);
@@ -148,9 +148,9 @@ export class FunctionBuilder {
       out.u32(count);
       out.u8(ValueType[type]);
     }
-    if (prologue) out.raw(prologue);
-    out.raw(this.code.bytes, this.code.length);
-    return out.view();
+    if (prologue) out.append(prologue);
+    out.append(this.code);
+    return out.body();
   }
 
   // --- values ---
@@ -417,13 +417,15 @@ export class FunctionBuilder {
   unreachable(): void {
     this.code.u8(0x00);
   }
-  if(condition: Value, then: () => void, otherwise?: () => void): void {
+  /** `likely`: whether the condition holds as a rule, when that is known. */
+  if(condition: Value, then: () => void, otherwise?: () => void, likely?: boolean): void {
     if (condition.isConst) {
       if (condition.constant !== 0n) then();
       else otherwise?.();
       return;
     }
     this.emit(this.wrap(condition));
+    if (likely !== undefined) this.code.hint(likely);
     this.code.u8(0x04);
     this.code.u8(0x40);
     this.#depth++;
@@ -434,6 +436,14 @@ export class FunctionBuilder {
     }
     this.#depth--;
     this.code.u8(0x0b);
+  }
+  /** Runs `then` in rare cases: machine code for it goes out of the way, and costs the usual way no registers. */
+  ifRare(condition: Value, then: () => void): void {
+    this.if(condition, then, undefined, false);
+  }
+  /** Runs `then` as a rule, and what comes behind it in rare cases. */
+  ifUsual(condition: Value, then: () => void): void {
+    this.if(condition, then, undefined, true);
   }
   block(body: (end: Label) => void): void {
     this.#nest(0x02, body);
@@ -446,8 +456,9 @@ export class FunctionBuilder {
     this.code.u8(0x0c);
     this.code.u32(this.#depth - label.depth);
   }
-  brIf(label: Label, condition: Value): void {
+  brIf(label: Label, condition: Value, likely?: boolean): void {
     this.emit(this.wrap(condition));
+    if (likely !== undefined) this.code.hint(likely);
     this.code.u8(0x0d);
     this.code.u32(this.#depth - label.depth);
   }

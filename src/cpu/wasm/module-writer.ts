@@ -2,6 +2,7 @@
 // Imported functions come first in the function index space, so declare all imports before the first function.
 
 import { ByteWriter } from "./byte-writer.js";
+import type { FunctionBody } from "./code-writer.js";
 
 export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 export type ValueTypeName = keyof typeof ValueType;
@@ -16,7 +17,7 @@ export class ModuleWriter {
   readonly #types: string[] = [];
   readonly #typeBytes: Uint8Array[] = [];
   readonly #imports: FunctionImport[] = [];
-  readonly #functions: { type: number; body: Uint8Array }[] = [];
+  readonly #functions: { type: number; body: FunctionBody }[] = [];
   readonly #exports: { name: string; kind: number; index: number }[] = [];
   #memory: { module: string; name: string; pages: number | undefined } | undefined;
   #table: number | undefined;
@@ -53,8 +54,8 @@ export class ModuleWriter {
     this.#exports.push({ name: "table", kind: 1, index: 0 });
   }
 
-  /** `body`: locals and expression, without the size prefix. Returns the function's index. */
-  addFunction(type: number, body: Uint8Array, exportName?: string): number {
+  /** Returns the function's index. */
+  addFunction(type: number, body: FunctionBody, exportName?: string): number {
     this.#functions.push({ type, body });
     const index = this.#imports.length + this.#functions.length - 1;
     if (exportName !== undefined) this.#exports.push({ name: exportName, kind: 0, index });
@@ -100,13 +101,35 @@ export class ModuleWriter {
         s.u32(e.index);
       }
     });
+    this.#branchHints(out);
     section(out, 10, this.#functions.length, (s) => {
       for (const f of this.#functions) {
-        s.u32(f.body.length);
-        s.raw(f.body);
+        s.u32(f.body.bytes.length);
+        s.raw(f.body.bytes);
       }
     });
     return out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The custom section of the branch hinting proposal, before the code that it is about. */
+  #branchHints(out: ByteWriter): void {
+    const hinted = this.#functions.flatMap(({ body }, i) => (body.hints.length > 0 ? [{ i, hints: body.hints }] : []));
+    if (hinted.length === 0) return;
+    const body = new ByteWriter(1024);
+    body.name("metadata.code.branch_hint");
+    body.u32(hinted.length);
+    for (const { i, hints } of hinted) {
+      body.u32(this.#imports.length + i);
+      body.u32(hints.length);
+      for (const { at, likely } of hints) {
+        body.u32(at);
+        body.u8(1);
+        body.u8(likely ? 1 : 0);
+      }
+    }
+    out.u8(0);
+    out.u32(body.length);
+    out.raw(body.bytes, body.length);
   }
 }
 

@@ -7,6 +7,7 @@
 import * as S from "../../cpu/state-layout.js";
 import { Reg, Seg } from "../../cpu/state-layout.js";
 import { TLB_BYTES, TLB_READ, TLB_WRITE } from "../../cpu/tlb-layout.js";
+import type { FunctionBody } from "../../cpu/wasm/code-writer.js";
 import type { Value } from "../../cpu/wasm/function-builder.js";
 import { ModuleWriter } from "../../cpu/wasm/module-writer.js";
 import type { MachineMemory } from "../../mmu/machine-memory.js";
@@ -49,7 +50,7 @@ export function writeGate(memory: MachineMemory): Uint8Array<ArrayBuffer> {
 }
 
 class Gate extends GateEmitter {
-  body(): Uint8Array {
+  body(): FunctionBody {
     this.leaveIf(this.eqz(this.stateLoad("i32", S.PV_GATE)));
     this.leaveIf(this.ne(this.stateLoad("i32", S.CODE_MODE), this.i32(2)));
     this.leaveIf(this.stateLoad("i32", S.STEP_MODE));

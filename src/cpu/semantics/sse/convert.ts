@@ -54,9 +54,13 @@ const toRegister =
     const result = e.variable(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
     e.block((done) => {
       e.block((slow) => {
-        e.brIf(slow, e.eqz(float(e, "le", float(e, "abs", a), floatConstant(e, bits, integerLimit[bits][dst.size]!))));
+        e.brIf(
+          slow,
+          e.eqz(float(e, "le", float(e, "abs", a), floatConstant(e, bits, integerLimit[bits][dst.size]!))),
+          false,
+        );
         refuseDenormal(e, slow, a);
-        e.brIf(done, e.floatLimit(bits));
+        e.brIf(done, e.floatLimit(bits), true);
         e.brIf(done, float(e, "eq", e.op(typeOf(bits), fromInteger[bits][dst.size]!, [e.get(result)]), a));
         if (truncate) e.brIf(done, precisionSettled(e));
       });
@@ -75,7 +79,7 @@ const fromRegister =
     const result = e.variable(e.op(typeOf(bits), fromInteger[bits][src.size]!, [value]));
     if (bits !== 64 || src.size !== 32) {
       e.block((done) => {
-        e.brIf(done, e.floatLimit(bits));
+        e.brIf(done, e.floatLimit(bits), true);
         const digits = bits === 64 ? 53n : 24n;
         const offset = e.add(value, e.constant(src.size, 1n << digits));
         e.brIf(done, e.leU(offset, e.constant(src.size, 2n << digits)));
@@ -114,7 +118,7 @@ const narrow: Semantics = (e, dst, src) => {
   e.block((done) => {
     e.block((slow) => {
       refuseDenormal(e, slow, a);
-      e.brIf(done, isSettled(e, e.get(result)));
+      e.brIf(done, isSettled(e, e.get(result)), true);
       e.brIf(done, e.and(e.floatExact(), isExact(e, Ordinary.Narrow, a, a, e.get(result))));
     });
     callHost(e, "float.convert.64.32x1", splatFloat(e, a));

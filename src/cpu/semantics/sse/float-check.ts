@@ -100,7 +100,7 @@ export interface Fast {
 /** The fast result where it holds, else what the host operation makes of a and b. */
 export function orHost(e: Emitter, fast: Fast, host: string, a: Value, b?: Value, imm?: Value): Value {
   const result = e.mutable(fast.value);
-  e.if(e.eqz(fast.ordinary), () => {
+  e.ifRare(e.eqz(fast.ordinary), () => {
     callHost(e, host, a, b, imm);
     if (!e.leavesForHost) e.set(result, e.stateLoad("v128", S.ARGS));
   });

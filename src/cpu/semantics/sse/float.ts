@@ -93,13 +93,13 @@ function settle(e: Emitter, { shape, host, kind, negate }: Rounded, value: Varia
       const operands = a === b ? [a] : [a, b];
       if (packed) {
         const unknown = operands.filter((v) => !e.isPlain(v, bits));
-        e.if(areNormal(e, lanes, result, unknown), () => {
-          e.brIf(done, e.floatLimit(bits));
+        e.ifUsual(areNormal(e, lanes, result, unknown), () => {
+          e.brIf(done, e.floatLimit(bits), true);
           acceptExact(e, done, kind, bits, a, negate ? e.let(v2(e, V128.xor, b, negate)) : b);
         });
       } else {
         for (const v of operands) refuseDenormal(e, slow, v);
-        e.brIf(done, isSettled(e, result));
+        e.brIf(done, isSettled(e, result), true);
         const added = negate ? e.let(float(e, "sub", floatConstant(e, bits, lanes.sign), b)) : b;
         e.brIf(done, e.and(e.floatExact(), isExact(e, kind, a, added, result)));
       }

@@ -74,7 +74,7 @@ export function isFarFromLimits(f: FunctionBuilder, v: Value): Value {
 
 /** Leaves to `slow` unless an operand (a snapshot) holds no denormal. */
 export function refuseDenormal(e: Emitter, slow: Parameters<Emitter["brIf"]>[0], v: Value): void {
-  if (!e.isPlain(v, v.type === "f64" ? 64 : 32)) e.brIf(slow, e.eqz(notDenormal(e, v)));
+  if (!e.isPlain(v, v.type === "f64" ? 64 : 32)) e.brIf(slow, e.eqz(notDenormal(e, v)), false);
 }
 
 /** Leaves to `slow` unless both are ordered and hold no denormals, and remembers that they are. */
@@ -83,6 +83,6 @@ export function requireOrdered(e: Emitter, slow: Parameters<Emitter["brIf"]>[0],
   const unknown = [a, b].filter((v) => !e.isPlain(v, bits));
   for (const v of unknown) refuseDenormal(e, slow, v);
   // NaNs are not equal to themselves.
-  if (unknown.length === 2) e.brIf(slow, e.eqz(e.or(float(e, "lt", a, b), float(e, "ge", a, b))));
-  else for (const v of unknown) e.brIf(slow, float(e, "ne", v, v));
+  if (unknown.length === 2) e.brIf(slow, e.eqz(e.or(float(e, "lt", a, b), float(e, "ge", a, b))), false);
+  else for (const v of unknown) e.brIf(slow, float(e, "ne", v, v), false);
 }
