@@ -44,6 +44,7 @@ export { type DiskOptions, diskConfigOf } from "./config/xl-disk.js";
 export type { PlacedText } from "./config/xl-values.js";
 export { hostIsRunning, makeHostDirectory, runningHosts } from "./control/socket-file.js";
 export type { BlockDeviceInfo } from "./host/block-devices.js";
+export type { ConsoleConfig } from "./host/console-devices.js";
 export { type BlockStore, type DiskConfig, FaultyStore, MemoryStore } from "./host/disk-config.js";
 export { InternalError, XenError, type XenErrorCode } from "./host/errors.js";
 export { FramedOutput, type FrameMarkers } from "./host/framed-output.js";

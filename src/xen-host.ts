@@ -36,6 +36,7 @@ import { writeGate } from "./hypervisor/pv/gate.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { MAX_CPUS } from "./hypervisor/scheduler/sched-unit.js";
 import { createHostNodes } from "./hypervisor/xenstore/domain-nodes.js";
+import { homeOf } from "./hypervisor/xenstore/path.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
 import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
@@ -232,10 +233,14 @@ export class XenHost {
     this.#hypervisor.observer = observer;
     this.#engine.observer = observer;
     this.#store = new XenStoreServer(memory);
+    this.#store.onLog = (line) => config.log?.(line);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,
       run: (vcpu, budget) => this.#run(vcpu, budget),
       ...(virtualClock ? { virtualClock } : {}),
+      onLoad: (isBusy) => {
+        this.#engine.isBusy = isBusy || virtualClock !== undefined;
+      },
       afterTurn: () => this.#deferred.flush(),
       onSleep: (start, end) => this.#perfTrace?.sleep(start, end),
       onError: (error) => this.#fail(error),
@@ -276,7 +281,7 @@ export class XenHost {
 
   /** For createXenHost. */
   async openServices(): Promise<void> {
-    if (this.#config.consolePtys) this.#openPty = await ptyOpener();
+    if (this.#config.consolePtys) await this.#ptys();
     const { socket, state } = this.#config.xenstore ?? {};
     if (state !== undefined)
       this.#storeFile = await StoreFile.open(state, this.#store, (line) => this.#config.log?.(line));
@@ -305,6 +310,8 @@ export class XenHost {
    */
   async createDomain(config: DomainConfig): Promise<GuestDomain> {
     if (this.#closed) throw new XenError("host-closed", "the host is closed");
+    const { consoles = [] } = config;
+    const openPty = consoles.some(({ pty }) => pty) ? await this.#ptys() : this.#openPty;
     this.#jitWorker?.start();
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
@@ -326,10 +333,27 @@ export class XenHost {
       guest.destroy();
       throw new XenError("host-closed", "the host was closed");
     }
-    if (this.#openPty && !config.privileged)
-      ConsolePty.serve(this.#openPty, guest, this.#store, (line) => this.#config.log?.(line));
+    if (openPty && !config.privileged) this.#servePtys(guest, openPty);
     this.#loop.start();
     return guest;
+  }
+
+  async #ptys(): Promise<OpenPty> {
+    this.#openPty ??= await ptyOpener();
+    return this.#openPty;
+  }
+
+  #servePtys(guest: GuestDomain, open: OpenPty): void {
+    const { consolePtys: all = false } = this.#config;
+    const log = (line: string) => this.#config.log?.(line);
+    const name = `domain ${guest.id}'s console`;
+    const { console } = guest;
+    if (all) ConsolePty.serve(open, { name, console, node: `${homeOf(guest.id)}/console/tty` }, this.#store, log);
+    for (const [i, each] of guest.consoleDevices.list().entries()) {
+      if (!all && !each.config.pty) continue;
+      const extra = { name: `${name} ${i + 1}`, console: each.console, node: `${each.frontendPath}/tty` };
+      ConsolePty.serve(open, extra, this.#store, log);
+    }
   }
 
   /**

@@ -31,12 +31,12 @@ export class ConsolePorts {
       server.close();
       this.#servers.delete(domid);
     }
-    for (const { guest, hub } of domains) {
+    for (const { guest, hubs } of domains) {
       if (guest.id === 0 || this.#servers.has(guest.id)) continue;
       const server = createServer((socket) => {
         socket.on("error", () => {});
         socket.write(`${CONSOLE_BANNER}\r\n`);
-        hub.attach(socket);
+        hubs[0]!.attach(socket);
       });
       server.on("error", (error) => this.#log(`console port of domain ${guest.id}: ${error.message}`));
       server.listen(XM_CONSOLE_PORT + guest.id, LOOPBACK);

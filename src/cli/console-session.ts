@@ -9,6 +9,8 @@ import { Terminal } from "./terminal.js";
 
 export interface ConsoleRequest {
   readonly domain: string;
+  /** Which of its consoles; default: the first, 0. */
+  readonly number?: number;
   /** Stay when the domain is built anew after a reboot. */
   readonly follow?: boolean;
   /** Let a paused domain go as soon as its console is connected. */

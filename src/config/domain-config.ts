@@ -15,6 +15,7 @@ export function domainConfigOf(xl: XlDomainConfig): DomainConfig {
   return {
     ...{ name, kernel, cmdline, vcpus, maxVcpus: maxvcpus, disks, affinity: affinityOf(xl) },
     scheduling: { ...(cpuWeight === undefined ? {} : { weight: cpuWeight }), ...(cap === undefined ? {} : { cap }) },
+    ...(xl.consoles ? { consoles: xl.consoles } : {}),
     ...(vifs.length === 0 ? {} : { vifs: vifs.map(({ text }) => text) }),
     ...(ramdisk === undefined ? {} : { ramdisk }),
     ...(memory === undefined ? {} : { memory }),

@@ -1,11 +1,13 @@
 // From the text of an xl.cfg(5) file to a domain: every key is read as its type, checked, and accounted for.
 
 import { isAbsolute, resolve } from "node:path";
+import type { ConsoleConfig } from "../host/console-devices.js";
 import type { DiskConfig } from "../host/disk-config.js";
 import { type ConfigPlace, formatPlace } from "./config-error.js";
 import { type CpuList, parseCpuList } from "./cpu-list.js";
 import { DiskSpecError, parseDiskSpec } from "./disk-spec.js";
 import { overrideAssignments } from "./overrides.js";
+import { readChannels } from "./xl-channel.js";
 import { diskConfigOf } from "./xl-disk.js";
 import { suggestKey, XL_KEYS } from "./xl-keys.js";
 import { shorten } from "./xl-lexer.js";
@@ -53,6 +55,8 @@ export interface XlDomainConfig {
   readonly disks: readonly DiskConfig[];
   /** Specifications of xl-network-configuration(5), with their lines. */
   readonly vifs: readonly PlacedText[];
+  /** Channels: consoles beside the first. */
+  readonly consoles?: readonly ConsoleConfig[];
   readonly onPoweroff: EventAction;
   readonly onReboot: EventAction;
   readonly onWatchdog: EventAction;
@@ -157,6 +161,7 @@ function readDomain(values: XlValues, options: XlConfigOptions, warn: Warn): XlD
     cap: values.number("cap", 0, 100 * MAX_VCPUS),
     disks: readDisks(values, options, warn),
     vifs: values.list("vif"),
+    consoles: readChannels(values, options),
     onPoweroff: values.choice("on_poweroff", EVENT_ACTIONS) ?? "destroy",
     onReboot: values.choice("on_reboot", EVENT_ACTIONS) ?? "restart",
     onWatchdog: values.choice("on_watchdog", EVENT_ACTIONS) ?? "destroy",

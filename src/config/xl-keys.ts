@@ -13,7 +13,7 @@ const NO_HVM = "it belongs to HVM guests, which aren't supported";
 
 const rows: readonly (readonly [KeySupport, string])[] = [
   [{ support: "used" }, "name type builder uuid kernel ramdisk cmdline root extra firmware"],
-  [{ support: "used" }, "memory maxmem vcpus maxvcpus cpus cpus_soft cpu_weight cap disk vif"],
+  [{ support: "used" }, "memory maxmem vcpus maxvcpus cpus cpus_soft cpu_weight cap disk vif channel"],
   [{ support: "used" }, "on_poweroff on_reboot on_watchdog on_crash"],
   [{ support: "noted" }, "pool on_soft_reset seclabel init_seclabel max_grant_frames max_maptrack_frames"],
   [{ support: "noted" }, "max_grant_version nomigrate driver_domain passthrough xend_suspend_evtchn_compat"],
@@ -46,7 +46,6 @@ const rows: readonly (readonly [KeySupport, string])[] = [
   [{ support: "refused", because: "there is no TPM" }, "vtpm"],
   [{ support: "refused", because: "there is no 9pfs backend" }, "p9"],
   [{ support: "refused", because: "there is no PV calls backend" }, "pvcalls"],
-  [{ support: "refused", because: "there are no channels beside the console" }, "channel"],
   [{ support: "refused", because: 'name a kernel, or firmware="pvgrub64" to boot from the disk' }, "bootloader"],
   [{ support: "refused", because: NO_HVM }, "vuart"],
 ];

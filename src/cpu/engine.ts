@@ -67,6 +67,8 @@ export class Engine {
   /** Set before guests run. */
   observer: EngineObserver | undefined;
   readonly #freeBlocks: CpuBlock[] = [];
+  /** False: so little runs that compiling it costs more than it ever gives back; nothing gets hotter. */
+  isBusy = true;
   /** The vCPU that is inside `run`. */
   current: EngineCpu | undefined;
 
@@ -80,7 +82,7 @@ export class Engine {
         this.current!.hostCall(record, hostOperationList[operation]!),
       segment: (_state: number, record: number, segment: number, offset: number, access: number) =>
         this.current!.access.checkSegment(record, segment, offset, access),
-      sample: (record: number) => this.jit?.sample(record, this.current!.block.state) ?? 0,
+      sample: (record: number) => (this.jit && this.isBusy ? this.jit.sample(record, this.current!.block.state) : 0),
     };
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.core = instantiateCore(memory, this.cache.frameTables, imports);

@@ -1,7 +1,6 @@
-// A domain's console on a pty, as Xen's console daemon has it: its path is console/tty in the domain's XenStore home. A reader that is slow
+// A domain's console on a pty, as Xen's console daemon has it: XenStore tells its path, at console/tty in the domain's home. A reader that is slow
 // or absent never holds the guest up: the latest output is kept for it, and it is told when older output was dropped.
 
-import { homeOf } from "../hypervisor/xenstore/path.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import type { GuestConsole } from "./guest-console.js";
 import { KeptOutput } from "./kept-output.js";
@@ -81,10 +80,10 @@ export class ConsolePty {
     this.#retry = Math.min(this.#retry * 2, MAX_RETRY);
   }
 
-  /** Gives a domain's console a pty and tells XenStore. A domain lives without one when none can be had: the log says so. */
+  /** Gives a console a pty and tells XenStore, at `node`; `name` is for the log. A domain lives without one when none can be had: the log says so. */
   static serve(
     open: OpenPty,
-    guest: { readonly id: number; readonly console: GuestConsole },
+    { name, console, node }: { readonly name: string; readonly console: GuestConsole; readonly node: string },
     store: Pick<XenStoreServer, "write" | "remove">,
     log: (line: string) => void,
   ): void {
@@ -92,14 +91,13 @@ export class ConsolePty {
     try {
       pty = open();
     } catch (error) {
-      log(`domain ${guest.id} has no console pty: ${(error as Error).message}`);
+      log(`${name} has no pty: ${(error as Error).message}`);
       return;
     }
-    const node = `${homeOf(guest.id)}/console/tty`;
     store.write(node, pty.path);
-    new ConsolePty(pty, guest.console, (hungUp) => {
+    new ConsolePty(pty, console, (hungUp) => {
       store.remove(node);
-      if (hungUp !== undefined) log(`domain ${guest.id} has lost its console pty ${pty.path}: ${hungUp}`);
+      if (hungUp !== undefined) log(`${name} has lost its pty ${pty.path}: ${hungUp}`);
     });
   }
 }

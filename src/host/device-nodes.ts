@@ -24,12 +24,16 @@ export function devicePaths(domid: number, number: number, kind: string, frontKi
   };
 }
 
-/** Creates all nodes at once. */
+/** Creates all nodes at once. `readOnly`: of the frontend, which the guest can't change. */
 export function createDeviceNodes(
   server: XenStoreServer,
   domid: number,
   paths: DevicePaths,
-  { back, front }: { readonly back: NodeValues; readonly front: NodeValues },
+  {
+    back,
+    front,
+    readOnly = {},
+  }: { readonly back: NodeValues; readonly front: NodeValues; readonly readOnly?: NodeValues },
 ): void {
   const owned = (owner: number, reader: number): Permissions => [
     { access: "n", domid: owner },
@@ -47,6 +51,10 @@ export function createDeviceNodes(
     make(paths.backend, back, owned(0, domid));
     // Last: a running guest looks at the backend as soon as it sees this.
     make(paths.frontend, front, owned(domid, 0));
+    for (const [name, value] of Object.entries(readOnly)) {
+      nodes.write(view, 0, `${paths.frontend}/${name}`, encoder.encode(String(value)));
+      nodes.setPermissions(view, 0, `${paths.frontend}/${name}`, owned(0, domid));
+    }
   });
 }
 

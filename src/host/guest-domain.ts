@@ -16,6 +16,7 @@ import { detachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { formatUuid } from "../hypervisor/xenstore/domain-nodes.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
 import { type BlockDeviceInfo, BlockDevices } from "./block-devices.js";
+import { type ConsoleConfig, ConsoleDevices } from "./console-devices.js";
 import type { DeferredEvents } from "./deferred-events.js";
 import { type DiskConfig, openDiskConfig } from "./disk-config.js";
 import { writeCore } from "./dump-file.js";
@@ -71,6 +72,8 @@ export interface DomainConfig {
   readonly maxMemory?: number | string;
   /** Network interfaces; strings as in xl.cfg. Not for dom0. */
   readonly vifs?: readonly (VifConfig | string)[];
+  /** Consoles 1, 2, …, beside its first. Not for dom0. */
+  readonly consoles?: readonly ConsoleConfig[];
   /** Leaves the domain paused. */
   readonly paused?: boolean;
 }
@@ -115,6 +118,8 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   readonly blockDevices: BlockDevices;
   /** For the host. */
   readonly netDevices: NetDevices;
+  /** For the host. */
+  readonly consoleDevices: ConsoleDevices;
   #released: Promise<void> = Promise.resolve();
   #reason: ShutdownReason | undefined;
   #failure: Error | undefined;
@@ -132,11 +137,17 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
       (bytes) => domain.console.write(bytes),
     );
     this.netDevices = new NetDevices(domain, services.store, services.deferred, services.vifs);
+    this.consoleDevices = new ConsoleDevices(domain, services.store, services.deferred);
     this.#shell = new GuestShell(this.console);
   }
 
   get name(): string {
     return this.#domain.name;
+  }
+
+  /** All consoles, the first being `console`. */
+  get consoles(): readonly GuestConsole[] {
+    return [this.console, ...this.consoleDevices.list().map(({ console }) => console)];
   }
 
   /** In XenStore too, where the guest can read it. */
@@ -336,7 +347,9 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#released = Promise.all([this.blockDevices.stop(), this.netDevices.stop()]).then(() => {});
+    this.#released = Promise.all([
+      ...[this.blockDevices.stop(), this.netDevices.stop(), this.consoleDevices.stop()],
+    ]).then(() => {});
     if (!this.#domain.privileged) detachXenStore(this.#services.store, this.#domain);
     this.#services.hypervisor.destroyDomain(this.#domain);
     this.#services.onDestroy(this.#domain);
@@ -361,7 +374,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
   /** For the host. */
   onHostFailure(error: Error): void {
     this.#failure = error;
-    this.console.end(error);
+    for (const console of this.consoles) console.end(error);
     if (this.listenerCount("error") > 0) this.emit("error", error);
   }
 
@@ -371,7 +384,8 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     const code = reason === "crash" ? "domain-crashed" : "domain-gone";
     // The crash dump is written after the domain has stopped: let it reach the console's listeners first.
     setImmediate(() => {
-      this.console.end(new XenError(code, `${this.name}: the domain ended (${reason})`));
+      for (const console of this.consoles)
+        console.end(new XenError(code, `${this.name}: the domain ended (${reason})`));
       this.emit("shutdown", reason);
     });
   }

@@ -14,12 +14,17 @@ const MAX_BUDGET = 2_000_000;
 const VIRTUAL_BUDGET = 50_000;
 const NS_PER_INSTRUCTION = 1n;
 const MAX_SLEEP_MS = 1000;
+/** Over how long the load is averaged, ms, and from which part of it on guests count as busy: timers of idle guests stay below. */
+const LOAD_MS = 50;
+const BUSY_LOAD = 0.1;
 
 export interface RunLoopOptions {
   readonly hypervisor: Hypervisor;
   /** Runs a vCPU; returns the instructions executed. */
   readonly run: (vcpu: Vcpu, budget: number) => number;
   readonly virtualClock?: VirtualClock;
+  /** Called before guests run with whether they have been running for more than a small part of the time lately. */
+  readonly onLoad?: (isBusy: boolean) => void;
   /** Called after each turn of a guest. */
   readonly afterTurn: () => void;
   /** Nothing was runnable between these times (performance.now()). */
@@ -38,6 +43,8 @@ export class RunLoop {
   #budget = FIRST_BUDGET;
   /** All that could run yields: it polls for what only the event loop brings (GRUB's disk driver does). */
   #isWaiting = false;
+  /** Part of the time that guests ran lately; virtual time has none to spare. */
+  #load = 1;
   /** Milliseconds spent in guests, and asleep. */
   busyMs = 0;
   idleMs = 0;
@@ -65,9 +72,12 @@ export class RunLoop {
     while (this.#running) {
       const start = performance.now();
       let ran = true;
+      this.#options.onLoad?.(this.#load > BUSY_LOAD);
       this.#isWaiting = false;
       while (ran && this.#running && !this.#isWaiting && performance.now() - start < SLICE_MS) ran = this.#step();
-      this.busyMs += performance.now() - start;
+      const busy = performance.now() - start;
+      this.busyMs += busy;
+      this.#load = 1 - (1 - this.#load) * Math.exp(-busy / LOAD_MS);
       if (!this.#running) return;
       if (ran) await new Promise((resolve) => setImmediate(resolve));
       else await this.#sleep();
@@ -152,6 +162,7 @@ export class RunLoop {
     }
     const end = performance.now();
     this.idleMs += end - start;
+    this.#load *= Math.exp(-(end - start) / LOAD_MS);
     this.#options.onSleep?.(start, end);
   }
 }

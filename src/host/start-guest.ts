@@ -9,6 +9,7 @@ import { OutOfMachineMemoryError } from "../hypervisor/memory-manager.js";
 import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
 import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
 import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
+import { type ConsoleConfig, type OpenedConsole, openConsoles } from "./console-devices.js";
 import { type OpenedDisk, openDiskConfigs } from "./disk-config.js";
 import { XenError } from "./errors.js";
 import { type DomainConfig, GuestDomain, type GuestServices } from "./guest-domain.js";
@@ -16,6 +17,7 @@ import { setAffinity, setScheduling } from "./guest-scheduling.js";
 import { type OpenedVif, openVifs } from "./open-vif.js";
 import { parseSize } from "./size.js";
 
+const PAGE_SIZE = 4096;
 /** As many have a vcpu_info in the shared info page. */
 const MAX_VCPUS = 32;
 
@@ -57,7 +59,7 @@ export async function startGuest(
   if (maxVcpus < vcpus) throw new XenError("bad-argument", `maxVcpus is ${maxVcpus}, less than vcpus, ${vcpus}`);
   if (privileged && hypervisor.findDomain(0)) throw new XenError("bad-argument", "this host has a dom0 already");
   const kernelName = typeof config.kernel === "string" ? config.kernel : "kernel";
-  for (const kind of ["disks", "vifs"] as const)
+  for (const kind of ["disks", "vifs", "consoles"] as const)
     if (privileged && config[kind]?.length)
       throw new XenError("bad-argument", `a privileged domain can't have ${kind}: it would be its own backend`);
   const [kernelBytes, ramdisk] = await Promise.all([
@@ -67,6 +69,7 @@ export async function startGuest(
   const name = config.name ?? (privileged ? "Domain-0" : "guest");
   const disks: OpenedDisk[] = await openDiskConfigs(config.disks ?? [], { locks: services.locks, name });
   const vifs = await openInterfaces(config, services, disks);
+  const consoles = await openAllConsoles(config.consoles ?? [], name, disks, vifs);
   let domain: Domain | undefined;
   let guest: GuestDomain | undefined;
   try {
@@ -98,16 +101,22 @@ export async function startGuest(
     const { storeMfn, consoleMfn } = built;
     if (storeMfn !== undefined && storePort !== undefined && consoleMfn !== undefined && consolePort !== undefined) {
       const { events, console } = domain;
-      console.attachRing(consoleMfn * 4096, (onEvent) => events.bindHost(consolePort, onEvent));
+      const { memory } = hypervisor;
+      const page = {
+        bytes: memory.bytes(consoleMfn * PAGE_SIZE, PAGE_SIZE),
+        write: (offset: number, source: Uint8Array) => memory.write(consoleMfn * PAGE_SIZE + offset, source),
+      };
+      console.attachRing(page, (onEvent) => events.bindHost(consolePort, onEvent));
       attachXenStore(services.store, domain, { storeMfn, storePort, consoleMfn, consolePort, onlineVcpus: vcpus });
     }
     for (const disk of disks) guest.blockDevices.attach(disk);
     for (const vif of vifs) guest.netDevices.attach(vif);
+    for (const console of consoles) guest.consoleDevices.attach(console);
     if (config.paused) domain.pause();
     return guest;
   } catch (error) {
-    await Promise.all([guest?.blockDevices.stop(), guest?.netDevices.stop()]);
-    await Promise.all(disks.map(({ store }) => store.close()));
+    await Promise.all([guest?.blockDevices.stop(), guest?.netDevices.stop(), guest?.consoleDevices.stop()]);
+    await Promise.all([...disks.map(({ store }) => store.close()), ...consoles.map((console) => console.close())]);
     for (const vif of vifs) vif.discard();
     if (domain) {
       hypervisor.destroyDomain(domain);
@@ -139,6 +148,22 @@ async function openInterfaces(
     return await openVifs(vifs, services.vifs);
   } catch (error) {
     await Promise.all(disks.map(({ store }) => store.close()));
+    throw error;
+  }
+}
+
+/** With disks and interfaces closed again when that fails. */
+async function openAllConsoles(
+  configs: readonly ConsoleConfig[],
+  name: string,
+  disks: readonly OpenedDisk[],
+  vifs: readonly OpenedVif[],
+): Promise<OpenedConsole[]> {
+  try {
+    return await openConsoles(configs, name);
+  } catch (error) {
+    await Promise.all(disks.map(({ store }) => store.close()));
+    for (const vif of vifs) vif.discard();
     throw error;
   }
 }

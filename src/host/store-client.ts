@@ -166,6 +166,11 @@ export class XenStoreClient extends XenStoreView {
     });
   }
 
+  /** What `xenstore-control` does: check, log, print, quota, help. @throws XenStoreError EINVAL: the store doesn't know it */
+  async control(command: string, ...parameters: readonly string[]): Promise<string> {
+    return splitStrings((await this.ask(W.XS_CONTROL, [command, ...parameters])).payload).strings[0] ?? "";
+  }
+
   #send(type: number, payload: Uint8Array, transactionId: number): Promise<Message> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);

@@ -275,7 +275,6 @@ export class Domain {
       putFrame: (mfn, isReadonly) => (isReadonly ? mm.frames.putPage(mfn) : mm.frames.putPageAndType(mfn)),
     });
     this.console = new DomainConsole({
-      memory,
       onOutput: (bytes) => hypervisor.consoleOutput(id, bytes),
       onInputWaiting: () => hypervisor.consoleInputWaiting(this),
     });

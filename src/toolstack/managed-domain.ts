@@ -2,14 +2,15 @@
 // it was started, and what is to happen at its end.
 
 import type { XlDomainConfig } from "../config/xl-config.js";
+import type { ConsoleHub } from "../host/console-hub.js";
 import type { GuestDomain } from "../host/guest-domain.js";
-import type { ConsoleHub } from "./console-hub.js";
 
 export interface ManagedDomain {
   readonly guest: GuestDomain;
   /** undefined: not made by this toolstack, as domain 0. */
   config: XlDomainConfig | undefined;
-  readonly hub: ConsoleHub;
+  /** One a console. */
+  readonly hubs: readonly ConsoleHub[];
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   /** Its end has an action; false after `create -e`. */

@@ -85,7 +85,10 @@ export type ControlMethods = {
     { readonly warnings: readonly string[] }
   >;
   /** The connection becomes the console: raw bytes both ways. `follow`: also of the domain that a reboot puts in its place. */
-  "console.open": Method<DomainParams & { follow?: boolean; unpause?: boolean }, { readonly domid: number }>;
+  "console.open": Method<
+    DomainParams & { number?: number; follow?: boolean; unpause?: boolean },
+    { readonly domid: number }
+  >;
 };
 
 /** Bytes. */
@@ -248,7 +251,10 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       },
       "console.open": (values) => {
         const params = new Params(values);
-        const { guest, hub } = domain(params);
+        const { guest, hubs } = domain(params);
+        const number = params.optionalNumber("number", 0, 2 ** 31) ?? 0;
+        const hub = hubs[number];
+        if (!hub) throw new XenError("bad-argument", `${guest.name} has no console ${number}`);
         const follows = params.flag("follow");
         const isUnpaused = params.flag("unpause");
         return {

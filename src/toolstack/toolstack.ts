@@ -4,10 +4,10 @@
 import { join } from "node:path";
 import { domainConfigOf } from "../config/domain-config.js";
 import { type ConfigWarning, type EventAction, parseXlConfig, type XlDomainConfig } from "../config/xl-config.js";
+import { ConsoleHub } from "../host/console-hub.js";
 import { XenError } from "../host/errors.js";
 import type { GuestDomain, ShutdownReason } from "../host/guest-domain.js";
 import type { XenHost } from "../xen-host.js";
-import { ConsoleHub } from "./console-hub.js";
 import type { ManagedDomain } from "./managed-domain.js";
 import { RotatingLog } from "./rotating-log.js";
 
@@ -136,7 +136,8 @@ export class Toolstack {
     const domain: ManagedDomain = {
       guest,
       config,
-      hub: new ConsoleHub(guest.console, (bytes) => log.write(bytes)),
+      // As xenconsoled's log: the first console's. The others may carry anything.
+      hubs: guest.consoles.map((console, i) => new ConsoleHub(console, (bytes) => i === 0 && log.write(bytes))),
       startedAt: Date.now(),
       isWatched,
       isRestarting: false,
@@ -182,13 +183,13 @@ export class Toolstack {
       // A domain that stays keeps its UUID.
       const same = uuid === undefined || action === "rename-restart" ? rest : config;
       const next = await this.#build(same, name, true, true);
-      domain.hub.moveTo(next.hub);
+      for (const [i, hub] of domain.hubs.entries()) if (next.hubs[i]) hub.moveTo(next.hubs[i]);
       if (this.#restarting.get(name)) await this.destroy(next);
       else next.guest.unpause();
     } finally {
       this.#restarting.delete(name);
       domain.isRestarting = false;
-      if (action !== "rename-restart") domain.hub.end();
+      if (action !== "rename-restart") for (const hub of domain.hubs) hub.end();
     }
   }
 
@@ -235,7 +236,7 @@ export class Toolstack {
     this.#options.log(`domain ${domain.guest.id} (${domain.guest.name}) destroyed`);
     // What the domain printed last is on its way through the event loop.
     setImmediate(() => {
-      domain.hub.end({ keepFollowers: domain.isRestarting });
+      for (const hub of domain.hubs) hub.end({ keepFollowers: domain.isRestarting });
       domain.onGone();
     });
   }

@@ -35,6 +35,29 @@ disk = [ '/dev/vg/guest-volume,raw,xvda,rw' ]
   expect(domainConfigOf(domain)).toMatchObject({ name: "example.pvlinux", memory: 128 << 20, vcpus: 2 });
 });
 
+test("channels are consoles with a name, a pty or a socket", () => {
+  const text = `${minimal}channel = ["connection=pty, name=org.example.a", "name=b,connection=socket,path=b.sock"]`;
+  const { domain, warnings } = parseXlConfig(text, "f.cfg", { directory: "/d" });
+  expect(warnings).toEqual([]);
+  const consoles = [
+    { name: "org.example.a", pty: true },
+    { name: "b", socket: "/d/b.sock" },
+  ];
+  expect(domainConfigOf(domain)).toMatchObject({ consoles });
+  expect(domainConfigOf(parseXlConfig(minimal, "f.cfg").domain)).not.toHaveProperty("consoles");
+});
+
+test.each([
+  ["name=a", "connection must be pty or socket"],
+  ["connection=tcp", "connection must be pty or socket"],
+  ["connection=socket", "a channel of connection=socket needs path="],
+  ["connection=pty,backend=net", "there are no driver domains"],
+  ["connection=pty,nonsense=1", "nonsense=1"],
+  ["pty", "pty"],
+])("the channel %j is refused", (channel, message) => {
+  expect(() => parseXlConfig(`${minimal}channel=["${channel}"]`, "f.cfg")).toThrow(message);
+});
+
 describe("errors name file, line and key", () => {
   test.each([
     ["", "f.cfg: name: is missing"],

@@ -42,7 +42,9 @@ class Bench {
       write: (path: string, value: string) => void this.store.set(path, value),
       remove: (path: string) => void this.store.delete(path),
     };
-    ConsolePty.serve(open as OpenPty, { id: 7, console: this.console }, store, (line) => this.lines.push(line));
+    const { console } = this;
+    const line = { name: "domain 7's console", console, node: NODE };
+    ConsolePty.serve(open as OpenPty, line, store, (text) => this.lines.push(text));
   }
 
   openReader(): number {
@@ -164,8 +166,8 @@ test("a domain lives without a pty when none can be had", () => {
   const none: OpenPty = () => {
     throw new Error("ENOSPC");
   };
-  ConsolePty.serve(none, { id: 7, console }, store, (line) => lines.push(line));
-  expect(lines).toEqual(["domain 7 has no console pty: ENOSPC"]);
+  ConsolePty.serve(none, { name: "domain 7's console", console, node: NODE }, store, (line) => lines.push(line));
+  expect(lines).toEqual(["domain 7's console has no pty: ENOSPC"]);
 });
 
 test("kept output: the latest bytes, in order", () => {

@@ -11,7 +11,6 @@ function makeConsole() {
   const output: number[] = [];
   let waiting = 0;
   const console = new DomainConsole({
-    memory,
     onOutput: (bytes) => output.push(...bytes),
     onInputWaiting: () => waiting++,
   });
@@ -21,11 +20,15 @@ function makeConsole() {
 function attach(setup: ReturnType<typeof makeConsole>) {
   let notified = 0;
   let event = () => {};
-  setup.console.attachRing(RING, (onEvent) => {
-    event = onEvent;
-    return { port: 1, isOpen: true, notify: () => notified++, close: () => {} };
-  });
   const { memory } = setup;
+  const page = {
+    bytes: memory.bytes(RING, 4096),
+    write: (offset: number, source: Uint8Array) => memory.write(RING + offset, source),
+  };
+  setup.console.attachRing(page, (onEvent) => {
+    event = onEvent;
+    return { notify: () => notified++ };
+  });
   const index = (at: number) => memory.readU32(RING + at);
   return {
     signal: () => event(),

@@ -19,7 +19,10 @@ export const console = command<Options>({
   operands: [domainOperand],
   options: {
     type: { flags: "-t <type>", description: "console type: pv, the only one that PV domains have" },
-    number: { flags: "-n <number>", description: "console number: 0, the only one yet" },
+    number: {
+      flags: "-n <number>",
+      description: "console number, as in xl: 0, the default, is the first; 1 and on are channel= in its configuration",
+    },
     host: hostOptionRow,
   },
   run: async ([domain], options) => {
@@ -30,7 +33,6 @@ export const console = command<Options>({
       throw new CliError(known ? ExitCode.Failed : ExitCode.Usage, text);
     }
     if (!/^\d+$/.test(number)) throw new CliError(ExitCode.Usage, `-n: "${number}" is not a number`);
-    if (Number(number) !== 0) throw new CliError(ExitCode.Failed, `${domain} has no console ${number}, only console 0`);
-    return attachConsole(options, { domain: domain! });
+    return attachConsole(options, { domain: domain!, number: Number(number) });
   },
 });

@@ -239,9 +239,27 @@ const watch = command<StoreOptions & { readonly count?: number }>({
     }),
 });
 
+const control = command<StoreOptions>({
+  path: ["xenstore", "control"],
+  summary: "ask the store itself: check, log on|off, print, quota [DOMID | set NAME VALUE], help",
+  operands: [{ name: "command", description: "the command and its parameters", required: true, variadic: true }],
+  options: storeOptions,
+  run: ([name, ...parameters], options) =>
+    withStore(options, async (store) => {
+      try {
+        print(await store.control(name!, ...parameters));
+        return ExitCode.Done;
+      } catch (error) {
+        if (!(error instanceof XenStoreError && error.errno === "EINVAL")) throw error;
+        const help = await store.control("help");
+        throw new CliError(ExitCode.Failed, `Command not supported. Valid commands are:\n${help}`);
+      }
+    }),
+});
+
 function parseCount(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
   throw new CliError(ExitCode.Usage, `-n: "${text}" is not a number of changes`);
 }
 
-export const xenstoreCommands: readonly Command<object>[] = [ls, read, write, list, exists, rm, chmod, watch];
+export const xenstoreCommands: readonly Command<object>[] = [ls, read, write, list, exists, rm, chmod, watch, control];

@@ -2,22 +2,20 @@
 // go out by the `send` of the constructor; what carries them (a ring, a socket) is outside.
 
 import * as W from "../public/io/xs_wire.js";
+import { type ControlledStore, control, printable } from "./control.js";
 import { absolutePath, homeOf } from "./path.js";
 import { formatPermissions, parsePermissions } from "./permissions.js";
-import type { StoreView, Transaction, XenStore } from "./store.js";
+import type { StoreView, Transaction } from "./store.js";
 import { StoreError } from "./store-error.js";
 import { Watches } from "./watches.js";
 import { bytesOf, encodeMessage, joinStrings, type Message, MessageReader, splitStrings, textOf } from "./wire.js";
 
-/** What an unprivileged domain may have, as in xenstored. */
-const MAX_TRANSACTIONS = 10;
-const MAX_TRANSACTION_NODES = 1024;
+/** Of an unprivileged domain. */
 const MAX_TRANSACTION_CHANGES = 8192;
 const OK = bytesOf("OK\0");
 
 /** What a connection needs of the server around it. */
-export interface ConnectionHost {
-  readonly store: XenStore;
+export interface ConnectionHost extends ControlledStore {
   isIntroduced(domid: number): boolean;
   /** Requests of the toolstack, which only dom0 may make. @throws StoreError */
   introduce(domid: number, mfn: number, port: number): void;
@@ -43,7 +41,12 @@ export class StoreConnection {
     this.#host = host;
     this.domid = domid;
     this.#send = send;
-    this.watches = new Watches(domid, (path, token) => this.#watchEvent(path, token));
+    const limit = () => host.store.quota.watches;
+    this.watches = new Watches(domid, limit, (path, token) => this.#watchEvent(path, token));
+  }
+
+  get transactions(): number {
+    return this.#transactions.size;
   }
 
   /** Handles what has arrived completely. @throws WireError when the stream is broken */
@@ -77,8 +80,17 @@ export class StoreConnection {
     } finally {
       this.#isHandling = false;
     }
+    if (this.#host.isTraced) this.#trace(message, reply);
     this.#send(encodeMessage(reply));
     for (const event of this.#events.splice(0)) this.#send(event);
+  }
+
+  #trace({ type, transactionId, payload }: Message, reply: Message): void {
+    const name = Object.hasOwn(W.XS_NAMES, type) ? W.XS_NAMES[type] : `request ${type}`;
+    const words = printable(textOf(payload).replace(/\0$/, "").replaceAll("\0", " "));
+    const failure = reply.type === W.XS_ERROR ? `: ${textOf(reply.payload).replace("\0", "")}` : "";
+    const transaction = transactionId === 0 ? "" : ` in transaction ${transactionId}`;
+    this.#host.log(`xenstore: domain ${this.domid}: ${name} ${words}${transaction}${failure}`);
   }
 
   #answer({ type, transactionId, payload }: Message): Uint8Array {
@@ -94,7 +106,8 @@ export class StoreConnection {
     const transaction = this.#transactions.get(transactionId);
     if (!transaction) throw new StoreError("ENOENT");
     const { touched, changes } = transaction;
-    if (this.domid !== 0 && (touched.size > MAX_TRANSACTION_NODES || changes.length > MAX_TRANSACTION_CHANGES))
+    const { transactionNodes } = this.#host.store.quota;
+    if (this.domid !== 0 && (touched.size > transactionNodes || changes.length > MAX_TRANSACTION_CHANGES))
       throw new StoreError("ENOSPC");
     const answer = handler(transaction, payload);
     if (answer.length > W.XENSTORE_PAYLOAD_MAX) throw new StoreError("E2BIG");
@@ -112,6 +125,8 @@ export class StoreConnection {
   }
 
   #path(text: string): string {
+    const isTooLong = this.domid !== 0 && !text.startsWith("/") && text.length > this.#host.store.quota.pathLength;
+    if (isTooLong) throw new StoreError("EINVAL");
     return absolutePath(text, this.domid);
   }
 
@@ -120,6 +135,10 @@ export class StoreConnection {
   }
 
   readonly #handlers: Readonly<Record<number, Handler>> = {
+    [W.XS_CONTROL]: (_view, payload) => {
+      this.#privileged();
+      return joinStrings([control(this.#host, strings(payload, 1))]);
+    },
     [W.XS_READ]: (view, payload) => {
       const [path] = strings(payload, 1);
       return this.#host.store.read(view, this.domid, this.#path(path!));
@@ -177,7 +196,8 @@ export class StoreConnection {
       return OK;
     },
     [W.XS_TRANSACTION_START]: () => {
-      if (this.domid !== 0 && this.#transactions.size >= MAX_TRANSACTIONS) throw new StoreError("ENOSPC");
+      if (this.domid !== 0 && this.#transactions.size >= this.#host.store.quota.transactions)
+        throw new StoreError("ENOSPC");
       const id = this.#nextTransaction++;
       this.#transactions.set(id, this.#host.store.begin());
       return joinStrings([String(id)]);

@@ -29,6 +29,8 @@ export interface StoreSession {
   close(): void;
 }
 
+const unlimited = () => Number.POSITIVE_INFINITY;
+
 export class XenStoreServer implements ConnectionHost {
   readonly store: XenStore;
   readonly #memory: MachineMemory;
@@ -37,12 +39,15 @@ export class XenStoreServer implements ConnectionHost {
   readonly #observers = new Set<Watches>();
   /** After changes were made for good: their owner keeps a copy. */
   onChanged: () => void = () => {};
+  /** Lines that XS_CONTROL asks for. */
+  onLog: (line: string) => void = () => {};
+  isTraced = false;
   /** XS_INTRODUCE by the toolstack: connects a domain of which the server knows ring frame and port. */
   onIntroduce: (domid: number, mfn: number, port: number) => void = () => {
     throw new StoreError("EINVAL");
   };
 
-  constructor(memory: MachineMemory, quota?: StoreQuota) {
+  constructor(memory: MachineMemory, quota?: Partial<StoreQuota>) {
     this.#memory = memory;
     this.store = new XenStore(quota);
     this.store.onChanges = (changes) => this.#notify(changes);
@@ -117,6 +122,19 @@ export class XenStoreServer implements ConnectionHost {
     this.#notifySpecial(RELEASE_DOMAIN);
   }
 
+  log(line: string): void {
+    this.onLog(line);
+  }
+
+  usage(domid: number): { watches: number; transactions: number } | undefined {
+    const all = [...(domid === 0 ? this.#sessions : [])];
+    const own = this.#clients.get(domid)?.connection;
+    if (own) all.push(own);
+    if (all.length === 0) return undefined;
+    const sum = (of: (connection: StoreConnection) => number) => all.reduce((total, each) => total + of(each), 0);
+    return { watches: sum(({ watches }) => watches.size), transactions: sum(({ transactions }) => transactions) };
+  }
+
   setTarget(domid: number, target: number): void {
     if (!this.isIntroduced(domid) || !this.isIntroduced(target)) throw new StoreError("ENOENT");
     this.store.targets.set(domid, target);
@@ -169,7 +187,7 @@ export class XenStoreServer implements ConnectionHost {
 
   /** Calls back on each change at or below `path`, and once at the start. Returns a function that ends it. */
   watch(path: string, callback: (path: string) => void): () => void {
-    const watches = new Watches(0, (changed) => callback(changed));
+    const watches = new Watches(0, unlimited, (changed) => callback(changed));
     watches.add(path, "");
     this.#observers.add(watches);
     callback(path);

@@ -2,21 +2,38 @@
 // absolute and checked (path.ts). Failures are StoreErrors.
 // Invariant: `counts` is the number of nodes each domain owns in the present tree.
 
+import { XENSTORE_REL_PATH_MAX } from "../public/io/xs_wire.js";
 import { joinPath, splitPath } from "./path.js";
 import { inherit, isAllowed, ownerOf, type Permissions } from "./permissions.js";
 import { StoreError } from "./store-error.js";
 import { countOwned, findNode, newNode, pathsBelow, replaceNode, type StoreNode } from "./tree.js";
 
+/** What an unprivileged domain may have, with xenstored's values; XS_CONTROL changes them. */
 export interface StoreQuota {
-  /** Nodes that an unprivileged domain may own. */
-  readonly nodes: number;
+  /** Nodes that it may own. */
+  nodes: number;
+  watches: number;
+  transactions: number;
+  /** Nodes that a transaction depends on. */
+  transactionNodes: number;
   /** Bytes of name and value of one node. */
-  readonly nodeBytes: number;
+  nodeBytes: number;
+  /** Bytes of a relative path. */
+  pathLength: number;
   /** Entries of one node's permissions. */
-  readonly permissions: number;
+  permissions: number;
 }
 
-export const DEFAULT_QUOTA: StoreQuota = { nodes: 1000, nodeBytes: 2048, permissions: 5 };
+export const DEFAULT_QUOTA: Readonly<StoreQuota> = {
+  ...{ nodes: 1000, watches: 128, transactions: 10, transactionNodes: 1024, nodeBytes: 2048 },
+  ...{ pathLength: XENSTORE_REL_PATH_MAX, permissions: 5 },
+};
+
+/** As xenstored calls them, in its order. */
+export const QUOTA_NAMES: Readonly<Record<string, keyof StoreQuota>> = {
+  ...{ nodes: "nodes", watches: "watches", transactions: "transactions", "transaction-nodes": "transactionNodes" },
+  ...{ "node-size": "nodeBytes", "path-max": "pathLength", permissions: "permissions" },
+};
 
 /** A change that watches are told of. */
 export interface Change {
@@ -53,8 +70,9 @@ export class XenStore {
   /** Called after changes were made for good. */
   onChanges: (changes: readonly Change[]) => void = () => {};
 
-  constructor(quota: StoreQuota = DEFAULT_QUOTA) {
-    this.quota = quota;
+  constructor(quota: Partial<StoreQuota> = {}) {
+    countOwned(this.#root, this.#counts, 1);
+    this.quota = { ...DEFAULT_QUOTA, ...quota };
   }
 
   get root(): StoreNode {
@@ -104,6 +122,19 @@ export class XenStore {
   replace(root: StoreNode): void {
     this.#recount(this.#root, root);
     this.#root = root;
+  }
+
+  /** Counts anew what each domain owns. @returns a line for each count that was wrong, and isn't any more */
+  check(): string[] {
+    const counts = new Map<number, number>();
+    countOwned(this.#root, counts, 1);
+    const lines: string[] = [];
+    for (const domid of new Set([...counts.keys(), ...this.#counts.keys()])) {
+      const [right, wrong] = [counts.get(domid) ?? 0, this.owned(domid)];
+      if (right !== wrong) lines.push(`domain ${domid} owns ${right} nodes, not ${wrong}`);
+      this.#counts.set(domid, right);
+    }
+    return lines;
   }
 
   begin(): Transaction {

@@ -5,8 +5,6 @@ import { isAllowed } from "./permissions.js";
 import type { Change } from "./store.js";
 import { StoreError } from "./store-error.js";
 
-export const MAX_WATCHES = 128;
-
 interface Watch {
   /** As the client wrote it. */
   readonly path: string;
@@ -17,11 +15,14 @@ interface Watch {
 /** The watches of one connection. */
 export class Watches {
   readonly #domid: number;
+  readonly #limit: () => number;
   #list: Watch[] = [];
   readonly #deliver: (path: string, token: string) => void;
 
-  constructor(domid: number, deliver: (path: string, token: string) => void) {
+  /** @param limit how many an unprivileged domain may have */
+  constructor(domid: number, limit: () => number, deliver: (path: string, token: string) => void) {
     this.#domid = domid;
+    this.#limit = limit;
     this.#deliver = deliver;
   }
 
@@ -30,7 +31,7 @@ export class Watches {
     const absolute = isSpecial(path) ? path : absolutePath(path, this.#domid);
     if (this.#list.some((watch) => watch.absolute === absolute && watch.token === token))
       throw new StoreError("EEXIST");
-    if (this.#domid !== 0 && this.#list.length >= MAX_WATCHES) throw new StoreError("E2BIG");
+    if (this.#domid !== 0 && this.#list.length >= this.#limit()) throw new StoreError("E2BIG");
     this.#list.push({ path, absolute, token });
   }
 

@@ -25,6 +25,14 @@ export const XS_SET_TARGET = 19;
 export const XS_RESET_WATCHES = 21;
 export const XS_DIRECTORY_PART = 22;
 
+/** Of requests, for people. */
+export const XS_NAMES: Readonly<Record<number, string>> = {
+  ...{ 0: "CONTROL", 1: "DIRECTORY", 2: "READ", 3: "GET_PERMS", 4: "WATCH", 5: "UNWATCH", 6: "TRANSACTION_START" },
+  ...{ 7: "TRANSACTION_END", 8: "INTRODUCE", 9: "RELEASE", 10: "GET_DOMAIN_PATH", 11: "WRITE", 12: "MKDIR", 13: "RM" },
+  ...{ 14: "SET_PERMS", 17: "IS_DOMAIN_INTRODUCED", 18: "RESUME", 19: "SET_TARGET", 21: "RESET_WATCHES" },
+  ...{ 22: "DIRECTORY_PART" },
+};
+
 export const xsd_sockmsg = struct("xsd_sockmsg", { type: u32, req_id: u32, tx_id: u32, len: u32 });
 export const XSD_SOCKMSG_SIZE = 16;
 

@@ -2,8 +2,8 @@
 // that doesn't read loses output, never holds the guest up, and is told.
 
 import type { Duplex } from "node:stream";
-import type { GuestConsole } from "../host/guest-console.js";
-import { KeptOutput } from "../host/kept-output.js";
+import type { GuestConsole } from "./guest-console.js";
+import { KeptOutput } from "./kept-output.js";
 
 /** Output kept while nobody looks. */
 const MAX_UNSEEN = 1 << 16;
