@@ -6,6 +6,7 @@ import { openDisk } from "../devices/storage/open-disk.js";
 import { StorageError } from "../devices/storage/storage-error.js";
 import { parseVirtualDevice, type VirtualDevice } from "../devices/xen/blkback/virtual-device.js";
 import { XenError } from "./errors.js";
+import { spaceFreer } from "./free-space.js";
 
 export type { BlockStore } from "../devices/storage/block-store.js";
 export { FaultyStore } from "../devices/storage/faulty-store.js";
@@ -23,7 +24,10 @@ export interface DiskConfig {
   readonly cdrom?: boolean;
   /** What the guest writes is gone when the domain ends; the target is only read. */
   readonly snapshot?: boolean;
-  /** False: doesn't offer discard. */
+  /**
+   * False: doesn't offer discard. Else it is offered where what the guest gives up can be given back: always by qcow2; by raw files and
+   * block devices on Linux with the optional package koffi, as far as their file system makes holes or they can be trimmed.
+   */
   readonly discard?: boolean;
   /** A disk that isn't a file. The domain closes it at its end. */
   readonly store?: BlockStore;
@@ -53,7 +57,11 @@ export async function openDiskConfig(config: DiskConfig, owner: DiskOwner): Prom
   if (store) return { config, device, store, access };
   if (target === undefined) throw new XenError("bad-argument", `disk ${device.name}: neither target nor store`);
   try {
-    const lock = { locks: owner.locks, now: () => performance.now(), holder: `${device.name} of domain ${owner.name}` };
+    const freeSpace = config.discard === false ? undefined : await spaceFreer();
+    const lock = {
+      ...{ locks: owner.locks, now: () => performance.now(), holder: `${device.name} of domain ${owner.name}` },
+      ...(freeSpace ? { freeSpace } : {}),
+    };
     return { config, device, access, store: await openDisk({ format, target, access, snapshot, lock }) };
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;

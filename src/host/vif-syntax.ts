@@ -1,7 +1,7 @@
 // The vif strings of xl.cfg (xl-network-configuration(5)): `key=value` and flags, separated by commas. Beyond xl's keys: what the
 // interface is plugged into when that isn't a bridge (type=user|stream|tap, …). Errors and notes name the key.
 
-import { parseHostForward, parseSubnet } from "../devices/network/user-net/nat-options.js";
+import { parseHostForward, parseSubnet, parseSubnet6 } from "../devices/network/user-net/nat-options.js";
 import { XenError } from "./errors.js";
 import { parseMac } from "./mac-address.js";
 import type { VifConfig, VifPort } from "./vif-config.js";
@@ -78,16 +78,17 @@ class VifParser {
           throw bad(key, `is for type=${types} only`);
     };
     const isUser = type === "user" || type === "nat";
-    if (!isUser) only(["net", "restrict", "hostloopback", "dns"], "user");
+    if (!isUser) only(["net", "ipv6", "restrict", "hostloopback", "dns"], "user");
     if (type !== "stream") only(["path", "listen"], "stream");
     if (type !== "tap") only(["ifname"], "tap");
     switch (type) {
       case "user":
       case "nat": {
-        const network = this.given("net");
+        const [network, ipv6] = [this.given("net"), this.given("ipv6")];
         return {
           type: "nat",
           ...(network === undefined ? {} : { network }),
+          ...(ipv6 === undefined ? {} : { ipv6: isOff(ipv6) ? false : ipv6 }),
           ...(this.given("restrict") === undefined ? {} : { restrict: boolean("restrict", this.given("restrict")!) }),
           ...(this.given("hostloopback") === undefined
             ? {}
@@ -162,12 +163,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   hostfwd: (parser, value) => parser.addForward(value),
   dns: ({ dns }, value) => void dns.push(value),
   net: (_, value) => void parseSubnet(value),
+  ipv6: (_, value) => void (isOff(value) || parseSubnet6(value)),
   restrict: keep,
   hostloopback: keep,
   path: keep,
   listen: keep,
   ifname: keep,
 };
+
+/** Instead of a network: none. */
+const isOff = (value: string): boolean => value === "off" || value === "0";
 
 function bad(key: string, reason: string): XenError {
   return new XenError("bad-argument", `vif: ${key}${reason.startsWith(":") ? "" : " "}${reason}`);

@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -115,6 +115,23 @@ describe("disks of a Linux guest", () => {
     await run(
       "umount /mnt; echo 3 > /proc/sys/vm/drop_caches; mount -t ext4 /dev/xvdb /mnt; sha256sum -c /tmp/sums; umount /mnt",
     );
+  });
+
+  test("what the guest trims, a raw file on the host no longer holds", async ({ skip }) => {
+    const backend = guest.disks()[0]!.backendPath;
+    if (host.xenstore.read(`${backend}/feature-discard`) !== "1") skip("no koffi, or a file system without holes");
+    const held = () => statSync(path("raw.img")).blocks * 512;
+    expect(await run("cat /sys/block/xvda/queue/discard_granularity")).toBe(`${statSync(path("raw.img")).blksize}\n`);
+    await run("mke2fs -F /dev/xvda > /dev/null; modprobe ext4; mkdir -p /trim; mount -t ext4 /dev/xvda /trim");
+    await run("head -c 16777216 /dev/urandom > /trim/large; echo kept > /trim/small; sync");
+    const before = held();
+    await run("rm /trim/large; sync; fstrim /trim");
+    expect(before - held()).toBeGreaterThan(14 * MIB);
+    await run("umount /trim; echo 3 > /proc/sys/vm/drop_caches; mount -t ext4 /dev/xvda /trim");
+    expect(await run("cat /trim/small")).toBe("kept\n");
+    await run("umount /trim");
+    expect(guest.disks()[0]!.statistics).toMatchObject({ errors: 0 });
+    expect(guest.disks()[0]!.statistics.discards).toBeGreaterThan(0);
   });
 
   test("a read-only disk is read, and not written", async () => {

@@ -32,6 +32,8 @@ describe("vif strings", () => {
       port: { type: "nat", network: "10.3.0.0/24", restrict: true, dns: ["127.0.0.1"] },
       hostfwd: ["tcp::8080-:80", "udp::53-:53"],
     });
+    expect(parseVif("type=user,ipv6=fd00:1::/64").config.port).toEqual({ type: "nat", ipv6: "fd00:1::/64" });
+    expect(parseVif("type=user,ipv6=off").config.port).toEqual({ type: "nat", ipv6: false });
     expect(parseVif("script=vif-nat").config.port).toEqual({ type: "nat" });
     expect(parseVif("type=stream,path=/run/link,listen=1").config.port).toEqual({
       ...{ type: "stream", path: "/run/link", listen: true },
@@ -55,6 +57,8 @@ describe("vif strings", () => {
     ["hostfwd=8080", 'vif: hostfwd: hostfwd: "8080" is not of the form tcp:127.0.0.1:8080-:80'],
     ["backend=5", "vif: backend 5: driver domains don't exist, only 0"],
     ["trusted,untrusted", "vif: untrusted contradicts trusted"],
+    ["type=user,ipv6=fec0::/48", 'vif: ipv6: ipv6: "fec0::/48" is not of the form fec0::/64'],
+    ["ipv6=off", "vif: ipv6 is for type=user only"],
     ["type=user,net=10.0.0.0/30", "vif: net: network: 10.0.0.0/30: the prefix must be 8 to 27"],
   ])("%s is refused", (text, message) => {
     expect(() => parseVif(text)).toThrow(message);

@@ -6,7 +6,7 @@ import { foldSum, sumWords } from "./checksum.js";
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
 const ETHERTYPE_VLAN = 0x8100;
-const ETHERTYPE_IPV6 = 0x86dd;
+export const ETHERTYPE_IPV6 = 0x86dd;
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;

@@ -7,10 +7,15 @@ import { DirectAccess } from "./direct-access.js";
 import type { FileLocks } from "./file-locks.js";
 import { StorageError, storageError } from "./storage-error.js";
 
-/** Who uses a file: keeps it from others while it is open. */
+/** Gives a range of an open file, or block device, back to the machine; it reads as zeros, or as before. Rejects when that fails. */
+export type FreeSpace = (fd: number, isBlockDevice: boolean, offset: number, length: number) => Promise<void>;
+
+/** Who uses a file: keeps it from others while it is open; and what the machine can do with files beside Node. */
 export interface FileLock {
   /** Milliseconds, monotonic: with it, what the system has in its cache is read and written at once. */
   readonly now?: () => number;
+  /** Undefined: no space is given back. */
+  readonly freeSpace?: FreeSpace;
   readonly locks: FileLocks;
   /** For messages. */
   readonly holder: string;
@@ -27,6 +32,8 @@ export class HostFile {
   #isClosed = false;
   #unlock: () => void = () => {};
   #direct: DirectAccess | undefined;
+  #freeSpace: FreeSpace | undefined;
+  #discardGranularity = 0;
 
   private constructor(path: string, handle: FileHandle, isWritable: boolean, length: number, isBlockDevice: boolean) {
     this.path = path;
@@ -42,6 +49,7 @@ export class HostFile {
     try {
       if (lock) file.#unlock = lock.locks.acquire(identity, path, isWritable, lock.holder);
       if (lock?.now) file.#direct = new DirectAccess(lock.now);
+      if (lock?.freeSpace) await file.#offerDiscard(lock.freeSpace);
       return file;
     } catch (error) {
       await file.close();
@@ -85,6 +93,32 @@ export class HostFile {
 
   get length(): number {
     return this.#length;
+  }
+
+  /** Unit in which `discard` gives space back, bytes; 0: this file can't. */
+  get discardGranularity(): number {
+    return this.#discardGranularity;
+  }
+
+  async #offerDiscard(freeSpace: FreeSpace): Promise<void> {
+    if (!this.isWritable) return;
+    const { blksize, rdev } = await this.#handle.stat();
+    if (this.isBlockDevice) this.#discardGranularity = await deviceGranularity(rdev);
+    // Not all file systems make holes: one behind the end shows it, and changes nothing.
+    else
+      this.#discardGranularity = await freeSpace(this.#handle.fd, false, this.#length, blksize).then(
+        () => blksize,
+        () => 0,
+      );
+    this.#freeSpace = freeSpace;
+  }
+
+  /** Gives a range back to the machine, where it can. */
+  discard(offset: number, length: number): Promise<void> {
+    return this.#run(async () => {
+      if (length > 0 && this.#discardGranularity > 0)
+        await this.#freeSpace?.(this.#handle.fd, this.isBlockDevice, offset, length);
+    });
   }
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
@@ -144,10 +178,26 @@ export class HostFile {
   }
 }
 
+/** In sysfs. Linux dev_t: 12 bits of major at 8, 8 low bits of minor at 0, the others at 20. */
+function deviceDirectory(rdev: number): string {
+  return `/sys/dev/block/${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
+}
+
+/** 0: the device has no discard. A partition's queue is its disk's. */
+async function deviceGranularity(rdev: number): Promise<number> {
+  for (const queue of ["queue", "../queue"]) {
+    const figure = async (name: string) => Number(await readFile(`${deviceDirectory(rdev)}/${queue}/${name}`, "utf8"));
+    const found = await Promise.all([figure("discard_granularity"), figure("discard_max_bytes")]).catch(
+      () => undefined,
+    );
+    if (found) return found[1] > 0 ? found[0] : 0;
+  }
+  return 0;
+}
+
 /** A block device's length isn't in its stat. Linux shows it in sysfs; elsewhere the last readable byte is searched. */
 async function blockDevice(handle: FileHandle, rdev: number): Promise<{ length: number; isReadonly: boolean }> {
-  // Linux dev_t: 12 bits of major at 8, 8 low bits of minor at 0, the others at 20.
-  const directory = `/sys/dev/block/${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
+  const directory = deviceDirectory(rdev);
   try {
     const sectors = Number(await readFile(`${directory}/size`, "utf8"));
     const isReadonly = (await readFile(`${directory}/ro`, "utf8")).trim() === "1";

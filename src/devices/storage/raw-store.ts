@@ -10,8 +10,7 @@ export class RawStore implements BlockStore {
   readonly size: number;
   readonly sectorSize = SECTOR_SIZE;
   readonly isReadonly: boolean;
-  /** Node can't punch holes into files. */
-  readonly discardGranularity = 0;
+  readonly discardGranularity: number;
   readonly #file: HostFile;
 
   /** @param file becomes the store's: close() closes it */
@@ -20,6 +19,7 @@ export class RawStore implements BlockStore {
     this.name = file.path;
     this.size = file.length - (file.length % SECTOR_SIZE);
     this.isReadonly = !file.isWritable;
+    this.discardGranularity = file.discardGranularity;
   }
 
   /** @throws StorageError */
@@ -52,7 +52,7 @@ export class RawStore implements BlockStore {
   async discard(offset: number, length: number): Promise<void> {
     checkRange(this, offset, length);
     checkWritable(this);
-    await this.#file.read(0, new Uint8Array(0));
+    await this.#file.discard(offset, length);
   }
 
   async close(): Promise<void> {

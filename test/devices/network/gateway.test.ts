@@ -6,7 +6,8 @@ import { pairPorts } from "../../../src/devices/network/packet-port.js";
 import { VirtualTimers } from "../../../src/devices/network/timers.js";
 import { findTransport, isChecksumRight } from "../../../src/devices/network/transport.js";
 import { Gateway } from "../../../src/devices/network/user-net/gateway.js";
-import { formatAddress, parseIpv4, Reassembler } from "../../../src/devices/network/user-net/ipv4.js";
+import { Reassembler } from "../../../src/devices/network/user-net/ip-packet.js";
+import { formatAddress, parseIpv4 } from "../../../src/devices/network/user-net/ipv4.js";
 import { address, BROADCAST, ethernet, ipFrame, MAC_A, MAC_B, tcp, udp } from "./frames.js";
 
 const GATEWAY_MAC = Uint8Array.of(0x52, 0x55, 10, 0, 2, 2);

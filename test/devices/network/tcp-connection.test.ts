@@ -20,7 +20,7 @@ function makePair(passes: (count: number) => number | undefined = () => 1) {
   const make = (index: number, initialSequence: number) => {
     const end: End = { got: [], events: [], backlog: 0 } as unknown as End;
     const connection = new TcpConnection({
-      ...{ timers, initialSequence, mss: 1000 },
+      ...{ timers, initialSequence, mss: 1000, capacity: () => 256 * 1024 },
       send(segment, segmentSize) {
         // What is too long for the wire is cut, as below the NAT.
         const { payload, sequence, flags } = segment;

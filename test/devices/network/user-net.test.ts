@@ -3,6 +3,7 @@
 import { createSocket } from "node:dgram";
 import { connect, createServer } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Offload } from "../../../src/devices/network/offload.js";
 import { pairPorts } from "../../../src/devices/network/packet-port.js";
 import { hostTimers } from "../../../src/devices/network/timers.js";
 import { parseHosts, parseServer } from "../../../src/devices/network/user-net/host-names.js";
@@ -45,8 +46,8 @@ class Guest {
     } else this.got.push(frame);
   }
 
-  send(to: string, protocol: number, payload: Uint8Array): void {
-    this.#port.send(ipFrame(GATEWAY_MAC, MAC_A, { from: GUEST, to, protocol, payload }));
+  send(to: string, protocol: number, payload: Uint8Array, offload?: Offload): void {
+    this.#port.send(ipFrame(GATEWAY_MAC, MAC_A, { from: GUEST, to, protocol, payload }), offload);
   }
 
   sendTcp(to: string, options: Parameters<typeof tcp>[0]): void {
@@ -167,6 +168,17 @@ describe("TCP", () => {
     const refused = connect(other.port, "127.0.0.1");
     await expect(new Promise((_, reject) => refused.once("error", reject))).rejects.toThrow(/ECONNRESET/);
   });
+});
+
+test("packets whose checksum was left to us are cut off as well as others: nothing throws", async () => {
+  const guest = new Guest({ hostLoopback: true });
+  for (const to of ["10.0.2.2", "10.0.2.3", "192.0.2.1"])
+    for (const protocol of [6, 17, 1, 99])
+      for (let length = 0; length < 24; length++)
+        guest.send(to, protocol, new Uint8Array(length).fill(length), { kind: "checksum" });
+  // A length that the datagram doesn't have.
+  guest.send("10.0.2.3", 17, Uint8Array.of(16, 0, 0, 53, 255, 255, 0, 0, 1), { kind: "checksum" });
+  expect(guest.net.statistics).toMatchObject({ tcpConnections: 0, udpMappings: 0, dnsQueries: 0 });
 });
 
 describe("UDP and names", () => {

@@ -6,7 +6,9 @@ import { createSocket } from "node:dgram";
 import { isIPv4, isIPv6 } from "node:net";
 import type { Timers } from "../timers.js";
 import { buildAnswer, DNS_CODE, DNS_TYPE, type DnsQuestion, parseQuestion } from "./dns-message.js";
+import { GuestCounts, LIMITS } from "./guest-shares.js";
 import { HostsFile } from "./host-names.js";
+import { ipv6Bytes, parseIpv6Address } from "./ipv6.js";
 import type { Destination } from "./tcp-proxy.js";
 
 export interface DnsForwarderOptions {
@@ -18,14 +20,22 @@ export interface DnsForwarderOptions {
   readonly restrict: boolean;
 }
 
-const MAX_QUERIES = 64;
 const TIMEOUT_MS = 3000;
+
+interface Lookup {
+  readonly owner: string;
+  readonly query: Uint8Array;
+  readonly question: DnsQuestion;
+  readonly reply: (answer: Uint8Array) => void;
+  readonly fail: () => void;
+}
 
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
   readonly #hosts = new Map<string, string>();
   readonly #file = new HostsFile();
   readonly #queries = new Set<() => void>();
+  readonly #counts = new GuestCounts();
 
   constructor(options: DnsForwarderOptions) {
     this.#options = options;
@@ -40,8 +50,8 @@ export class DnsForwarder {
     return this.#queries.size;
   }
 
-  /** @param reply called at most once, now or later */
-  answer(query: Uint8Array, reply: (answer: Uint8Array) => void): void {
+  /** @param owner the guest that asks. @param reply called at most once, now or later */
+  answer(owner: string, query: Uint8Array, reply: (answer: Uint8Array) => void): void {
     const question = parseQuestion(query);
     if (!question) return;
     const known = this.#find(question.name);
@@ -49,8 +59,8 @@ export class DnsForwarder {
       return void reply(buildAnswer(query, question, DNS_CODE.none, addressesOf(known, question.type)));
     if (this.#options.restrict) return void reply(buildAnswer(query, question, DNS_CODE.refused));
     const fail = () => reply(buildAnswer(query, question, DNS_CODE.failure));
-    if (this.#queries.size >= MAX_QUERIES) return void fail();
-    this.#ask(query, question, [...this.#options.servers()], reply, fail);
+    if (this.#queries.size >= LIMITS.allQueries || this.#counts.of(owner) >= LIMITS.queries) return void fail();
+    this.#ask({ owner, query, question, reply, fail }, [...this.#options.servers()]);
   }
 
   #find(name: string): readonly string[] {
@@ -59,13 +69,8 @@ export class DnsForwarder {
     return this.#options.restrict ? [] : this.#file.find(name);
   }
 
-  #ask(
-    query: Uint8Array,
-    question: DnsQuestion,
-    servers: Destination[],
-    reply: (answer: Uint8Array) => void,
-    fail: () => void,
-  ): void {
+  #ask(lookup: Lookup, servers: Destination[]): void {
+    const { owner, query, question, reply, fail } = lookup;
     const server = servers.shift();
     if (!server) return void fail();
     const { timers, random } = this.#options;
@@ -76,14 +81,17 @@ export class DnsForwarder {
     socket.unref();
     const end = () => {
       stopTimer();
-      if (this.#queries.delete(end)) socket.close();
+      if (!this.#queries.delete(end)) return;
+      this.#counts.add(owner, -1);
+      socket.close();
     };
     const next = () => {
       end();
-      this.#ask(query, question, servers, reply, fail);
+      this.#ask(lookup, servers);
     };
     const stopTimer = timers.after(TIMEOUT_MS, next);
     this.#queries.add(end);
+    this.#counts.add(owner, 1);
     socket.on("error", next);
     // Connected: answers of others don't arrive, and a port that nobody listens on is an error.
     socket.connect(server.port, server.host, () => socket.send(message));
@@ -104,21 +112,5 @@ export class DnsForwarder {
 function addressesOf(addresses: readonly string[], type: number): Uint8Array[] {
   if (type === DNS_TYPE.A)
     return addresses.filter((address) => isIPv4(address)).map((text) => Uint8Array.from(text.split("."), Number));
-  return addresses.filter((address) => isIPv6(address)).map(ipv6Bytes);
-}
-
-function ipv6Bytes(text: string): Uint8Array {
-  const [head = "", tail] = text.toLowerCase().replace(/%.*/, "").split("::");
-  const words = (part: string) =>
-    part
-      .split(":")
-      .filter((word) => word !== "")
-      .flatMap((word) => {
-        if (!word.includes(".")) return [Number.parseInt(word, 16)];
-        const [a = 0, b = 0, c = 0, d = 0] = word.split(".").map(Number);
-        return [a * 256 + b, c * 256 + d];
-      });
-  const [front, back] = [words(head), tail === undefined ? [] : words(tail)];
-  const all = [...front, ...Array<number>(Math.max(0, 8 - front.length - back.length)).fill(0), ...back].slice(0, 8);
-  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+  return addresses.filter((address) => isIPv6(address)).map((text) => ipv6Bytes(parseIpv6Address(text)));
 }

@@ -5,18 +5,17 @@
 import { foldSum, internetChecksum } from "../checksum.js";
 import { ignoreFrame, type PacketPort, sendThrough } from "../packet-port.js";
 import type { Timers } from "../timers.js";
-import { ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../transport.js";
-import { DhcpServer } from "./dhcp.js";
 import {
-  buildIpv4,
-  fragmentIpv4,
-  type Ipv4Packet,
-  isTransportChecksumRight,
-  parseIpv4,
-  pseudoHeaderSum,
-  Reassembler,
-  transportChecksum,
-} from "./ipv4.js";
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  PROTOCOL_ICMP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from "../transport.js";
+import { DhcpServer } from "./dhcp.js";
+import { isTransportRight, pseudoHeaderSum, Reassembler, transportChecksum } from "./ip-packet.js";
+import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4 } from "./ipv4.js";
 import { parseSubnet } from "./nat-options.js";
 
 export interface GatewayOptions {
@@ -31,6 +30,8 @@ export interface GatewayOptions {
   /** Packets for elsewhere and for the gateway's own addresses. @returns false: nobody is there */
   readonly onTcp?: (packet: Ipv4Packet) => boolean;
   readonly onUdp?: (packet: Ipv4Packet) => boolean;
+  /** Frames with IPv6 packets, for us or for many. */
+  readonly onIpv6?: (frame: Uint8Array, isOffloaded: boolean) => void;
 }
 
 const GATEWAY_HOST = 2;
@@ -57,7 +58,7 @@ export class Gateway {
   readonly address: number;
   readonly dnsAddress: number;
   readonly #mask: number;
-  readonly #mac: Uint8Array;
+  readonly mac: Uint8Array;
   readonly #reassembler: Reassembler;
   readonly dhcp: DhcpServer;
   #identification = 0;
@@ -67,21 +68,23 @@ export class Gateway {
   readonly #unresolved = new Map<number, () => void>();
   readonly #onTcp: (packet: Ipv4Packet) => boolean;
   readonly #onUdp: (packet: Ipv4Packet) => boolean;
+  readonly #onIpv6: (frame: Uint8Array, isOffloaded: boolean) => void;
 
   /** @throws RangeError for a network that has no room */
-  constructor({ port, timers, network = "10.0.2.0/24", hostname, domain, onTcp, onUdp }: GatewayOptions) {
+  constructor({ port, timers, network = "10.0.2.0/24", hostname, domain, onTcp, onUdp, onIpv6 }: GatewayOptions) {
     const { address, prefixLength } = parseSubnet(network);
     this.#mask = (0xffffffff << (32 - prefixLength)) >>> 0;
     const base = (address & this.#mask) >>> 0;
     this.#onTcp = onTcp ?? (() => false);
     this.#onUdp = onUdp ?? (() => false);
+    this.#onIpv6 = onIpv6 ?? (() => {});
     this.address = base + GATEWAY_HOST;
     this.dnsAddress = base + DNS_HOST;
     const view = new DataView(new ArrayBuffer(6));
     // Locally administered, and told apart by network.
     view.setUint16(0, 0x5255);
     view.setUint32(2, this.address);
-    this.#mac = new Uint8Array(view.buffer);
+    this.mac = new Uint8Array(view.buffer);
     this.#reassembler = new Reassembler(timers);
     this.dhcp = new DhcpServer({
       ...{ server: this.address, router: this.address, dns: this.dnsAddress, mask: this.#mask, hostname, domain },
@@ -104,9 +107,10 @@ export class Gateway {
   #receive(frame: Uint8Array, isOffloaded: boolean): void {
     if (frame.length < 34 || frame[6]! & 1) return;
     // For us, or for all.
-    if (!(frame[0]! & 1) && this.#mac.some((byte, i) => frame[i] !== byte)) return;
+    if (!(frame[0]! & 1) && this.mac.some((byte, i) => frame[i] !== byte)) return;
     const type = (frame[12]! << 8) | frame[13]!;
     if (type === ETHERTYPE_ARP) this.#receiveArp(frame);
+    if (type === ETHERTYPE_IPV6) this.#onIpv6(frame, isOffloaded);
     if (type !== ETHERTYPE_IPV4) return;
     const fragment = parseIpv4(frame.subarray(14));
     if (!fragment) return;
@@ -132,6 +136,12 @@ export class Gateway {
     return this.dhcp.leases.get(Buffer.from(mac).toString("hex"));
   }
 
+  /** The guest that has this address, by its hardware address, 12 hexadecimal digits. */
+  guestOf(address: number): string | undefined {
+    const mac = this.#neighbours.get(address);
+    return mac && Buffer.from(mac).toString("hex");
+  }
+
   /** The guest that was given an address first. */
   get firstGuest(): number | undefined {
     return this.dhcp.leases.values().next().value ?? this.#neighbours.keys().next().value;
@@ -145,11 +155,11 @@ export class Gateway {
     const reply = new Uint8Array(42);
     const out = new DataView(reply.buffer);
     reply.set(frame.subarray(6, 12), 0);
-    reply.set(this.#mac, 6);
+    reply.set(this.mac, 6);
     out.setUint16(12, ETHERTYPE_ARP);
     out.setUint32(14, 0x00010800);
     out.setUint32(18, 0x06040002);
-    reply.set(this.#mac, 22);
+    reply.set(this.mac, 22);
     out.setUint32(28, view.getUint32(38));
     reply.set(frame.subarray(22, 32), 32);
     this.#port.send(reply);
@@ -163,8 +173,7 @@ export class Gateway {
     if (isBroadcast || target >>> 28 === 14 || !this.#neighbours.has(packet.source)) return;
     if (this.isInside(target) && !this.isOurs(target)) return;
     if (protocol === PROTOCOL_ICMP) return void this.#receiveIcmp(packet);
-    // An offloaded packet has no checksum yet.
-    if (!isOffloaded && !isTransportChecksumRight(packet)) return;
+    if ((protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP) && !isTransportRight(packet, isOffloaded)) return;
     const isTaken = protocol === PROTOCOL_TCP ? this.#onTcp(packet) : protocol === PROTOCOL_UDP && this.#onUdp(packet);
     if (!isTaken) this.refuse(packet, this.isOurs(target) ? PORT : PROHIBITED);
   }
@@ -253,7 +262,7 @@ export class Gateway {
 
   #putHeader(frame: Uint8Array, mac: Uint8Array): void {
     frame.set(mac);
-    frame.set(this.#mac, 6);
+    frame.set(this.mac, 6);
     frame[12] = ETHERTYPE_IPV4 >> 8;
     frame[13] = ETHERTYPE_IPV4 & 0xff;
   }
@@ -266,11 +275,11 @@ export class Gateway {
     this.#unresolved.set(address, send);
     const request = new Uint8Array(42).fill(0xff, 0, 6);
     const view = new DataView(request.buffer);
-    request.set(this.#mac, 6);
+    request.set(this.mac, 6);
     view.setUint16(12, ETHERTYPE_ARP);
     view.setUint32(14, 0x00010800);
     view.setUint32(18, 0x06040001);
-    request.set(this.#mac, 22);
+    request.set(this.mac, 22);
     view.setUint32(28, this.address);
     view.setUint32(38, address);
     this.#port.send(request);

@@ -26,6 +26,8 @@ export interface TcpConnectionOptions {
   readonly initialSequence: number;
   /** Largest payload of a packet on the way to the other side. */
   readonly mss: number;
+  /** Most bytes that may wait here for their turn, or for whoever uses them, now. */
+  readonly capacity: () => number;
   /** A segment's payload may be longer than the other side's maximum: then it is to be cut. */
   readonly send: (segment: OutSegment, segmentSize: number) => void;
   /** Bytes that `onData` got and that aren't used up: they take room in the window. Call `drained` when there is more. */
@@ -40,7 +42,6 @@ export interface TcpConnectionOptions {
   readonly onClosed: (how: "done" | "reset") => void;
 }
 
-export const RECEIVE_CAPACITY = 256 * 1024;
 const WINDOW_SCALE = 4;
 const DEFAULT_MSS = 536;
 /** Payload of the longest packet, for whoever below cuts it. */
@@ -81,7 +82,7 @@ export class TcpConnection {
 
   constructor(options: TcpConnectionOptions) {
     this.#options = options;
-    this.#receiver = new TcpReceiver(RECEIVE_CAPACITY, options.backlog, options.onData);
+    this.#receiver = new TcpReceiver(options.capacity, options.backlog, options.onData);
     this.#oldest = this.#next = this.#highest = options.initialSequence >>> 0;
     this.#congestion = new CongestionWindow(options.mss);
   }

@@ -4,7 +4,8 @@
 
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Timers } from "../timers.js";
-import type { Ipv4Packet } from "./ipv4.js";
+import { connectionShare, GuestCounts, LIMITS, type NewFlows } from "./guest-shares.js";
+import type { IpAddress, IpPacket } from "./ip-packet.js";
 import { TcpConnection } from "./tcp-connection.js";
 import { buildTcp, parseTcp, TCP, type TcpSegment } from "./tcp-segment.js";
 
@@ -17,35 +18,39 @@ export interface TcpProxyOptions {
   readonly timers: Timers;
   readonly random: () => number;
   /** A segment without its checksum, to a guest. */
-  readonly send: (to: number, from: number, segment: Uint8Array, segmentSize: number) => void;
+  readonly send: (to: IpAddress, from: IpAddress, segment: Uint8Array, segmentSize: number) => void;
   /** Undefined: forbidden. */
-  readonly route: (target: number, port: number) => Destination | undefined;
-  /** In whose name connections from the machine reach guests. */
-  readonly gateway: number;
-  readonly maxConnections: number;
+  readonly route: (target: IpAddress, port: number) => Destination | undefined;
+  /** In whose name connections from the machine reach this guest. */
+  readonly gatewayOf: (guest: IpAddress) => IpAddress;
+  /** Whose address this is: what limits go by. */
+  readonly ownerOf: (guest: IpAddress) => string;
+  readonly newFlows: NewFlows;
 }
 
 interface Ends {
-  readonly guest: number;
+  readonly guest: IpAddress;
   readonly guestPort: number;
-  readonly peer: number;
+  readonly peer: IpAddress;
   readonly peerPort: number;
 }
 
 interface Entry {
+  readonly owner: string;
   readonly connection: TcpConnection;
   readonly socket: Socket;
 }
 
-const MSS = 1460;
-/** Bytes on their way to a guest before its socket is read no further. */
-const MAX_UNSENT = 512 * 1024;
+/** Packets of 1500 bytes, less the headers of IPv4 or IPv6 and TCP. */
+const [MSS_4, MSS_6] = [1460, 1440] as const;
+const mssTo = (guest: IpAddress): number => (typeof guest === "number" ? MSS_4 : MSS_6);
 const CONNECT_TIMEOUT_MS = 60_000;
 const [FIRST_PORT, LAST_PORT] = [49_152, 65_535];
 
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #counts = new GuestCounts();
   readonly #servers = new Set<Server>();
   #nextPort = FIRST_PORT;
   /** Connections that were refused because there were too many. */
@@ -61,7 +66,7 @@ export class TcpProxy {
   }
 
   /** From a guest. @returns false when nobody is there */
-  receive(packet: Ipv4Packet): boolean {
+  receive(packet: IpPacket): boolean {
     const segment = parseTcp(packet.payload);
     if (!segment) return true;
     const ends = {
@@ -78,7 +83,10 @@ export class TcpProxy {
 
   #open(ends: Ends, segment: TcpSegment): void {
     const destination = this.#options.route(ends.peer, ends.peerPort);
-    if (!destination || !this.#hasRoom()) return void this.#refuse(ends, segment);
+    const owner = this.#options.ownerOf(ends.guest);
+    if (!destination || !this.#hasRoom(owner)) return void this.#refuse(ends, segment);
+    // Unanswered: the guest asks again in a while, as of a server whose queue is full.
+    if (!this.#options.newFlows.take(owner)) return;
     const socket = connect({ ...destination, allowHalfOpen: true, timeout: CONNECT_TIMEOUT_MS });
     const connection = this.#join(ends, socket);
     connection.receiveSyn(segment);
@@ -89,15 +97,24 @@ export class TcpProxy {
     socket.once("timeout", () => connection.abort());
   }
 
-  #hasRoom(): boolean {
-    if (this.#entries.size < this.#options.maxConnections) return true;
-    for (const [key, { connection }] of this.#entries)
-      if (connection.state === "time-wait") {
-        this.#entries.delete(key);
+  /** A connection that only waits for stray packets makes room. */
+  #hasRoom(owner: string): boolean {
+    const isFull = () => this.#entries.size >= LIMITS.allConnections || this.#counts.of(owner) >= LIMITS.connections;
+    if (!isFull()) return true;
+    const isGuestFull = this.#counts.of(owner) >= LIMITS.connections;
+    for (const [key, entry] of this.#entries)
+      if (entry.connection.state === "time-wait" && (!isGuestFull || entry.owner === owner)) {
+        this.#remove(key, entry);
         return true;
       }
     this.refused++;
     return false;
+  }
+
+  #remove(key: string, entry: Entry): void {
+    if (this.#entries.get(key) !== entry) return;
+    this.#entries.delete(key);
+    this.#counts.add(entry.owner, -1);
   }
 
   /** Tells that there is no such connection (RFC 9293 3.5.2). */
@@ -107,7 +124,7 @@ export class TcpProxy {
       flags & TCP.ACK
         ? { sequence: acknowledgment, acknowledgment: 0, flags: TCP.RST }
         : { sequence: 0, acknowledgment: (sequence + length) >>> 0, flags: TCP.RST | TCP.ACK };
-    this.#send(ends, { ...reset, window: 0, payload: new Uint8Array(0) }, MSS);
+    this.#send(ends, { ...reset, window: 0, payload: new Uint8Array(0) }, mssTo(ends.guest));
   }
 
   #send(
@@ -121,11 +138,14 @@ export class TcpProxy {
 
   /** A connection towards a guest, tied to a socket. */
   #join(ends: Ends, socket: Socket): TcpConnection {
-    const { timers, random } = this.#options;
+    const { timers, random, ownerOf } = this.#options;
     const key = keyOf(ends);
+    const owner = ownerOf(ends.guest);
+    const share = () => connectionShare(this.#counts.of(owner));
     const connection = new TcpConnection({
       timers,
-      mss: MSS,
+      mss: mssTo(ends.guest),
+      capacity: share,
       initialSequence: Math.floor(random() * 2 ** 32),
       send: (segment, segmentSize) => this.#send(ends, segment, segmentSize),
       backlog: () => socket.writableLength,
@@ -133,20 +153,25 @@ export class TcpProxy {
       onData: (data) => void (socket.writable && socket.write(data)),
       onEnd: () => socket.end(),
       onSent: () => {
-        if (socket.isPaused() && connection.buffered < MAX_UNSENT / 2) socket.resume();
+        if (socket.isPaused() && connection.buffered < share()) socket.resume();
       },
       onClosed: (how) => {
-        if (this.#entries.get(key)?.connection === connection) this.#entries.delete(key);
+        this.#remove(key, entry);
         if (how === "done" || socket.connecting) socket.destroy();
         else if (!socket.destroyed) socket.resetAndDestroy();
       },
     });
-    this.#entries.set(key, { connection, socket });
+    const entry: Entry = { owner, connection, socket };
+    // One in its last state gives way to a new one between the same ends.
+    const old = this.#entries.get(key);
+    if (old) this.#remove(key, old);
+    this.#entries.set(key, entry);
+    this.#counts.add(owner, 1);
     socket.setNoDelay(true);
     socket.unref();
     socket.on("data", (chunk: Buffer) => {
       connection.write(chunk);
-      if (connection.buffered > MAX_UNSENT) socket.pause();
+      if (connection.buffered > 2 * share()) socket.pause();
     });
     socket.on("end", () => connection.end());
     socket.on("drain", () => connection.drained());
@@ -162,13 +187,15 @@ export class TcpProxy {
   forward(
     { host, port }: Destination,
     guestPort: number,
-    guest: () => number | undefined,
+    guest: () => IpAddress | undefined,
   ): Promise<{ readonly port: number; close(): void }> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       const address = guest();
-      const peerPort = address !== undefined && this.#hasRoom() ? this.#freePort(address, guestPort) : undefined;
-      if (address === undefined || peerPort === undefined) return void socket.resetAndDestroy();
-      this.#join({ guest: address, guestPort, peer: this.#options.gateway, peerPort }, socket).connect();
+      if (address === undefined || !this.#hasRoom(this.#options.ownerOf(address))) return void socket.resetAndDestroy();
+      const peer = this.#options.gatewayOf(address);
+      const peerPort = this.#freePort(address, guestPort, peer);
+      if (peerPort === undefined) return void socket.resetAndDestroy();
+      this.#join({ guest: address, guestPort, peer, peerPort }, socket).connect();
     });
     this.#servers.add(server);
     server.unref();
@@ -185,12 +212,11 @@ export class TcpProxy {
     });
   }
 
-  #freePort(guest: number, guestPort: number): number | undefined {
-    const { gateway } = this.#options;
+  #freePort(guest: IpAddress, guestPort: number, peer: IpAddress): number | undefined {
     for (let tries = FIRST_PORT; tries <= LAST_PORT; tries++) {
       const peerPort = this.#nextPort;
       this.#nextPort = peerPort === LAST_PORT ? FIRST_PORT : peerPort + 1;
-      if (!this.#entries.has(keyOf({ guest, guestPort, peer: gateway, peerPort }))) return peerPort;
+      if (!this.#entries.has(keyOf({ guest, guestPort, peer, peerPort }))) return peerPort;
     }
     return undefined;
   }
@@ -202,7 +228,7 @@ export class TcpProxy {
       connection.abort();
       socket.destroy();
     }
-    this.#entries.clear();
+    for (const [key, entry] of this.#entries) this.#remove(key, entry);
   }
 }
 

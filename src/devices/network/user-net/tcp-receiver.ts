@@ -11,7 +11,7 @@ interface Piece {
 const MAX_PIECES = 128;
 
 export class TcpReceiver {
-  readonly #capacity: number;
+  readonly #capacity: () => number;
   /** Bytes that were handed on and aren't used up. */
   readonly #backlog: () => number;
   readonly #onData: (data: Uint8Array) => void;
@@ -22,7 +22,7 @@ export class TcpReceiver {
   #end: number | undefined;
   scale = 0;
 
-  constructor(capacity: number, backlog: () => number, onData: (data: Uint8Array) => void) {
+  constructor(capacity: () => number, backlog: () => number, onData: (data: Uint8Array) => void) {
     this.#capacity = capacity;
     this.#backlog = backlog;
     this.#onData = onData;
@@ -35,7 +35,7 @@ export class TcpReceiver {
 
   get window(): number {
     const granted = Math.max(0, sequenceDistance(this.#edge, this.next));
-    return Math.max(granted, this.#capacity - this.#backlog());
+    return Math.max(granted, this.#capacity() - this.#backlog());
   }
 
   /** The field of a header that is sent now. */
@@ -50,7 +50,7 @@ export class TcpReceiver {
   /** Whether the sender knows of much less room than there is. */
   isWorthTelling(mss: number): boolean {
     const granted = Math.max(0, sequenceDistance(this.#edge, this.next));
-    return this.window - granted >= Math.min(this.#capacity / 2, 2 * mss);
+    return this.window - granted >= Math.min(this.#capacity() / 2, 2 * mss);
   }
 
   /** RFC 9293 3.10.7.4, the first check. */
@@ -98,7 +98,7 @@ export class TcpReceiver {
     let bytes = data.length;
     for (const piece of this.#early) bytes += piece.data.length;
     // Overlapping pieces could hold more than the window.
-    if (bytes > 2 * this.#capacity) return;
+    if (bytes > 2 * this.#capacity()) return;
     this.#early.splice(index < 0 ? this.#early.length : index, 0, { sequence, data: data.slice() });
   }
 
