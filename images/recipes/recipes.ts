@@ -3,8 +3,9 @@ import { ImageError } from "../image-error.js";
 import { BUSYBOX } from "./busybox.js";
 import { DEBIAN } from "./debian.js";
 import type { Recipe } from "./recipe.js";
+import { SMALL } from "./small.js";
 
-export const RECIPES: readonly Recipe[] = [BUSYBOX, DEBIAN];
+export const RECIPES: readonly Recipe[] = [BUSYBOX, SMALL, DEBIAN];
 export const DEFAULT_RECIPE = BUSYBOX.name;
 
 /** Throws ImageError "not-found". */

@@ -24,12 +24,13 @@ export const FREE_PFN = 0x200;
 
 const XEN_ELFNOTE = { ENTRY: 1, VIRT_BASE: 3, XEN_VERSION: 5, LOADER: 8, INIT_P2M: 15, MOD_START_PFN: 16 };
 
-export function tinyKernel(code: readonly number[] = [0xf4]) {
+/** `at`: its pseudo-physical address. */
+export function tinyKernel(code: readonly number[] = [0xf4], at = 0x10_0000n) {
   const notes = [
     note(XEN_ELFNOTE.XEN_VERSION, text("xen-3.0")),
     note(XEN_ELFNOTE.LOADER, text("generic")),
     note(XEN_ELFNOTE.VIRT_BASE, number(BASE)),
-    note(XEN_ELFNOTE.ENTRY, number(BASE + 0x10_0000n)),
+    note(XEN_ELFNOTE.ENTRY, number(BASE + at)),
     note(XEN_ELFNOTE.INIT_P2M, number(0x80_0000_0000n)),
     note(XEN_ELFNOTE.MOD_START_PFN, number(1, 4)),
   ];
@@ -37,9 +38,9 @@ export function tinyKernel(code: readonly number[] = [0xf4]) {
   contents.set(code);
   const elf = buildElf({
     class: 64,
-    entry: BASE + 0x10_0000n,
+    entry: BASE + at,
     segments: [
-      { paddr: 0x10_0000n, vaddr: BASE + 0x10_0000n, contents },
+      { paddr: at, vaddr: BASE + at, contents },
       { type: 4, contents: Uint8Array.from(notes.flatMap((one) => [...one])) },
     ],
   });

@@ -1,6 +1,7 @@
 // Builds a 64-bit PV domain from a kernel: allocates its frames, loads kernel and ramdisk, writes P2M, start_info and page
 // tables (bootstrap-layout.ts), pins the root and sets the first vCPU's registers, as the ABI and Xen's own dom0 builder have it.
 // The pseudo-physical frames come in this order: the mapped region, a ramdisk that isn't mapped, the P2M's own frames, the rest.
+// Where that is more than a domain has, ramdisk and P2M lie below the kernel instead: the ABI fixes the place of neither.
 
 import { Reg, Seg } from "../../cpu/state-layout.js";
 import { FrameType } from "../frame-table.js";
@@ -46,6 +47,8 @@ export interface BuiltPvDomain {
 
 const START_INFO_SIZE = start_info.size(64);
 const VGA_INFO_SIZE = dom0_vga_console_info.size(64);
+/** 1 MiB: from here to the kernel nothing lies. Below it Linux wants the first 640 KiB for itself and reserves the rest. */
+const HOLE_PFN = 0x100;
 /** Largest block asked for at once: 128 MiB. */
 const MAX_ORDER = 15;
 
@@ -153,8 +156,11 @@ interface AllocatedFrames {
 
 function allocateFrames(domain: Domain, options: BuildPvDomainOptions, layout: BootstrapLayout): AllocatedFrames {
   const { pages } = options;
-  const outside = layout.ramdiskPages + (layout.p2mFrames?.total ?? 0);
-  const needed = layout.mappedPages + outside;
+  const tables = layout.p2mFrames;
+  const outside = layout.ramdiskPages + (tables?.total ?? 0);
+  const hole = Number(options.kernel.layout.virtualStart - layout.start) / 4096 - HOLE_PFN;
+  const usesHole = pages < layout.mappedPages + outside && outside <= hole;
+  const needed = layout.mappedPages + (usesHole ? 0 : outside);
   if (pages < needed)
     throw new DomainBuildError(
       "not-enough-memory",
@@ -190,11 +196,10 @@ function allocateFrames(domain: Domain, options: BuildPvDomainOptions, layout: B
   const block = 2 ** Math.ceil(Math.log2(layout.mappedPages));
   const firstCount = domain.privileged && block + outside <= pages ? block : layout.mappedPages;
   take(firstCount);
-  const ramdiskPfn = pfn;
-  take(layout.ramdiskPages);
-  const p2mPfn = pfn;
-  const tables = layout.p2mFrames;
-  take(tables?.total ?? 0);
+  const ramdiskPfn = usesHole ? HOLE_PFN : pfn;
+  const p2mPfn = ramdiskPfn + layout.ramdiskPages;
+  if (!usesHole) take(layout.ramdiskPages);
+  if (!usesHole) take(tables?.total ?? 0);
   take(pages - pfn);
   const p2mDataPfn = tables === undefined ? p2mPfn : p2mPfn + tables.total - tables.data;
   return { p2m, firstMfn: p2m[0]!, firstCount, ramdiskPfn, p2mPfn, p2mDataPfn };
@@ -214,7 +219,7 @@ function writeTables(
   const tables = new BootstrapTables(domain.hypervisor.memory, root);
   let next = firstTable + 1;
   for (let pfn = 0; pfn < layout.mappedPages; pfn++) {
-    const isTable = pfn >= firstTable && pfn < endTable;
+    const isTable = (pfn >= firstTable && pfn < endTable) || (pfn >= frames.p2mPfn && pfn < frames.p2mDataPfn);
     tables.map(layout.start + BigInt(pfn * 4096), p2m[pfn]!, !isTable, () => p2m[next++]!);
   }
   if (layout.p2mFrames !== undefined) {

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { findL1Slot } from "../../../src/hypervisor/guest-tables.js";
+import { start_info } from "../../../src/hypervisor/public/xen.js";
 import { bootstrapLayout } from "../../../src/hypervisor/pv/bootstrap-layout.js";
 import { BootstrapTables } from "../../../src/hypervisor/pv/bootstrap-tables.js";
 import { hypercallPage64 } from "../../../src/hypervisor/pv/hypercall-page.js";
+import { makeDomain, makeHost, tinyKernel } from "../hypervisor-fixture.js";
 import { smallMachine } from "../memory-fixture.js";
 
 const BASE = 0xffff_ffff_8000_0000n;
@@ -96,5 +98,44 @@ describe("hypercall page", () => {
     const stub = (n: number) => Buffer.from(page.subarray(n * 32, n * 32 + 16)).toString("hex");
     expect(stub(14)).toBe("5141" + "53b80e0000000f05415b59c3cccc");
     expect(stub(23)).toBe("51415350b8170000000f05cccccccccc");
+  });
+});
+
+describe("a domain that the mapped region fills", () => {
+  const kernel = tinyKernel([0xf4], 0x100_0000n);
+  const MAPPED = 5120;
+  const ramdisk = Uint8Array.from({ length: 9000 }, (_, i) => i % 251);
+
+  it("has its ramdisk and its P2M below the kernel, where the kernel finds both", () => {
+    const host = makeHost();
+    const { built, domain, p2m } = makeDomain(host, false, { kernel, ramdisk, pages: MAPPED });
+    expect(built.layout.mappedPages).toBe(MAPPED);
+    const info = start_info.decode(host.memory.bytes(built.startInfoMfn * 4096, start_info.size(64)), 64);
+    expect(info).toMatchObject({ nr_pages: 5120n, mod_start: 256n, mod_len: 9000n });
+    expect(info).toMatchObject({ first_p2m_pfn: 259n, nr_p2m_frames: 13n, mfn_list: 0x80_0000_0000n });
+    const read = (pfn: number, bytes: number) => host.memory.bytes(p2m[pfn]! * 4096, bytes);
+    expect(Buffer.from(read(258, 9000 - 8192)).equals(ramdisk.subarray(8192))).toBe(true);
+    expect([...new BigUint64Array(read(262, 4096).slice().buffer)]).toEqual([...p2m.subarray(0, 512)].map(BigInt));
+    // The tables that map the P2M are tables: no writable mapping of them.
+    const root = domain.vcpus[0]!.pv.guestTable;
+    const isWritable = (pfn: number) =>
+      (host.memory.readU32(findL1Slot(host.memory, root, BASE + BigInt(pfn * 4096))) & 2) !== 0;
+    expect([258, 259, 260, 261, 262].map(isWritable)).toEqual([true, false, false, false, true]);
+  });
+
+  it("has them behind it when there is room", () => {
+    const host = makeHost();
+    const { built } = makeDomain(host, false, { kernel, ramdisk, pages: MAPPED + 100 });
+    const info = start_info.decode(host.memory.bytes(built.startInfoMfn * 4096, start_info.size(64)), 64);
+    expect(info).toMatchObject({ mod_start: 5120n, first_p2m_pfn: 5123n });
+  });
+
+  it("is refused when not even that is enough", () => {
+    expect(() => makeDomain(makeHost(), false, { kernel, ramdisk, pages: MAPPED - 1 })).toThrow(
+      /needs at least 20 MiB/,
+    );
+    const large = new Uint8Array(15 << 20);
+    const build = () => makeDomain(makeHost(), false, { kernel, ramdisk: large, pages: MAPPED });
+    expect(build).toThrow(/needs at least 3[56] MiB/);
   });
 });
