@@ -71,8 +71,9 @@ class Console {
 
   /** The command's output, when it has ended. */
   async run(command: string): Promise<string> {
-    this.#child.stdin!.write(`${command}; echo status $?\n`);
-    const output = await this.shows(/\n([\s\S]*?)status 0\r\n/);
+    // The shell's echo of the line holds none of the marks.
+    this.#child.stdin!.write(`echo be''gin; ${command}; echo sta''tus $?\n`);
+    const output = await this.shows(/begin\r\n([\s\S]*?)status 0\r\n/);
     return output.replaceAll("\r", "");
   }
 
