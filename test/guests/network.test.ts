@@ -156,22 +156,6 @@ describe("networks of Linux guests", () => {
     sink.close();
   });
 
-  test("NAT with IPv6: an address by SLAAC, echo, a page from the machine's ::1, the name server", async ({ skip }) => {
-    const page = createServer((_, response) => response.end("hello over IPv6\n"));
-    const error = await new Promise<Error | undefined>((resolve) => {
-      page.once("error", resolve);
-      page.listen(0, "::1", () => resolve(undefined));
-    });
-    if (error) return skip(`no ::1: ${error.message}`);
-    const isUp = "ip -6 addr show eth1 | grep -q 'fec0::.*scope site' && ! ip -6 addr show eth1 | grep -q tentative";
-    await run(alice, `${waitFor(`(${isUp})`)}; ip -6 route | grep '^default via fe80::2 dev eth1'`);
-    expect(await run(alice, "ping -6 -c 2 fec0::2 2>/dev/null || ping6 -c 2 fec0::2")).toContain("0% packet loss");
-    const { port } = page.address() as AddressInfo;
-    expect(await run(alice, `wget -q -O - "http://[fec0::2]:${port}/"`)).toBe("hello over IPv6\n");
-    expect(await run(alice, "nslookup -type=a files.test fec0::3")).toContain("10.0.2.2");
-    page.close();
-  });
-
   test("NAT: a closed port is refused, loopback and link-local addresses aren't reached", async () => {
     for (const target of ["10.0.2.2:1", "169.254.169.254:80"]) {
       const { stdout, exitCode } = await alice.exec(`wget -O - http://${target}/`, { timeout: 60_000 });
