@@ -122,8 +122,6 @@ test("each has its own disk", { timeout: BOOT_MS }, async () => {
 });
 
 test("none ran out of memory", async () => {
-  const said = await inAll(
-    () => "dmesg | grep -ciE 'out of memory|oom-killer|allocation failure|BUG: ' || true",
-  );
+  const said = await inAll(() => "dmesg | grep -ciE 'out of memory|oom-killer|allocation failure|BUG: ' || true");
   expect(said).toEqual(numbers.map(() => "0\n"));
 });
