@@ -94,11 +94,11 @@ sync
 
 const DHCP = `\
 #!/bin/sh
-# What udhcpc was told: address, route, name servers (udhcpc's own variables).
+# What udhcpc was told: address, route, name servers (udhcpc's own variables). IPv6 addresses are not its matter.
 case $1 in
-  deconfig) ip addr flush dev "$interface"; ip link set "$interface" up ;;
+  deconfig) ip -4 addr flush dev "$interface"; ip link set "$interface" up ;;
   bound | renew)
-    ip addr flush dev "$interface"
+    ip -4 addr flush dev "$interface"
     ip addr add "$ip/\${mask:-24}" broadcast + dev "$interface"
     for gateway in $router; do ip route replace default via "$gateway" dev "$interface" && break; done
     { [ -n "$domain" ] && echo "search $domain"; for server in $dns; do echo "nameserver $server"; done; } >/etc/resolv.conf

@@ -129,16 +129,16 @@ stty "$saved"
 exit "$status"
 `;
 
-/** What udhcpc calls when it has, renews or loses a lease (busybox, networking/udhcp). */
+/** What udhcpc calls when it has, renews or loses a lease (busybox, networking/udhcp). IPv6 addresses are not its matter. */
 const DHCP = `\
 #!/bin/sh
 case $1 in
   deconfig)
-    ip addr flush dev "$interface"
+    ip -4 addr flush dev "$interface"
     ip link set "$interface" up
     ;;
   bound | renew)
-    ip addr flush dev "$interface"
+    ip -4 addr flush dev "$interface"
     ip addr add "$ip/\${mask:-24}" dev "$interface"
     for address in $router; do
       ip route replace default via "$address" dev "$interface"

@@ -4,7 +4,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createXenHost, type GuestDomain, MemoryStore, type XenHost } from "../../src/index.js";
 import { testImage } from "../support/image.js";
 
@@ -31,8 +31,8 @@ describe("networks of Linux guests", () => {
     expect(exitCode, `${guest.name}: ${command}: ${stdout}`).toBe(0);
     return stdout;
   }
-  const waitFor = (condition: string) =>
-    `i=0; until ${condition} || [ $i -ge 100 ]; do sleep 0.1; i=$((i+1)); done; ${condition}`;
+  const waitFor = (condition: string, tenths = 100) =>
+    `i=0; until ${condition} || [ $i -ge ${tenths} ]; do sleep 0.1; i=$((i+1)); done; ${condition}`;
 
   beforeAll(async () => {
     const image = await testImage("bookworm");
@@ -40,7 +40,7 @@ describe("networks of Linux guests", () => {
     await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
     webPort = (web.address() as AddressInfo).port;
     host = await createXenHost({ memory: "512M", jit: true, log: (line) => log.push(line) });
-    host.network("xenbr0", { nat: { hostLoopback: true, hosts: { "files.test": "10.0.2.2" } } });
+    host.network("xenbr0", { nat: { hostLoopback: true, hosts: { "files.test": "10.0.2.2", "six.test": "fec0::2" } } });
     host.network("lan");
     const create = (name: string, options: { queues: number; mac: string; address: string }) =>
       host.createDomain({
@@ -154,6 +154,29 @@ describe("networks of Linux guests", () => {
     const [sum] = (await run(alice, "sha256sum /tmp/data")).split(" ");
     expect(await run(alice, `nc 10.0.2.2 ${(sink.address() as AddressInfo).port} < /tmp/data`)).toContain(sum);
     sink.close();
+  });
+
+  test("NAT with IPv6: an address by SLAAC, echo, names, a page from the machine's ::1", async ({ skip }) => {
+    const page = createServer((_, response) => response.end("hello over IPv6\n"));
+    onTestFinished(() => void page.close());
+    const error = await new Promise<Error | undefined>((resolve) => {
+      page.once("error", resolve);
+      page.listen(0, "::1", () => resolve(undefined));
+    });
+    if (error) return skip(`no ::1: ${error.message}`);
+    // Linux asks for a router a second after it has found its link-local address to be its own, at most three times, 4 s apart.
+    const isUp = "ip -6 addr show eth1 | grep 'fec0::.*scope site' | grep -vq tentative";
+    await run(alice, `${waitFor(`{ ${isUp}; }`, 300)} || { ip -6 addr show eth1; cat /proc/net/snmp6; false; }`);
+    expect(await run(alice, "ip -6 route show dev eth1")).toMatch(/^default via fe80::2/m);
+    expect(await run(alice, "ping -6 -c 2 fec0::2")).toContain("0% packet loss");
+    expect(await run(alice, "nslookup -type=a files.test fec0::3")).toContain("10.0.2.2");
+    expect(await run(alice, "nslookup -type=aaaa six.test fec0::3")).toContain("fec0::2");
+    const { port } = page.address() as AddressInfo;
+    expect(await run(alice, `wget -q -O - "http://[fec0::2]:${port}/"`)).toBe("hello over IPv6\n");
+    expect(await run(alice, `wget -q -O - http://six.test:${port}/`)).toBe("hello over IPv6\n");
+    // A lease renewed is no reason to lose them.
+    await run(alice, "udhcpc -q -n -i eth1");
+    await run(alice, isUp);
   });
 
   test("NAT: a closed port is refused, loopback and link-local addresses aren't reached", async () => {

@@ -190,6 +190,20 @@ describe("the router", () => {
     expect(guest.net.gateway6).toBe("fec0::2");
   });
 
+  test("advertises itself again, to those who once asked for it", () => {
+    const timers = new VirtualTimers();
+    const guest = new Guest({}, timers);
+    timers.advance(3_600_000);
+    expect(guest.got).toEqual([]);
+    guest.greet();
+    timers.advance(3_600_000);
+    const kinds = guest.got.map((frame) => [frame[14 + 6], frame[14 + 40]]);
+    expect(kinds).toEqual(Array.from({ length: 6 }, () => [58, 134]));
+    guest.net.close();
+    timers.advance(3_600_000);
+    expect(guest.got).toHaveLength(6);
+  });
+
   test("says where it is, defends its addresses, answers echo requests, also long ones in fragments", async () => {
     const guest = new Guest();
     guest.sendIcmp(GUEST, "ff02::1:ff00:2", [135, 0, 0, 0, 0, 0, 0, 0, ...bytes("fec0::2"), 1, 1, ...MAC_A]);

@@ -55,7 +55,7 @@ const [DHCP_CLIENT_PORT, DHCP_SERVER_PORT] = [546, 547] as const;
 const [UNREACHABLE, ECHO_REQUEST, ECHO_REPLY] = [1, 128, 129] as const;
 /** Codes of "unreachable". */
 const [PROHIBITED, PORT] = [1, 4] as const;
-/** So often who sends packets hears of the router again. */
+/** So often all who once asked for a router hear of it again: what they keep of it runs out (RFC 4861 6.2.4). */
 const ADVERTISE_EVERY_MS = 600_000;
 
 export class Gateway6 {
@@ -67,14 +67,13 @@ export class Gateway6 {
   readonly #neighbours = new Map<string, Uint8Array>();
   readonly #unresolved = new Map<string, () => void>();
   #identification = 0;
-  #advertised: number;
+  #stopAdvertising: (() => void) | undefined;
 
   constructor(options: Gateway6Options) {
     this.#options = options;
     this.address = `${options.prefix}0000000000000002`;
     this.dnsAddress = `${options.prefix}0000000000000003`;
     this.#reassembler = new Reassembler(options.timers);
-    this.#advertised = options.timers.now();
   }
 
   #isOurs(address: string): boolean {
@@ -120,7 +119,6 @@ export class Gateway6 {
     if (target.startsWith("ff") || !this.#neighbours.has(source)) return;
     if (this.#isInside(target) && !this.#isOurs(target)) return;
     if (!isTransport) return void this.#refuse(packet, PROHIBITED);
-    this.#advertiseAgain();
     const isTaken = protocol === PROTOCOL_TCP ? this.#options.onTcp(packet) : this.#options.onUdp(packet);
     if (!isTaken) this.#refuse(packet, this.#isOurs(target) ? PORT : PROHIBITED);
   }
@@ -174,16 +172,13 @@ export class Gateway6 {
 
   #advertise(): void {
     const { mac, prefix, timers } = this.#options;
-    this.#advertised = timers.now();
+    this.#stopAdvertising?.();
+    this.#stopAdvertising = timers.after(ADVERTISE_EVERY_MS, () => this.#advertise());
     const message = routerAdvertisement({
       ...{ mac, mtu: MTU, prefixLength: 64, nameServer: ipv6Bytes(this.dnsAddress) },
       prefix: ipv6Bytes(prefix.padEnd(32, "0")),
     });
     this.#sendIcmp(ALL_NODES, LINK_LOCAL, message, ND_HOP_LIMIT);
-  }
-
-  #advertiseAgain(): void {
-    if (this.#options.timers.now() - this.#advertised >= ADVERTISE_EVERY_MS) this.#advertise();
   }
 
   /** Tells its sender that a packet goes nowhere. @param code of RFC 4443's "destination unreachable" */
@@ -266,5 +261,6 @@ export class Gateway6 {
 
   close(): void {
     this.#unresolved.clear();
+    this.#stopAdvertising?.();
   }
 }
