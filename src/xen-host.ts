@@ -313,6 +313,7 @@ export class XenHost {
     const { consoles = [] } = config;
     const openPty = consoles.some(({ pty }) => pty) ? await this.#ptys() : this.#openPty;
     this.#jitWorker?.start();
+    this.#engine.prepareGuests();
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
     const guest = await startGuest(
