@@ -55,6 +55,7 @@ export type { CpuAffinity, SchedulingParameters } from "./host/guest-scheduling.
 export type { ExecOptions, ExecResult } from "./host/guest-shell.js";
 export type { Network, NetworkOptions } from "./host/network.js";
 export type { PerfTraceOptions } from "./host/perf-trace.js";
+export type { PoolScheduling } from "./host/pool-scheduling.js";
 export type { HotPlace, Profile, ProfiledExit, ProfiledWork } from "./host/profile.js";
 export { parseSize } from "./host/size.js";
 export { XenStoreClient, XenStoreError, XenStoreView } from "./host/store-client.js";
@@ -82,7 +83,7 @@ export {
   connectControl,
   serveControl,
 } from "./toolstack/control-host.js";
-export type { VbdInfo, VifInfo } from "./toolstack/domain-devices.js";
+export type { ChannelInfo, VbdInfo, VifInfo } from "./toolstack/domain-devices.js";
 export type { HostInfo } from "./toolstack/host-info.js";
 export { LogRing } from "./toolstack/log-ring.js";
 export type { DomainSummary } from "./toolstack/managed-domain.js";

@@ -15,6 +15,7 @@ import { JitWorker } from "./host/jit-worker.js";
 import { Network, type NetworkOptions, type NetworkServices, networkTime } from "./host/network.js";
 import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
+import { type PoolScheduling, poolScheduling, setPoolScheduling } from "./host/pool-scheduling.js";
 import type { Profile } from "./host/profile.js";
 import { Profiler } from "./host/profiler.js";
 import { type OpenPty, ptyOpener } from "./host/pty.js";
@@ -25,6 +26,7 @@ import { StoreFile } from "./host/store-file.js";
 import { StoreSocket } from "./host/store-socket.js";
 import { attachTrace, type TraceOptions } from "./host/trace.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
+import { debugKeys } from "./hypervisor/debug-keys.js";
 import { hypercallName } from "./hypervisor/hypercall/table.js";
 import { XEN_CAPABILITIES, XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypervisor/hypercall/xen-version.js";
 import type { Domain, Hypervisor, Vcpu } from "./hypervisor/hypervisor.js";
@@ -96,8 +98,6 @@ const CODE_BYTES = 200 * 1024 * 1024;
 /** What the hypervisor itself needs beside the domains: M2P, its tables, shared pages. */
 const HYPERVISOR_BYTES = 8 * 1024 * 1024;
 const TSC_KHZ = 2_600_000;
-/** A time slice, microseconds. */
-const MAX_RATELIMIT = 30_000;
 const MAX_MEMORY = 3 * 1024 ** 3;
 const MIN_MEMORY = 16 * 1024 ** 2;
 
@@ -380,17 +380,19 @@ export class XenHost {
     this.domains.delete(domain.id);
   }
 
-  /** Microseconds that a vCPU runs at least before another one takes its place, at most 30,000; 0: no such limit. Default 1000. */
-  get ratelimit(): number {
-    return this.#hypervisor.scheduler.ratelimit / 1000;
+  /** How the scheduler shares out the CPUs among all domains. */
+  get scheduling(): PoolScheduling {
+    return poolScheduling(this.#hypervisor.scheduler);
   }
-  set ratelimit(microseconds: number) {
-    if (!Number.isInteger(microseconds) || microseconds < 0 || microseconds > MAX_RATELIMIT)
-      throw new XenError(
-        "bad-argument",
-        `a rate limit is a whole number from 0 to ${MAX_RATELIMIT}, not ${microseconds}`,
-      );
-    this.#hypervisor.scheduler.ratelimit = microseconds * 1000;
+
+  /** Changes that; what isn't given stays. @throws XenError bad-argument */
+  setScheduling(parameters: Partial<PoolScheduling>): void {
+    setPoolScheduling(this.#hypervisor.scheduler, parameters);
+  }
+
+  /** What the hypervisor says of itself goes to its log: a letter for each part, h lists them. */
+  debugKeys(keys: string): void {
+    debugKeys(this.#hypervisor, keys);
   }
 
   get info(): HostFacts {

@@ -30,6 +30,7 @@ const CODES: Readonly<Record<XenErrorCode, number>> = {
   "domain-gone": ExitCode.GuestCrash,
   "domain-crashed": ExitCode.GuestCrash,
   "no-domain": ExitCode.Failed,
+  "no-device": ExitCode.Failed,
   "name-in-use": ExitCode.Failed,
   unsupported: ExitCode.Failed,
   "host-closed": ExitCode.Failed,
@@ -52,6 +53,15 @@ export function describeError(error: unknown): { exitCode: number; text: string 
     return { exitCode, text: line(error.message) };
   }
   return { exitCode: ExitCode.Internal, text: bugReport(error) };
+}
+
+/** For a device that isn't there. */
+export function inXlWords(text: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof XenError && error.code === "no-device")
+      throw new CliError(ExitCode.Failed, text, { isPlain: true });
+    throw error;
+  };
 }
 
 function line(message: string): string {

@@ -5,9 +5,13 @@ import { blockAttach } from "./commands/block-attach.js";
 import { blockDetach } from "./commands/block-detach.js";
 import { blockList } from "./commands/block-list.js";
 import { boot } from "./commands/boot.js";
+import { channelList } from "./commands/channel-list.js";
+import { claims } from "./commands/claims.js";
 import { configUpdate } from "./commands/config-update.js";
 import { console } from "./commands/console.js";
+import { cpupoolList } from "./commands/cpupool-list.js";
 import { create } from "./commands/create.js";
+import { debugKeys } from "./commands/debug-keys.js";
 import { destroy } from "./commands/destroy.js";
 import { dmesg } from "./commands/dmesg.js";
 import { domid } from "./commands/domid.js";
@@ -30,6 +34,7 @@ import { reboot } from "./commands/reboot.js";
 import { rename } from "./commands/rename.js";
 import { run } from "./commands/run.js";
 import { schedCredit, schedCredit2 } from "./commands/sched-credit.js";
+import { sharing } from "./commands/sharing.js";
 import { shutdown } from "./commands/shutdown.js";
 import { sysrq } from "./commands/sysrq.js";
 import { top } from "./commands/top.js";
@@ -44,11 +49,12 @@ import { vmList } from "./commands/vm-list.js";
 import { xenstoreCommands } from "./commands/xenstore.js";
 
 const guests = [boot, run];
-const hosts = [up, down, info, dmesg, top];
+const hosts = [up, down, info, dmesg, debugKeys, cpupoolList, claims, sharing, top];
 const domains = [
   ...[create, list, console, shutdown, reboot, destroy, pause, unpause, rename, domid, domname, uptime, vmList],
   ...[vcpuList, vcpuPin, vcpuSet, schedCredit, schedCredit2, memSet, memMax, sysrq, trigger, configUpdate, dumpCore],
   ...[blockAttach, blockList, blockDetach, networkAttach, networkList, networkDetach, networkDump],
+  channelList,
 ];
 const images = [imageList, imageBuild, imageRm];
 

@@ -1,6 +1,7 @@
 // `xl list`'s table, column for column, and `xm list`'s of 2005.
 
 import type { DomainSummary } from "../index.js";
+import { POOL_NAME } from "./cpupool.js";
 import { fixed1, left, right } from "./printf.js";
 
 export interface ListColumns {
@@ -8,6 +9,7 @@ export interface ListColumns {
   readonly context?: boolean;
   readonly cpupool?: boolean;
   readonly numa?: boolean;
+  readonly claims?: boolean;
 }
 
 const HEADER = "Name                                        ID   Mem VCPUs\tState\tTime(s)";
@@ -29,10 +31,11 @@ const megabytes = (kib: number) => Math.floor(kib / 1024);
 const online = ({ vcpus }: DomainSummary) => vcpus.filter((vcpu) => vcpu.online).length;
 
 export function listTable(domains: readonly DomainSummary[], columns: ListColumns = {}): string {
-  const { verbose, context, cpupool, numa } = columns;
+  const { verbose, context, cpupool, numa, claims } = columns;
   const header = [
     HEADER,
     verbose ? "   UUID                            Reason-Code\tSecurity Label" : context ? "   Security Label" : "",
+    claims ? "  Claimed" : "",
     cpupool ? "         Cpupool" : "",
     numa ? " NODE Affinity" : "",
   ];
@@ -43,8 +46,9 @@ export function listTable(domains: readonly DomainSummary[], columns: ListColumn
     return [
       `${common}     ${stateLetters(domain)}  ${fixed1(cpuTime, 8)}`,
       verbose ? ` ${uuid} ${right(code, 8)}` : "",
+      claims ? ` ${right(0, 5)}` : "",
       verbose || context ? ` ${right("-", 16)}` : "",
-      cpupool ? ` ${right("Pool-0", 15)}` : "",
+      cpupool ? right(POOL_NAME, 16) : "",
       numa ? " all" : "",
     ].join("");
   });

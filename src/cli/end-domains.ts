@@ -27,7 +27,9 @@ export async function askToEnd(
   domain: string | undefined,
   { all, wait }: EndOptions,
 ): Promise<number> {
-  if ((all ?? false) === (domain !== undefined)) throw new CliError(ExitCode.Usage, "a domain, or -a for all of them");
+  if (!all && domain === undefined)
+    throw new CliError(ExitCode.Failed, "You must specify -a or a domain id.", { isPlain: true });
+  if (all && domain !== undefined) throw new CliError(ExitCode.Usage, "a domain, or -a for all of them");
   const found = await client.call("domain.list", domain === undefined ? {} : { domain });
   const domains = all ? found.filter(({ domid, state }) => domid !== 0 && !state.shutdown) : found;
   // Before they are asked: none may end unseen.

@@ -1,7 +1,7 @@
 // A domain's configuration as libxl prints it (`xl create -n`, `xl list -l`): its field names, its order, booleans as "True", values
 // that are the default left out, four spaces of indentation and a line of its own for the end of an empty object.
 
-import type { DiskConfig, DomainSummary, XlDomainConfig } from "../index.js";
+import type { ConsoleConfig, DiskConfig, DomainSummary, XlDomainConfig } from "../index.js";
 
 type Json = string | number | readonly Json[] | { readonly [key: string]: Json | undefined };
 
@@ -10,20 +10,22 @@ const INVALID_DOMID = 0xffffffff;
 
 /** What `create -n` prints. */
 export function libxlConfig(config: XlDomainConfig, uuid: string): Json {
-  return domainConfig(config, uuid, false);
+  return domainConfig(config, uuid, undefined);
 }
 
-/** What `list -l` prints. */
-export function libxlList(domains: readonly DomainSummary[]): Json {
+/** What `list -l` prints. @param scheduler the host's */
+export function libxlList(domains: readonly DomainSummary[], scheduler: string): Json {
   return domains.map(({ domid, config, name, uuid, vcpus, memoryKib }) => ({
     domid,
     config: config
-      ? domainConfig({ ...config, name, maxvcpus: vcpus.length }, uuid, true)
+      ? domainConfig({ ...config, name, maxvcpus: vcpus.length }, uuid, scheduler)
       : { c_info: { type: "pv", name, uuid }, b_info: { max_vcpus: vcpus.length, target_memkb: memoryKib } },
   }));
 }
 
-function domainConfig(config: XlDomainConfig, uuid: string, isLong: boolean): Json {
+/** @param scheduler undefined: of a domain that isn't running */
+function domainConfig(config: XlDomainConfig, uuid: string, scheduler: string | undefined): Json {
+  const isLong = scheduler !== undefined;
   const { name, type, kernel, cmdline, ramdisk, maxvcpus, vcpus, disks } = config;
   const memory = config.memory ?? DEFAULT_MEMORY;
   return {
@@ -36,7 +38,7 @@ function domainConfig(config: XlDomainConfig, uuid: string, isLong: boolean): Js
       target_memkb: memory / 1024,
       video_memkb: isLong ? 0 : undefined,
       sched_params: isLong
-        ? { sched: "credit2", weight: config.cpuWeight ?? 256, cap: config.cap ?? 0 }
+        ? { sched: scheduler, weight: config.cpuWeight ?? 256, cap: config.cap ?? 0 }
         : { weight: config.cpuWeight, cap: config.cap },
       claim_mode: "True",
       kernel,
@@ -48,6 +50,7 @@ function domainConfig(config: XlDomainConfig, uuid: string, isLong: boolean): Js
     },
     disks: disks.length > 0 ? disks.map(disk) : undefined,
     nics: config.vifs.length > 0 ? config.vifs.map((vif, devid) => nic(vif.text, devid)) : undefined,
+    channels: config.consoles && config.consoles.length > 0 ? config.consoles.map(channel) : undefined,
     on_poweroff: action(config.onPoweroff),
     on_reboot: action(config.onReboot),
     on_watchdog: action(config.onWatchdog),
@@ -56,7 +59,7 @@ function domainConfig(config: XlDomainConfig, uuid: string, isLong: boolean): Js
   };
 }
 
-function disk({ target, vdev, format = "raw", access, cdrom }: DiskConfig): Json {
+export function disk({ target, vdev, format = "raw", access, cdrom }: DiskConfig): Json {
   return {
     pdev_path: target,
     vdev,
@@ -66,7 +69,13 @@ function disk({ target, vdev, format = "raw", access, cdrom }: DiskConfig): Json
   };
 }
 
-function nic(text: string, devid: number): Json {
+function channel({ name, socket }: ConsoleConfig, devid: number): Json {
+  const connection = socket === undefined ? { "connection.pty": {} } : { "connection.socket": { path: socket } };
+  return { devid, name, ...connection };
+}
+
+/** @param devid undefined: not chosen yet */
+export function nic(text: string, devid: number | undefined): Json {
   const parts = text.split(",").map((part) => part.trim().split("="));
   const value = (key: string) => parts.find(([name]) => name === key)?.[1];
   return {

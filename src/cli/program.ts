@@ -5,14 +5,21 @@ import { CliError, packageInfo } from "./cli-error.js";
 import type { Command, OptionRow } from "./command.js";
 import { commands, groups } from "./command-table.js";
 import { ExitCode } from "./exit-codes.js";
+import { takeGlobalOptions } from "./global-options.js";
+import { refusedCommands, refusedHelp } from "./refused-commands.js";
 
 /** Runs the command that `words` (without node and script) name. @returns the exit code. @throws CliError and others. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.Done;
+  const { global, rest } = takeGlobalOptions(words);
   const program = newCommand("xen-ts")
+    .enablePositionalOptions()
     .description("Boots real, unmodified Xen kernels on an x86 machine in TypeScript: no root, no VT-x, no Xen.")
     .version(packageInfo().version, "-V, --version", "print the version")
-    .addHelpText("after", "\n`xen-ts boot` without more boots Debian as dom0 to a shell; Ctrl-] leaves it.");
+    .addHelpText(
+      "after",
+      "\n`xen-ts boot` without more boots Debian as dom0 to a shell; Ctrl-] leaves it.\n`xen-ts help COMMAND` explains a command; -v, -f, -t and -N (dry run) before it are xl's.",
+    );
   const parents = new Map<string, CommanderCommand>();
   for (const [name, summary] of Object.entries(groups)) parents.set(name, newCommand(name).description(summary));
   for (const parent of parents.values()) program.addCommand(parent);
@@ -20,13 +27,20 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     const parent = row.path.length > 1 ? parents.get(row.path[0]!)! : program;
     parent.addCommand(
       commandOf(row, async (operands, options) => {
-        exitCode = await row.run(operands, options);
+        if (global.dryrun && !("dryrun" in row.options))
+          throw failed("command does not implement -N (dryrun) option", { isPlain: true });
+        exitCode = await row.run(operands, global.dryrun ? { ...options, dryrun: true } : options);
       }),
     );
   }
   try {
-    if (words.length === 0) program.outputHelp();
-    else await program.parseAsync(withFullName(words), { from: "user" });
+    if (rest[0] === "help") {
+      const named = rest.slice(1).filter((word) => word !== "--long");
+      if (named.length > 0) await program.parseAsync([...withFullName(named), "--help"], { from: "user" });
+      program.outputHelp();
+      if (rest.includes("--long")) process.stdout.write(`\n${refusedHelp()}`);
+    } else if (rest.length === 0) program.outputHelp();
+    else await program.parseAsync(withFullName(rest), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return ExitCode.Done;
@@ -36,12 +50,17 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   return exitCode;
 }
 
-/** xl takes the beginning of a command's name when only one has it. */
+const failed = (text: string, options?: { isPlain: boolean }) => new CliError(ExitCode.Failed, text, options);
+
+/** xl takes the beginning of a command's name when only one has it. @throws CliError: it is one that can't be done */
 function withFullName(words: readonly string[]): string[] {
   const [first = "", ...rest] = words;
-  const names = new Set(commands.map(({ path }) => path[0]!));
+  const names = new Set([...commands.map(({ path }) => path[0]!), ...refusedCommands.keys()]);
   const fitting = [...names].filter((name) => name.startsWith(first));
-  return names.has(first) || first === "" || fitting.length !== 1 ? [...words] : [fitting[0]!, ...rest];
+  const name = names.has(first) || first === "" || fitting.length !== 1 ? first : fitting[0]!;
+  const reason = refusedCommands.get(name);
+  if (reason !== undefined) throw failed(`${name}: ${reason}`);
+  return [name, ...rest];
 }
 
 function newCommand(name: string): CommanderCommand {

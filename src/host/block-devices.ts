@@ -111,11 +111,11 @@ export class BlockDevices {
 
   /**
    * Takes a disk from the running guest: waits until it lets go, or takes it away after the time.
-   * @throws XenError bad-argument: no such disk; timeout: the guest didn't let go, and `force` isn't set
+   * @throws XenError no-device: no such disk; timeout: the guest didn't let go, and `force` isn't set
    */
   async detach(vdev: number, { timeout, force }: { timeout: number; force: boolean }): Promise<void> {
     const attached = this.#attached.get(vdev);
-    if (!attached) throw new XenError("bad-argument", `${this.#domain.name}: no disk ${vdev}`);
+    if (!attached) throw new XenError("no-device", `${this.#domain.name}: no disk ${vdev}`);
     const { backend, disk, paths } = attached;
     backend.device.requestClose();
     if (!(await finishesWithin(backend.device.finished, timeout)) && !force)

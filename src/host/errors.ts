@@ -13,6 +13,7 @@ export type XenErrorCode =
   | "domain-gone"
   | "domain-crashed"
   | "no-domain"
+  | "no-device"
   | "name-in-use"
   | "unsupported"
   | "host-closed"

@@ -1,5 +1,5 @@
 // What a toolstack asks of a guest through XenStore (xenstore-paths.txt: control/, memory/target, name), and of the hypervisor
-// about it.
+// about it (sendtrigger's NMI, max_mem).
 
 import type { Domain } from "../hypervisor/hypervisor.js";
 import { formatUuid } from "../hypervisor/xenstore/domain-nodes.js";
@@ -25,6 +25,13 @@ export function requestShutdown(domain: Domain, store: XenStoreServer, what: Shu
 export function sendSysrq(domain: Domain, store: XenStoreServer, key: string): void {
   requireGuest(domain, "sysrq");
   store.write(`${homeOf(domain.id)}/control/sysrq`, key);
+}
+
+/** @throws XenError bad-argument */
+export function sendNmi(domain: Domain, vcpu: number): void {
+  const target = domain.vcpus[vcpu];
+  if (!target) throw new XenError("bad-argument", `${domain.name}: there is no VCPU ${vcpu}`);
+  target.sendNmi();
 }
 
 export function renameGuest(domain: Domain, store: XenStoreServer, name: string): void {

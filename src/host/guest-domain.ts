@@ -26,6 +26,7 @@ import {
   renameGuest,
   requestShutdown,
   type ShutdownRequest,
+  sendNmi,
   sendSysrq,
   setMaxMemory,
   setMemoryTarget,
@@ -236,6 +237,11 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     sendSysrq(this.#domain, this.#services.store, key);
   }
 
+  /** A non-maskable interrupt for a vCPU. @throws XenError bad-argument */
+  sendNmi(vcpu = 0): void {
+    sendNmi(this.#domain, vcpu);
+  }
+
   /** What the guest's balloon driver is to make of its memory, bytes; it may take its time. */
   setMemoryTarget(bytes: number): void {
     setMemoryTarget(this.#domain, this.#services.store, bytes);
@@ -295,7 +301,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
    * Takes a disk from the running domain; its data is durable then. Waits until the guest lets go, by default 10,000 ms.
    * @param vdev as in its DiskConfig
    * @param options force: takes it away when the guest doesn't let go
-   * @throws XenError: bad-argument, timeout
+   * @throws XenError: bad-argument, no-device, timeout
    */
   async detachDisk(vdev: string, options: { timeout?: number; force?: boolean } = {}): Promise<void> {
     const { timeout = 10_000, force = false } = options;
@@ -309,7 +315,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     return this.netDevices.list();
   }
 
-  /** One of its network interfaces. @param which its devid or MAC. @throws XenError bad-argument */
+  /** One of its network interfaces. @param which its devid or MAC. @throws XenError no-device */
   interface(which: number | string = 0): GuestInterface {
     return this.netDevices.find(which);
   }
@@ -330,7 +336,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
    * Takes a network interface from the running domain. Waits until the guest lets go, by default 10,000 ms.
    * @param which its devid or MAC
    * @param options force: takes it away when the guest doesn't let go
-   * @throws XenError: bad-argument, timeout
+   * @throws XenError: no-device, timeout
    */
   async detachNetwork(which: number | string, options: { timeout?: number; force?: boolean } = {}): Promise<void> {
     const { timeout = 10_000, force = false } = options;

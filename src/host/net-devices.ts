@@ -124,12 +124,12 @@ export class NetDevices {
     for (const attached of this.#attached.values())
       if (isDevid ? attached.devid === Number(which) : formatMac(attached.vif.mac) === which.toLowerCase())
         return attached;
-    throw new XenError("bad-argument", `${this.#domain.name}: no network interface ${which}`);
+    throw new XenError("no-device", `${this.#domain.name}: no network interface ${which}`);
   }
 
   /**
    * Takes an interface from the running guest: waits until it lets go, or takes it away after the time.
-   * @throws XenError bad-argument: no such interface; timeout: the guest didn't let go, and `force` isn't set
+   * @throws XenError no-device: no such interface; timeout: the guest didn't let go, and `force` isn't set
    */
   async detach(which: number | string, { timeout, force }: { timeout: number; force: boolean }): Promise<void> {
     const attached = this.#find(which);

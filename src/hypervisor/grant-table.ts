@@ -105,6 +105,11 @@ export class GrantTable {
     return PAGE_SIZE / (this.version === 1 ? GRANT_ENTRY_V1_SIZE : GRANT_ENTRY_V2_SIZE);
   }
 
+  /** Entries that others have in use, and mappings of others' entries. */
+  get counts(): { readonly active: number; readonly mappings: number } {
+    return { active: this.#active.size, mappings: this.#mappings.size };
+  }
+
   get entries(): number {
     return this.frames.length * this.entriesPerFrame;
   }

@@ -118,6 +118,11 @@ export class Vcpu implements EventVcpu, PvContext {
     this.#becameRunnable();
   }
 
+  sendNmi(): void {
+    this.pv.nmiPending = true;
+    this.wake();
+  }
+
   #becameRunnable(): void {
     const { hypervisor } = this.domain;
     hypervisor.scheduler.wake(this.sched);

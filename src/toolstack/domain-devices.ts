@@ -1,5 +1,7 @@
-// A domain's virtual devices as `block-list` and `network-list` show them: what their two ends wrote into XenStore.
+// A domain's virtual devices as `block-list`, `network-list` and `channel-list` show them: what their two ends wrote into XenStore.
 
+import type { BlockDeviceInfo } from "../host/block-devices.js";
+import type { NetStatistics } from "../host/vif-config.js";
 import type { HostXenStore } from "../xen-host.js";
 import type { ManagedDomain } from "./managed-domain.js";
 
@@ -16,6 +18,7 @@ export interface VbdInfo {
   readonly eventChannel: number;
   readonly ringRef: number;
   readonly backendPath: string;
+  readonly statistics: BlockDeviceInfo["statistics"];
 }
 
 /** A number in the store, or -1. */
@@ -25,8 +28,8 @@ export function storeNumber(store: HostXenStore, path: string): number {
 }
 
 export function listVbds(store: HostXenStore, { guest }: ManagedDomain): VbdInfo[] {
-  return guest.disks().map(({ vdev, name, target, access, backendPath, frontendPath }) => ({
-    ...{ vdev, name, target, access, backendPath, backendId: 0, frontendId: guest.id },
+  return guest.disks().map(({ vdev, name, target, access, backendPath, frontendPath, statistics }) => ({
+    ...{ vdev, name, target, access, backendPath, statistics, backendId: 0, frontendId: guest.id },
     state: storeNumber(store, `${frontendPath}/state`),
     eventChannel: storeNumber(store, `${frontendPath}/event-channel`),
     ringRef: storeNumber(store, `${frontendPath}/ring-ref`),
@@ -47,14 +50,41 @@ export interface VifInfo {
   readonly txRingRef: number;
   readonly rxRingRef: number;
   readonly backendPath: string;
+  readonly statistics: Readonly<NetStatistics>;
 }
 
 export function listVifs(store: HostXenStore, { guest }: ManagedDomain): VifInfo[] {
-  return guest.interfaces().map(({ devid, vifname, mac, place, backendPath, frontendPath }) => ({
-    ...{ devid, vifname, mac, bridge: place, backendPath, backendId: 0 },
+  return guest.interfaces().map(({ devid, vifname, mac, place, backendPath, frontendPath, statistics }) => ({
+    ...{ devid, vifname, mac, bridge: place, backendPath, statistics, backendId: 0 },
     state: storeNumber(store, `${frontendPath}/state`),
     eventChannel: storeNumber(store, `${frontendPath}/event-channel`),
     txRingRef: storeNumber(store, `${frontendPath}/tx-ring-ref`),
     rxRingRef: storeNumber(store, `${frontendPath}/rx-ring-ref`),
+  }));
+}
+
+export interface ChannelInfo {
+  readonly devid: number;
+  readonly name: string;
+  readonly connection: "pty" | "socket";
+  /** Of the pty or the socket on the host; "" while there is none. */
+  readonly path: string;
+  readonly backendId: number;
+  /** XenbusState of the frontend; 4: connected. */
+  readonly state: number;
+  /** -1: not connected. */
+  readonly eventChannel: number;
+  readonly ringRef: number;
+}
+
+export function listChannels(store: HostXenStore, { guest }: ManagedDomain): ChannelInfo[] {
+  return guest.consoleDevices.list().map(({ config: { name = "", socket }, frontendPath }, i) => ({
+    ...{ devid: i + 1, name, backendId: 0 },
+    ...(socket === undefined
+      ? ({ connection: "pty", path: store.read(`${frontendPath}/tty`) ?? "" } as const)
+      : ({ connection: "socket", path: socket } as const)),
+    state: storeNumber(store, `${frontendPath}/state`),
+    eventChannel: storeNumber(store, `${frontendPath}/port`),
+    ringRef: storeNumber(store, `${frontendPath}/ring-ref`),
   }));
 }

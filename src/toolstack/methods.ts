@@ -10,7 +10,17 @@ import type { DiskConfig } from "../host/disk-config.js";
 import { XenError } from "../host/errors.js";
 import type { GuestDomain } from "../host/guest-domain.js";
 import type { GuestInterface } from "../host/guest-interface.js";
-import { listVbds, listVifs, type VbdInfo, type VifInfo } from "./domain-devices.js";
+import type { PoolScheduling } from "../host/pool-scheduling.js";
+import {
+  attachDisk,
+  attachVif,
+  detachDisk,
+  detachVif,
+  setMemoryTarget,
+  setScheduling,
+  setVcpus,
+} from "./domain-changes.js";
+import { type ChannelInfo, listChannels, listVbds, listVifs, type VbdInfo, type VifInfo } from "./domain-devices.js";
 import { type HostInfo, hostInfo } from "./host-info.js";
 import type { LogRing } from "./log-ring.js";
 import { type DomainSummary, type ManagedDomain, summaryOf } from "./managed-domain.js";
@@ -26,8 +36,10 @@ type Method<Params, Result> = { readonly params: Params; readonly result: Result
 
 export type ControlMethods = {
   "host.info": Method<object, HostInfo>;
-  /** Changes the scheduler's rate limit, if one is given; microseconds. */
-  "host.ratelimit": Method<{ ratelimit?: number }, { readonly ratelimit: number }>;
+  /** Changes what is given of the scheduler's parameters. */
+  "host.scheduling": Method<Partial<PoolScheduling>, PoolScheduling>;
+  /** Their answers are in host.dmesg. */
+  "host.debugKeys": Method<{ keys: string }, null>;
   "host.dmesg": Method<{ clear?: boolean }, readonly string[]>;
   /** Ends the host. `force`: without asking the guests; else they have `timeout` ms. */
   "host.shutdown": Method<{ force?: boolean; timeout?: number }, null>;
@@ -57,6 +69,7 @@ export type ControlMethods = {
   "domain.wait": Method<DomainParams & { destroyed?: boolean }, { readonly reason: string }>;
   /** Writes its core to a file of the host's machine. */
   "domain.dumpCore": Method<DomainParams & { path: string }, null>;
+  "domain.nmi": Method<DomainParams & { vcpu: number }, null>;
   "domain.sysrq": Method<DomainParams & { key: string }, null>;
   "domain.memory": Method<DomainParams & { kind: "target" | "max"; bytes: number }, null>;
   /** How many vCPUs the guest is asked to have online. */
@@ -69,6 +82,7 @@ export type ControlMethods = {
   "block.attach": Method<DomainParams & { spec: string; directory: string }, null>;
   /** `vdev`: its number or name. */
   "block.detach": Method<DomainParams & { vdev: string; force?: boolean }, null>;
+  "channel.list": Method<DomainParams, readonly ChannelInfo[]>;
   "network.list": Method<DomainParams, readonly VifInfo[]>;
   /** `spec` as in xl-network-configuration(5). */
   "network.attach": Method<DomainParams & { spec: string }, null>;
@@ -94,6 +108,8 @@ export type ControlMethods = {
 /** Bytes. */
 const MAX_MEMORY = 2 ** 44;
 const MAX_CPU_NUMBER = 4095;
+const MAX_KEYS = 64;
+const MAX_PARAMETER = 2 ** 31 - 1;
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
 export interface MethodContext {
@@ -117,9 +133,15 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
   const domain = (params: Params) => toolstack.find(params.string("domain"));
   const methods: Handlers = {
     "host.info": () => hostInfo(toolstack.host, context.startedAt),
-    "host.ratelimit": (params) => {
-      toolstack.host.ratelimit = params.optionalNumber("ratelimit", 0, 30_000) ?? toolstack.host.ratelimit;
-      return { ratelimit: toolstack.host.ratelimit };
+    "host.scheduling": (params) => {
+      const names = ["timeslice", "ratelimit", "migrationDelay"] as const;
+      const given = names.map((name) => [name, params.optionalNumber(name, 0, MAX_PARAMETER)] as const);
+      toolstack.host.setScheduling(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
+      return toolstack.host.scheduling;
+    },
+    "host.debugKeys": (params) => {
+      toolstack.host.debugKeys(params.string("keys").slice(0, MAX_KEYS));
+      return null;
     },
     "host.dmesg": (params) => context.dmesg.read(params.flag("clear")),
     "host.shutdown": (params) => {
@@ -173,6 +195,10 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       await domain(params).guest.dumpCore(params.string("path"));
       return null;
     },
+    "domain.nmi": (params) => {
+      domain(params).guest.sendNmi(params.number("vcpu", 0, MAX_CPU_NUMBER));
+      return null;
+    },
     "domain.sysrq": (params) => {
       const key = params.string("key");
       if (!/^[\x21-\x7e]$/.test(key)) throw new XenError("bad-argument", "Invalid sysrq.");
@@ -180,14 +206,13 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
       return null;
     },
     "domain.memory": (params) => {
-      const { guest } = domain(params);
       const bytes = params.number("bytes", 0, MAX_MEMORY);
-      if (params.choice("kind", ["target", "max"]) === "target") guest.setMemoryTarget(bytes);
-      else guest.setMaxMemory(bytes);
+      if (params.choice("kind", ["target", "max"]) === "target") setMemoryTarget(domain(params), bytes);
+      else domain(params).guest.setMaxMemory(bytes);
       return null;
     },
     "domain.vcpus": (params) => {
-      domain(params).guest.setVcpus(params.number("count", 1, MAX_CPU_NUMBER));
+      setVcpus(domain(params), params.number("count", 1, MAX_CPU_NUMBER));
       return null;
     },
     "domain.pin": (params) => {
@@ -202,7 +227,7 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
     "domain.schedule": (params) => {
       const weight = params.optionalNumber("weight", 1, 65_535);
       const cap = params.optionalNumber("cap", 0, 65_535);
-      domain(params).guest.setScheduling({
+      setScheduling(domain(params), {
         ...(weight === undefined ? {} : { weight }),
         ...(cap === undefined ? {} : { cap }),
       });
@@ -210,21 +235,22 @@ export function controlHandlers(context: MethodContext): RpcHandlers {
     },
     "block.list": (params) => listVbds(toolstack.host.xenstore, domain(params)),
     "block.attach": async (params) => {
-      await domain(params).guest.attachDisk(diskOf(params.string("spec"), params.string("directory")));
+      await attachDisk(domain(params), diskOf(params.string("spec"), params.string("directory")));
       return null;
     },
     "block.detach": async (params) => {
-      await domain(params).guest.detachDisk(params.string("vdev"), { force: params.flag("force") });
+      await detachDisk(domain(params), params.string("vdev"), params.flag("force"));
       return null;
     },
+    "channel.list": (params) => listChannels(toolstack.host.xenstore, domain(params)),
     "network.list": (params) => listVifs(toolstack.host.xenstore, domain(params)),
     "network.attach": async (params) => {
-      await domain(params).guest.attachNetwork(params.string("spec"));
+      await attachVif(domain(params), params.string("spec"));
       return null;
     },
     "network.detach": async (params) => {
-      const { guest } = domain(params);
-      await guest.detachNetwork(findVif(guest, params.string("vif")).devid);
+      const found = domain(params);
+      await detachVif(found, findVif(found.guest, params.string("vif")));
       return null;
     },
     "domain.configure": (params) => {
@@ -282,7 +308,7 @@ function findVif(guest: GuestDomain, word: string | undefined): GuestInterface {
       : all.find(({ devid, mac, vifname }) => String(devid) === word || mac === word.toLowerCase() || vifname === word);
   if (found) return found;
   const text = word === undefined ? `${guest.name} has no network interface` : `Unknown device ${word}.`;
-  throw new XenError("bad-argument", text);
+  throw new XenError("no-device", text);
 }
 
 function dumpVif(found: GuestInterface, params: Params): StreamStart {

@@ -8,6 +8,7 @@ import { ConsoleHub } from "../host/console-hub.js";
 import { XenError } from "../host/errors.js";
 import type { GuestDomain, ShutdownReason } from "../host/guest-domain.js";
 import type { XenHost } from "../xen-host.js";
+import { withMac } from "./domain-changes.js";
 import type { ManagedDomain } from "./managed-domain.js";
 import { RotatingLog } from "./rotating-log.js";
 
@@ -268,7 +269,6 @@ function withMacs({ vifs }: XlDomainConfig, guest: GuestDomain): XlDomainConfig[
   const interfaces = guest.interfaces();
   return vifs.map((vif, i) => {
     const mac = interfaces[i]?.mac;
-    if (mac === undefined || /(^|,)\s*mac\s*=/.test(vif.text)) return vif;
-    return { ...vif, text: vif.text.trim() === "" ? `mac=${mac}` : `${vif.text},mac=${mac}` };
+    return mac === undefined ? vif : { ...vif, text: withMac(vif.text, mac) };
   });
 }

@@ -132,14 +132,21 @@ describe("a domain", () => {
       /^Vdev {2}BE {2}handle state evt-ch ring-ref BE-path {23}\n51728 0 {3}\d+ +1 {5}-1 {5}-1 {7}\/local\/domain\/0\/backend\/vbd\/\d+\/51728 *\n$/,
     );
     expect((await run("block-attach", "second", "file:d.img,xvdc,w")).stderr).toMatch(/^xen-ts: .*d\.img/);
+    expect((await run("block-detach", "second", "xvdq")).stderr).toBe("Error: Device xvdq not connected.\n");
+    expect((await run("list", "-l", "second")).stdout).toContain('"vdev": "xvdb"');
     expect((await run("block-detach", "-f", "second", "xvdb")).code).toBe(0);
     expect((await run("block-list", "second")).stdout.split("\n")).toHaveLength(2);
+    expect((await run("list", "-l", "second")).stdout).not.toContain('"vdev"');
     await run("destroy", "second");
   }, 90_000);
 
   test("is rebuilt from a new configuration", async () => {
     await run("create", "second.cfg");
-    expect((await run("config-update", "second", "second.cfg", "memory=48")).code).toBe(0);
+    const { stdout, stderr } = await run("-vN", "config-update", "second", "second.cfg", "memory=48");
+    expect(stdout).toContain('"max_memkb": 49152');
+    expect(stderr).toBe("");
+    const update = await run("config-update", "second", "second.cfg", "memory=48");
+    expect(update).toMatchObject({ code: 0, stderr: expect.stringMatching(/^setting dom\d+ configuration\n$/) });
     const [domain] = JSON.parse((await run("list", "--json", "second")).stdout);
     expect(domain).toMatchObject({ memoryKib: 32768, config: { memory: 48 * 2 ** 20 } });
     await run("destroy", "second");
@@ -206,10 +213,13 @@ test("vCPUs are set, pinned, listed and given their share", async () => {
   expect((await run("sched-credit", "-d", "wide", "-c", "401")).stderr).toMatch(/from 0 to 400, not 401\n$/);
   expect((await run("sched-credit")).stdout).toMatch(/^Cpupool Pool-0: tslice=30ms ratelimit=1000us /);
   expect((await run("sched-credit2")).stdout).toBe("");
-  expect((await run("sched-credit", "-s", "-r", "500")).code).toBe(0);
-  const pool = "Cpupool Pool-0: tslice=30ms ratelimit=500us migration-delay=0us\n";
-  expect((await run("sched-credit", "-s")).stdout).toBe(pool);
-  expect((await run("sched-credit", "-s", "-r", "1000")).code).toBe(0);
+  expect((await run("sched-credit", "-s", "-r", "500", "-t", "5", "-m", "70")).code).toBe(0);
+  const pool = "Cpupool Pool-0: tslice=5ms ratelimit=500us migration-delay=70us\n";
+  expect((await run("sched-credit", "-s", "-p", "Pool-0")).stdout).toBe(pool);
+  expect((await run("sched-credit", "-s", "-r", "6000")).stderr).toContain(
+    "Ratelimit cannot be greater than timeslice",
+  );
+  expect((await run("sched-credit", "-s", "-t", "30", "-r", "1000", "-m", "0")).code).toBe(0);
 
   const domid = (await run("domid", "wide")).stdout.trim();
   const availability = async () => {
@@ -225,6 +235,53 @@ test("vCPUs are set, pinned, listed and given their share", async () => {
   expect((await run("destroy", "wide")).code).toBe(0);
 });
 
+test("what a running domain is changed to is in its configuration", async () => {
+  config("changed", "block", 'maxmem = 64\nvcpus = 2\nchannel = ["name=c1,connection=socket,path=c1.sock"]');
+  await run("create", "-q", "changed.cfg");
+  expect((await run("network-attach", "changed", "bridge=lan")).code).toBe(0);
+  expect((await run("mem-set", "changed", "24")).code).toBe(0);
+  expect((await run("vcpu-set", "-i", "changed", "1")).code).toBe(0);
+  expect((await run("sched-credit", "-d", "changed", "-w", "300")).code).toBe(0);
+  const long = async () => JSON.parse((await run("list", "-l", "changed")).stdout)[0].config;
+  const { b_info, nics, channels } = await long();
+  expect(b_info).toMatchObject({ max_memkb: 65536, target_memkb: 24576, max_vcpus: 2, avail_vcpus: [0] });
+  expect(b_info.sched_params).toEqual({ sched: "credit", weight: 300, cap: 0 });
+  expect(nics).toEqual([{ devid: 0, mac: expect.stringMatching(/^00:16:3e:/), bridge: "lan", nictype: "vif" }]);
+  const path = join(directory, "c1.sock");
+  expect(channels).toEqual([{ devid: 0, name: "c1", "connection.socket": { path } }]);
+  expect((await run("channel-list", "changed")).stdout.split("\n")[1]).toMatch(/^1 {3}0 {2}1 {5}-1 {5}-1 {7}socket$/);
+  expect((await run("network-detach", "changed", "7")).stderr).toBe("Unknown device 7.\n");
+  expect((await run("destroy", "changed")).code).toBe(0);
+});
+
+test("dry runs and help", async () => {
+  const disk = await run("-N", "block-attach", "any", "file:d.img,xvdb,r");
+  expect(disk.stdout).toMatch(/^disk: \{\n {4}"pdev_path": ".*d\.img",\n {4}"vdev": "xvdb",/);
+  expect((await run("-N", "network-attach", "any", "mac=00:16:3e:00:00:07")).stdout).toContain(
+    '"mac": "00:16:3e:00:00:07"',
+  );
+  await run("create", "-q", "second.cfg");
+  expect((await run("-N", "vcpu-pin", "second", "0", "1-2", "all")).stdout).toBe("cpumap: 1-2 all\n");
+  expect((await run("vcpu-pin", "-f", "second", "all", "1")).stderr).toContain("--force and 'all' as VCPU not allowed");
+  await run("destroy", "second");
+  expect((await run("help", "create")).stdout).toMatch(/^Usage: xen-ts create /);
+  expect((await run("help", "--long")).stdout).toContain("vncviewer");
+  expect((await run("info", "xen_version")).stdout).toMatch(/^4\.17\.\d+\n$/);
+});
+
+test("debug keys and NMIs reach the hypervisor", async () => {
+  await run("create", "-q", "second.cfg");
+  expect((await run("debug-keys", "hqreagmd0Z")).code).toBe(0);
+  const { stdout } = await run("dmesg");
+  for (const line of ["'h' pressed -> show this message", " (second):", "2-level", " entries in use", "RIP:    "])
+    expect(stdout).toContain(line);
+  expect(stdout).toMatch(/\[\d+\.0\] pri=\w+ credit=-?\d+ cpu=\d/);
+  expect((await run("trigger", "second", "nmi")).code).toBe(0);
+  expect((await run("trigger", "second", "nmi", "3")).stderr).toContain("there is no VCPU 3");
+  expect((await run("trigger", "second", "power")).stderr).toContain("second is a PV domain");
+  await run("destroy", "second");
+});
+
 describe("what can't be done", () => {
   test.each<[string[], number, string]>([
     [["list", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
@@ -234,10 +291,24 @@ describe("what can't be done", () => {
     [["create", "nope.cfg"], 3, "Failed to read config file: nope.cfg: No such file or directory\n"],
     [["domid", "nosuch"], 1, "Can't get domid of domain name 'nosuch', maybe this domain does not exist.\n"],
     [["mem-set", "x", "lots"], 1, "invalid memory size: lots\n"],
-    [["shutdown"], 2, "xen-ts: a domain, or -a for all of them\n"],
+    [["shutdown"], 1, "You must specify -a or a domain id.\n"],
+    [["shutdown", "-a", "x"], 2, "xen-ts: a domain, or -a for all of them\n"],
+    [["sysrq", "x", "sb"], 1, "Invalid sysrq.\n"],
+    [["console", "-t", "vga", "x"], 1, "console type supported are: pv, serial, vuart\n"],
+    [["console", "-t", "serial", "x"], 1, "xen-ts: PV domains have no serial console; -t pv is theirs\n"],
+    [["create", "-V", "x.cfg"], 1, "xen-ts: domains have no framebuffer for a VNC viewer: -c shows their console\n"],
+    [["debug-keys", ""], 1, "cannot send debug keys: \n"],
+    [["cpupool-list", "Pool-1"], 1, "Pool 'Pool-1' does not exist\n"],
+    [["save", "x", "file"], 1, "xen-ts: save: a domain's state can't be saved yet\n"],
+    [["pci-att", "x"], 1, "xen-ts: pci-attach: there is no PCI pass-through: no domain reaches the host's devices\n"],
+    [["-N", "list"], 1, "command does not implement -N (dryrun) option\n"],
     [["vcpu-set", "none", "1"], 1, "none is an invalid domain identifier (rc=-6)\n"],
     [["vcpu-set", "none", "x"], 1, "Error: Invalid argument.\n"],
     [["sched-credit", "-w", "512"], 1, "Must specify a domain.\n"],
+    [["sched-credit", "-t", "5"], 1, "Must specify schedparam to set schedule parameter values.\n"],
+    [["sched-credit", "-s", "-t", "0"], 1, "Time slice out of range, valid values are within range from 1 to 1000\n"],
+    [["sched-credit", "-p", "x"], 1, "unknown cpupool 'x'\n"],
+    [["sched-credit", "-s", "-d", "x"], 1, "Specifying a cpupool or schedparam is not allowed with domain options.\n"],
     [["sched-credit", "-d", "x", "-w", "0"], 1, "weight out of range, valid values are within range from 1 to 65535\n"],
     [["sched-credit2", "-d", "x", "-w", "5"], 1, "xen-ts: the host's scheduler is credit: see sched-credit\n"],
     [["trigger", "none", "boo"], 1, 'Invalid trigger "boo"\n'],
@@ -258,7 +329,7 @@ describe("what can't be done", () => {
 });
 
 test("commands can be abbreviated as long as one is meant", async () => {
-  expect((await run("uptim")).stdout).toBe("Name                                ID Uptime\n");
+  expect((await run("upt")).stdout).toBe("Name                                ID Uptime\n");
   expect((await run("un", "nosuch")).stderr).toContain("invalid domain identifier");
   expect((await run("des", "99")).code).toBe(1);
 });

@@ -2,9 +2,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { vbdTable } from "../../src/cli/commands/block-list.js";
-import { infoLines } from "../../src/cli/commands/info.js";
+import { channelTable } from "../../src/cli/commands/channel-list.js";
+import { poolList } from "../../src/cli/commands/cpupool-list.js";
+import { infoLines, infoValues } from "../../src/cli/commands/info.js";
 import { vifTable } from "../../src/cli/commands/network-list.js";
 import { poolTable } from "../../src/cli/commands/sched-credit.js";
+import { sharingTable } from "../../src/cli/commands/sharing.js";
 import { uptimeTable } from "../../src/cli/commands/uptime.js";
 import { vcpuTable } from "../../src/cli/commands/vcpu-list.js";
 import { vmTable } from "../../src/cli/commands/vm-list.js";
@@ -49,6 +52,12 @@ function domain(name: string, domid: number, mem: number, state: string, more: P
   } as DomainSummary;
 }
 
+const NO_BLOCKS = {
+  statistics: { reads: 0, writes: 0, flushes: 0, discards: 0, sectorsRead: 0, sectorsWritten: 0, errors: 0 },
+};
+const NO_FRAMES = {
+  ...{ sentFrames: 0, sentBytes: 0, receivedFrames: 0, receivedBytes: 0, dropped: 0, spoofed: 0, errors: 0 },
+};
 const GRUB_UUID = "f7d3f668-0474-4861-8ef0-8b6a2a65089b";
 const dom0 = domain("Domain-0", 0, 1500, "r", { cpuTime: 12.3 });
 const grub2 = domain("grub2", 1, 64, "r", { cpuTime: 3.3, uuid: GRUB_UUID });
@@ -116,15 +125,16 @@ describe("tables", () => {
 
   test("sched-credit2, and sched-credit", () => {
     expect(lines(poolTable("credit2", [dom0, grub2]))).toEqual(recorded("xl-sched-credit2"));
-    expect(lines(poolTable("credit", [dom0]))[0]).toBe(
-      "Cpupool Pool-0: tslice=30ms ratelimit=1000us migration-delay=0us",
+    const pool = { timeslice: 5, ratelimit: 500, migrationDelay: 70 };
+    expect(lines(poolTable("credit", [dom0], pool))[0]).toBe(
+      "Cpupool Pool-0: tslice=5ms ratelimit=500us migration-delay=70us",
     );
   });
 
   test("block-list", () => {
     const backendPath = "/local/domain/0/backend/vbd/3/51728";
     const vbd = { vdev: 51728, name: "xvdb", target: "/dev/loop1", access: "r", backendId: 0, frontendId: 3 } as const;
-    expect(lines(vbdTable([{ ...vbd, state: 4, eventChannel: 13, ringRef: 1036, backendPath }]))).toEqual(
+    expect(lines(vbdTable([{ ...vbd, ...NO_BLOCKS, state: 4, eventChannel: 13, ringRef: 1036, backendPath }]))).toEqual(
       recorded("xl-block-list-debian1-2"),
     );
   });
@@ -133,6 +143,7 @@ describe("tables", () => {
     const vif = (devid: number, mac: string, txRingRef: number, rxRingRef: number) => ({
       ...{ devid, mac, vifname: "", bridge: "xenbr0", backendId: 0, state: 4, eventChannel: -1, txRingRef, rxRingRef },
       backendPath: `/local/domain/0/backend/vif/3/${devid}`,
+      statistics: { ...NO_FRAMES },
     });
     const vifs = [vif(0, "00:16:3e:00:00:01", 8, 9), vif(1, "00:16:3e:6d:6f:d8", 1034, 1035)];
     expect(lines(vifTable(vifs))).toEqual(recorded("xl-network-list-debian1-2"));
@@ -142,6 +153,9 @@ describe("tables", () => {
     const facts = { xen_major: 4, xen_minor: 17, xen_extra: ".5", nr_cpus: 2, cpu_mhz: 2600 } as HostInfo;
     const keys = (text: readonly string[]) => text.map((line) => line.slice(0, 24));
     expect(keys(lines(infoLines(facts, false)))).toEqual(keys(recorded("xl-info")));
+    expect(infoValues(infoLines(facts, false), "xen_version")).toBe("4.17.5\n");
+    expect(infoValues(infoLines(facts, false), "xen_m")).toBe("4\n17\n");
+    expect(infoValues(infoLines(facts, false), "nothing")).toBe("");
   });
 
   test("top is xentop's", () => {
@@ -153,6 +167,56 @@ describe("tables", () => {
     ];
     const rows = topRows(domains, { total_memory: 4095 } as HostInfo, sampleOf(domains, 0));
     expect(rows).toEqual([first, second]);
+  });
+
+  test("top -n -x -v shows the devices and VCPUs below", () => {
+    const [, ...rows] = recorded("xentop-b-i-1-n-x-v");
+    const vcpus = twoCpus.map((vcpu, i) => ({ ...vcpu, cpuTime: [8.2, 5.9][i]! }));
+    const debian = domain("debian1", 1, 256, "b", { cpuTime: 13.4, maxMemoryKib: 263168, vcpus });
+    const counts = { receivedBytes: 488, receivedFrames: 7, sentBytes: 806, sentFrames: 9 };
+    const vif = { devid: 0, mac: "00:16:3e:00:00:01", vifname: "", bridge: "xenbr0", backendId: 0, state: 4 };
+    const rings = { eventChannel: -1, txRingRef: 8, rxRingRef: 9, backendPath: "" };
+    const hardware = domain("Domain-0", 0, 1500, "r", { cpuTime: 22.5 });
+    const domains = [
+      { ...debian, nets: { count: 1, txKib: 0, rxKib: 0 } },
+      { ...hardware, vcpus: [{ ...hardware.vcpus[0]!, cpuTime: 22.5 }] },
+    ];
+    const details = {
+      hasVcpus: true,
+      fullNames: false,
+      vifs: new Map([[1, [{ ...vif, ...rings, statistics: { ...NO_FRAMES, ...counts } }]]]),
+      vbds: new Map(),
+    };
+    const info = { total_memory: 4095 } as HostInfo;
+    expect(topRows(domains, info, sampleOf(domains, 0), undefined, details)).toEqual(rows);
+    const vbd = {
+      vdev: 51712,
+      name: "xvda",
+      target: "d.img",
+      access: "w",
+      backendId: 0,
+      frontendId: 1,
+      state: 4,
+    } as const;
+    const disk = { ...vbd, eventChannel: 3, ringRef: 8, backendPath: "" };
+    const statistics = { ...NO_BLOCKS.statistics, reads: 7, writes: 3, sectorsRead: 56, sectorsWritten: 24 };
+    const onlyDisks = { ...details, hasVcpus: false, vifs: undefined, vbds: new Map([[1, [{ ...disk, statistics }]]]) };
+    expect(topRows(domains, info, sampleOf(domains, 0), undefined, onlyDisks)[1]).toBe(
+      "VBD BlkBack 51712 [ca: 0]  OO:        0   RD:        7   WR:        3  RSECT:         56  WSECT:         24",
+    );
+  });
+
+  test("channel-list, cpupool-list, claims, sharing", () => {
+    const channel = { devid: 1, name: "a", backendId: 0, state: 4, eventChannel: 9, ringRef: 12 } as const;
+    expect(channelTable([{ ...channel, connection: "pty", path: "/dev/pts/3" }])).toBe(
+      "Idx BE state evt-ch ring-ref connection\n1   0  4     9      12       pty        /dev/pts/3\n",
+    );
+    expect(poolList(2, "credit", 3, false)).toBe(
+      "Name               CPUs   Sched     Active   Domain count\nPool-0               2    credit       y          3\n",
+    );
+    expect(poolList(2, "credit", 3, true)).toBe("Name               CPU list\nPool-0             0,1\n");
+    expect(listTable([grub2], { claims: true })).toMatch(/Time\(s\) {2}Claimed\n.* {6}3\.3 {5}0\n$/);
+    expect(sharingTable([grub2]).split("\n")[1]).toMatch(/^grub2 {40}1 {4}64 {6}0$/);
   });
 
   test("xm list of 2005", () => {
@@ -182,6 +246,6 @@ describe("configurations", () => {
 
   test("list -l", () => {
     const { domain: config } = parseXlConfig('name = "grub2"\nkernel = "/x/grub-x86_64-xen.bin"\nmemory = 64', "n.cfg");
-    expect(lines(printLibxlJson(libxlList([{ ...grub2, config }])))).toEqual(recorded("xl-list-l-grub2"));
+    expect(lines(printLibxlJson(libxlList([{ ...grub2, config }], "credit2")))).toEqual(recorded("xl-list-l-grub2"));
   });
 });

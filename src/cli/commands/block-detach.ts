@@ -1,5 +1,6 @@
 // xen-ts block-detach: takes a disk from a running domain.
 
+import { inXlWords } from "../cli-error.js";
 import { domainOperand, hostCommand } from "../host-command.js";
 
 interface Options {
@@ -14,6 +15,7 @@ export const blockDetach = hostCommand<Options>({
     force: { flags: "-f, --force", description: "take it away from a guest that does not let go of it" },
   },
   run: async (client, [domain = "", vdev = ""], { force = false }) => {
-    await client.call("block.detach", { domain, vdev, force });
+    const detached = client.call("block.detach", { domain, vdev, force });
+    await detached.catch(inXlWords(`Error: Device ${vdev} not connected.`));
   },
 });

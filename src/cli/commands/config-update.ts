@@ -1,10 +1,15 @@
 // xen-ts config-update: what a domain is made from after its next reboot.
 
+import { formatWarning, parseXlConfig } from "../../index.js";
 import { configSource } from "../config-source.js";
-import { domainOperand, hostCommand } from "../host-command.js";
+import { dryrunRow } from "../global-options.js";
+import { domainOperand, hostCommand, print } from "../host-command.js";
+import { libxlConfig, printLibxlJson } from "../libxl-json.js";
 
 interface Options {
   readonly defconfig?: string;
+  readonly debug?: boolean;
+  readonly dryrun?: boolean;
 }
 
 export const configUpdate = hostCommand<Options>({
@@ -14,11 +19,20 @@ export const configUpdate = hostCommand<Options>({
     domainOperand,
     { name: "ConfigFile|vars", description: "xl.cfg file, then KEY=VALUE pairs", variadic: true },
   ],
-  options: { defconfig: { flags: "-f, --defconfig <file>", description: "use the given configuration file" } },
-  run: async (client, [domain = "", ...words], { defconfig }) => {
+  options: {
+    defconfig: { flags: "-f, --defconfig <file>", description: "use the given configuration file" },
+    debug: { flags: "-d", description: "print what the configuration means" },
+    dryrun: dryrunRow,
+  },
+  run: async (client, [domain = "", ...words], { defconfig, debug, dryrun }) => {
+    const [found] = await client.call("domain.list", { domain });
     const source = await configSource(words, defconfig);
-    process.stderr.write(`Parsing config from ${source.file}\n`);
-    const { warnings } = await client.call("domain.configure", { domain, ...source });
-    for (const warning of warnings) process.stderr.write(`WARNING: ${warning}\n`);
+    const { text, file, overrides, directory } = source;
+    const { domain: config, warnings } = parseXlConfig(text, file, { overrides, directory });
+    if (debug || dryrun) print(`${printLibxlJson(libxlConfig(config, config.uuid ?? found!.uuid))}\n`);
+    for (const warning of warnings) process.stderr.write(`WARNING: ${formatWarning(warning)}\n`);
+    if (dryrun) return;
+    process.stderr.write(`setting dom${found!.domid} configuration\n`);
+    await client.call("domain.configure", { domain, ...source });
   },
 });

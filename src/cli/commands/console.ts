@@ -28,9 +28,9 @@ export const console = command<Options>({
   run: async ([domain], options) => {
     const { type = "pv", number = "0" } = options;
     if (type !== "pv") {
-      const known = type === "serial" || type === "vuart";
-      const text = known ? `PV domains have no ${type} console` : "console type supported are: pv, serial, vuart";
-      throw new CliError(known ? ExitCode.Failed : ExitCode.Usage, text);
+      if (type === "serial" || type === "vuart")
+        throw new CliError(ExitCode.Failed, `PV domains have no ${type} console; -t pv is theirs`);
+      throw new CliError(ExitCode.Failed, "console type supported are: pv, serial, vuart", { isPlain: true });
     }
     if (!/^\d+$/.test(number)) throw new CliError(ExitCode.Usage, `-n: "${number}" is not a number`);
     return attachConsole(options, { domain: domain!, number: Number(number) });

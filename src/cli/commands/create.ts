@@ -19,6 +19,9 @@ interface Options {
   readonly dryrun?: boolean;
   readonly paused?: boolean;
   readonly quiet?: boolean;
+  readonly debug?: boolean;
+  readonly vncviewer?: boolean;
+  readonly autopass?: boolean;
   readonly noWait?: boolean;
   readonly foreground?: boolean;
   readonly defconfig?: string;
@@ -36,6 +39,9 @@ export const create = command<Options>({
     dryrun: { flags: "-n, --dryrun", description: "print the resulting configuration and create nothing" },
     paused: { flags: "-p", description: "leave the domain paused after it is created" },
     quiet: { flags: "-q, --quiet", description: "quiet" },
+    debug: { flags: "-d", description: "print what the configuration means, then create it" },
+    vncviewer: { flags: "-V, --vncviewer", description: "xl's; domains have no framebuffer: refused" },
+    autopass: { flags: "-A, --vncviewer-autopass", description: "xl's; refused likewise" },
     noWait: { flags: "-e", description: "do not act on the domain's end: no restart, no destruction" },
     foreground: { flags: "-F", description: "run in foreground until death of the domain" },
     defconfig: { flags: "-f, --defconfig <file>", description: "use the given configuration file" },
@@ -56,16 +62,17 @@ function failWith3(error: unknown): never {
 }
 
 async function createDomain(operands: readonly string[], options: Options): Promise<number> {
+  if (options.vncviewer || options.autopass)
+    throw new CliError(ExitCode.Failed, "domains have no framebuffer for a VNC viewer: -c shows their console");
   const source = await configSource(operands, options.defconfig);
   const { text, file, overrides, directory } = source;
   if (!options.quiet) process.stderr.write(`Parsing config from ${file}\n`);
   const snapshot = options.snapshot ?? false;
   const { domain, warnings } = parseXlConfig(text, file, { overrides, directory, snapshot });
   if (!options.quiet) for (const warning of warnings) process.stderr.write(`WARNING: ${formatWarning(warning)}\n`);
-  if (options.dryrun) {
+  if (options.dryrun || options.debug)
     process.stdout.write(`${printLibxlJson(libxlConfig(domain, domain.uuid ?? randomUUID()))}\n`);
-    return ExitCode.Done;
-  }
+  if (options.dryrun) return ExitCode.Done;
   const client = await connectControl(hostName(options));
   try {
     const { paused = false } = options;

@@ -12,13 +12,15 @@ interface Options {
 export const info = hostCommand<Options>({
   path: ["info"],
   summary: "get information about the host",
+  operands: [{ name: "Line", description: "the value of this line alone" }],
   options: {
     numa: { flags: "-n, --numa", description: "list host NUMA topology information" },
     json: { flags: "--json", description: "print JSON" },
   },
-  run: async (client, _operands, options) => {
+  run: async (client, [name], options) => {
     const facts = await client.call("host.info", {});
     if (options.json) print(`${JSON.stringify(facts, undefined, 2)}\n`);
+    else if (name !== undefined && !options.numa) print(infoValues(infoLines(facts, false), name));
     else print(infoLines(facts, options.numa ?? false));
   },
 });
@@ -46,6 +48,12 @@ export function infoLines(facts: HostInfo, numa: boolean): string {
     ...["cc_compile_by", "cc_compile_domain", "cc_compile_date", "build_id"].map((name) => line(name, "")),
     line("xend_config_format", 4),
   ].join("");
+}
+
+/** What follows the colon in the lines whose names begin so. */
+export function infoValues(lines: string, name: string): string {
+  const found = lines.split("\n").filter((line) => line.startsWith(name) && line.includes(": "));
+  return found.map((line) => `${line.slice(line.indexOf(":") + 2)}\n`).join("");
 }
 
 function topology({ nr_cpus, total_memory, free_memory }: HostInfo): string[] {

@@ -5,7 +5,7 @@ import { hostCommand, print } from "../host-command.js";
 import { libxlList, printLibxlJson } from "../libxl-json.js";
 import { isXm } from "../program-name.js";
 
-interface Options extends ListColumns {
+interface Options extends Omit<ListColumns, "claims"> {
   readonly long?: boolean;
   readonly json?: boolean;
 }
@@ -29,8 +29,10 @@ export const list = hostCommand<Options>({
         : await Promise.all(operands.map((domain) => client.call("domain.list", { domain })));
     const domains = lists.flat();
     if (options.json) print(`${JSON.stringify(domains, undefined, 2)}\n`);
-    else if (options.long) print(`${printLibxlJson(libxlList(domains))}\n`);
-    else if (isXm()) print(xmListTable(domains));
+    else if (options.long) {
+      const { xen_scheduler } = await client.call("host.info", {});
+      print(`${printLibxlJson(libxlList(domains, xen_scheduler))}\n`);
+    } else if (isXm()) print(xmListTable(domains));
     else print(listTable(domains, options));
   },
 });

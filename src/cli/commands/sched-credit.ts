@@ -3,6 +3,7 @@
 
 import type { DomainSummary } from "../../index.js";
 import { CliError } from "../cli-error.js";
+import { POOL_NAME, requirePool } from "../cpupool.js";
 import { ExitCode } from "../exit-codes.js";
 import { hostCommand, print } from "../host-command.js";
 import { left, right } from "../printf.js";
@@ -12,15 +13,29 @@ interface Options {
   readonly weight?: string;
   readonly cap?: string;
   readonly schedparam?: boolean;
+  readonly timeslice?: string;
   readonly ratelimit?: string;
+  readonly migrationDelay?: string;
+  readonly cpupool?: string;
   readonly json?: boolean;
 }
 
-const TIMESLICE_MS = 30;
+const DEFAULTS: Pool = { timeslice: 30, ratelimit: 1000, migrationDelay: 0 };
 
-function poolLine(scheduler: string, ratelimit: number): string {
-  const more = scheduler === "credit" ? [`tslice=${TIMESLICE_MS}ms`, "migration-delay=0us"] : [];
-  return `Cpupool Pool-0: ${[...more.slice(0, 1), `ratelimit=${ratelimit}us`, ...more.slice(1)].join(" ")}\n`;
+interface Pool {
+  readonly timeslice: number;
+  readonly ratelimit: number;
+  readonly migrationDelay: number;
+}
+
+function poolLine(scheduler: string, { timeslice, ratelimit, migrationDelay }: Pool): string {
+  const isCredit = scheduler === "credit";
+  const words = [
+    ...(isCredit ? [`tslice=${timeslice}ms`] : []),
+    `ratelimit=${ratelimit}us`,
+    ...(isCredit ? [`migration-delay=${migrationDelay}us`] : []),
+  ];
+  return `Cpupool ${POOL_NAME}: ${words.join(" ")}\n`;
 }
 
 export function scheduleTable(domains: readonly DomainSummary[]): string {
@@ -32,20 +47,37 @@ export function scheduleTable(domains: readonly DomainSummary[]): string {
 }
 
 /** What `sched-credit` and `sched-credit2` print of all domains. */
-export function poolTable(scheduler: string, domains: readonly DomainSummary[], ratelimit = 1000): string {
-  return `${poolLine(scheduler, ratelimit)}${scheduleTable(domains)}`;
+export function poolTable(scheduler: string, domains: readonly DomainSummary[], pool = DEFAULTS): string {
+  return `${poolLine(scheduler, pool)}${scheduleTable(domains)}`;
 }
 
 const failed = (text: string) => new CliError(ExitCode.Failed, text, { isPlain: true });
 
-function numberOf(text: string | undefined, what: string, min: number, max = 65_535): number | undefined {
+function numberOf(text: string | undefined, what: string, min: number, max: number): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,5}$/.test(text) || Number(text) > max || Number(text) < min)
+  if (!/^\d{1,9}$/.test(text) || Number(text) > max || Number(text) < min)
     throw failed(`${what} out of range, valid values are within range from ${min} to ${max}`);
   return Number(text);
 }
 
-const parametersOf = (scheduler: string) =>
+const MAX = 65_535;
+
+/** What may not be given together, in xl's words. */
+function check(options: Options): void {
+  const { domain, weight, cap, schedparam, timeslice, ratelimit, migrationDelay, cpupool } = options;
+  const ofDomain = [domain, weight, cap].some((value) => value !== undefined);
+  if ((cpupool !== undefined || schedparam) && ofDomain)
+    throw failed("Specifying a cpupool or schedparam is not allowed with domain options.");
+  if (domain === undefined && ofDomain) throw failed("Must specify a domain.");
+  if (!schedparam && [timeslice, ratelimit, migrationDelay].some((value) => value !== undefined))
+    throw failed("Must specify schedparam to set schedule parameter values.");
+  requirePool(cpupool);
+}
+
+const given = <T extends object>(values: T) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+const parametersOf = (scheduler: "credit" | "credit2") =>
   hostCommand<Options>({
     path: [`sched-${scheduler}`],
     summary: `get/set ${scheduler} scheduler parameters`,
@@ -54,39 +86,48 @@ const parametersOf = (scheduler: string) =>
       weight: { flags: "-w, --weight <weight>", description: "weight, 1 to 65535" },
       cap: { flags: "-c, --cap <cap>", description: "percent of a CPU; 0: no cap" },
       schedparam: { flags: "-s, --schedparam", description: "show or set the pool's parameters" },
-      ratelimit: { flags: "-r, --ratelimit_us <us>", description: "with -s: how long a VCPU runs at least" },
+      timeslice: { flags: "-t, --tslice_ms <ms>", description: "with -s: the time slice, 1 to 1000 (credit only)" },
+      ratelimit: {
+        flags: "-r, --ratelimit_us <us>",
+        description: "with -s: how long a VCPU runs at least, 100 to 500000; 0: no limit",
+      },
+      migrationDelay: {
+        flags: "-m, --migration_delay_us <us>",
+        description: "with -s: how long a VCPU that ran stays on its CPU (credit only)",
+      },
+      cpupool: { flags: "-p, --cpupool <pool>", description: "restrict output to the pool: Pool-0 is all there is" },
       json: { flags: "--json", description: "print JSON" },
     },
-    run: async (client, _operands, { domain, json, schedparam, ...given }) => {
+    run: async (client, _operands, options) => {
+      const { domain, json, schedparam } = options;
+      check(options);
+      const shares = given({
+        weight: numberOf(options.weight, "weight", 1, MAX),
+        cap: numberOf(options.cap, "cap", 0, MAX),
+      });
+      const pool = given({
+        timeslice: numberOf(options.timeslice, "Time slice", 1, 1000),
+        ratelimit: numberOf(options.ratelimit, "ratelimit", 0, 500_000),
+        migrationDelay: numberOf(options.migrationDelay, "vcpu migration delay", 0, 100_000),
+      });
+      const isChange = Object.keys({ ...shares, ...pool }).length > 0;
       const { xen_scheduler } = await client.call("host.info", {});
-      const weight = numberOf(given.weight, "weight", 1);
-      const cap = numberOf(given.cap, "cap", 0);
-      const newLimit = schedparam ? numberOf(given.ratelimit, "ratelimit", 0, 30_000) : undefined;
-      const isChange = weight !== undefined || cap !== undefined;
-      if (isChange && domain === undefined) throw failed("Must specify a domain.");
       if (xen_scheduler !== scheduler) {
-        if (!isChange && newLimit === undefined) return;
-        throw new CliError(ExitCode.Failed, `the host's scheduler is ${xen_scheduler}: see sched-${xen_scheduler}`);
+        if (isChange)
+          throw new CliError(ExitCode.Failed, `the host's scheduler is ${xen_scheduler}: see sched-${xen_scheduler}`);
+        if (schedparam) print(`Cpupool ${POOL_NAME}: [sched params unavailable]\n`);
+      } else if (schedparam) {
+        const now = await client.call("host.scheduling", pool);
+        if (!isChange) print(poolLine(scheduler, now));
+      } else if (domain !== undefined && isChange) await client.call("domain.schedule", { domain, ...shares });
+      else {
+        const domains = await client.call("domain.list", domain === undefined ? {} : { domain });
+        if (json) {
+          const rows = domains.map(({ name, domid, scheduling }) => ({ name, domid, ...scheduling }));
+          print(`${JSON.stringify(rows, undefined, 2)}\n`);
+        } else if (domain !== undefined) print(scheduleTable(domains));
+        else print(poolTable(scheduler, domains, await client.call("host.scheduling", {})));
       }
-      if (newLimit !== undefined) {
-        await client.call("host.ratelimit", { ratelimit: newLimit });
-        return;
-      }
-      if (domain !== undefined && isChange) {
-        await client.call("domain.schedule", {
-          domain,
-          ...(weight === undefined ? {} : { weight }),
-          ...(cap === undefined ? {} : { cap }),
-        });
-        return;
-      }
-      const { ratelimit } = await client.call("host.ratelimit", {});
-      if (schedparam) return print(poolLine(scheduler, ratelimit));
-      const domains = await client.call("domain.list", domain === undefined ? {} : { domain });
-      if (json) {
-        const rows = domains.map(({ name, domid, scheduling }) => ({ name, domid, ...scheduling }));
-        print(`${JSON.stringify(rows, undefined, 2)}\n`);
-      } else print(domain === undefined ? poolTable(scheduler, domains, ratelimit) : scheduleTable(domains));
     },
   });
 

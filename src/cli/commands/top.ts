@@ -1,6 +1,6 @@
 // xen-ts top: a live view in the terminal, or lines for scripts.
 
-import type { ControlClient } from "../../index.js";
+import type { ControlClient, VbdInfo, VifInfo } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-codes.js";
 import { hostCommand, print } from "../host-command.js";
@@ -11,6 +11,10 @@ interface Options {
   readonly batch?: boolean;
   readonly iterations?: number;
   readonly delay?: number;
+  readonly networks?: boolean;
+  readonly vbds?: boolean;
+  readonly vcpus?: boolean;
+  readonly fullName?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,6 +34,10 @@ export const top = hostCommand<Options>({
       description: "between two updates (default: 3)",
       parse: number("-d", 0.1),
     },
+    networks: { flags: "-n, --networks", description: "show each network interface" },
+    vbds: { flags: "-x, --vbds", description: "show each virtual block device" },
+    vcpus: { flags: "-v, --vcpus", description: "show each VCPU's time" },
+    fullName: { flags: "-f, --full-name", description: "show domains' full names" },
     json: { flags: "--json", description: "print JSON, once" },
   },
   run: async (client, _operands, options) => {
@@ -51,16 +59,27 @@ function number(flag: string, min: number): (text: string) => number {
   };
 }
 
-async function table(client: ControlClient, before: TopSample | undefined) {
+async function table(client: ControlClient, before: TopSample | undefined, options: Options) {
   const [domains, info] = await Promise.all([client.call("domain.list", {}), client.call("host.info", {})]);
+  const { networks, vbds, vcpus = false, fullName = false } = options;
+  const of = async <T>(method: "network.list" | "block.list", isShown = false) => {
+    if (!isShown) return undefined;
+    const ids = domains.map(({ domid }) => domid);
+    // One that has gone meanwhile has none.
+    const lists = ids.map((domid) => client.call(method, { domain: String(domid) }).catch(() => []));
+    return new Map((await Promise.all(lists)).map((list, i) => [ids[i]!, list as unknown as readonly T[]]));
+  };
+  const [vifs, disks] = await Promise.all([of<VifInfo>("network.list", networks), of<VbdInfo>("block.list", vbds)]);
   const sample = sampleOf(domains, performance.now() / 1000);
-  const rows = [topHeader(), ...topRows(domains, info, sample, before)];
+  const details = { hasVcpus: vcpus, fullNames: fullName, vifs, vbds: disks };
+  const rows = [topHeader(), ...topRows(domains, info, sample, before, details)];
   return { sample, rows, summary: topSummary(domains, info, new Date().toTimeString().slice(0, 8)) };
 }
 
 const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-async function batch(client: ControlClient, { iterations = Number.POSITIVE_INFINITY, delay = 3 }: Options) {
+async function batch(client: ControlClient, options: Options) {
+  const { iterations = Number.POSITIVE_INFINITY, delay = 3 } = options;
   let before: TopSample | undefined;
   let isOpen = true;
   process.stdout.on("error", () => {
@@ -68,13 +87,14 @@ async function batch(client: ControlClient, { iterations = Number.POSITIVE_INFIN
   });
   for (let i = 0; i < iterations && isOpen; i++) {
     if (i > 0) await pause(delay);
-    const { sample, rows } = await table(client, before);
+    const { sample, rows } = await table(client, before, options);
     before = sample;
     print(rows.map((row) => `${row}\n`).join(""));
   }
 }
 
-async function live(client: ControlClient, { iterations = Number.POSITIVE_INFINITY, delay = 3 }: Options) {
+async function live(client: ControlClient, options: Options) {
+  const { iterations = Number.POSITIVE_INFINITY, delay = 3 } = options;
   const { stdin, stdout } = process;
   let leave = () => {};
   const left = new Promise<"left">((resolve) => {
@@ -94,7 +114,7 @@ async function live(client: ControlClient, { iterations = Number.POSITIVE_INFINI
   try {
     let before: TopSample | undefined;
     for (let i = 0; i < iterations; i++) {
-      const { sample, rows, summary } = await table(client, before);
+      const { sample, rows, summary } = await table(client, before, options);
       before = sample;
       draw([...summary, ...rows]);
       // The first load is known soon.

@@ -1,6 +1,7 @@
 // xen-ts vcpu-list.
 
 import type { DomainSummary } from "../../index.js";
+import { cpuSet } from "../cpu-set.js";
 import { hostCommand, print } from "../host-command.js";
 import { fixed1, left, right } from "../printf.js";
 
@@ -35,26 +36,12 @@ export function vcpuTable(domains: readonly DomainSummary[], cpus: number): stri
   const rows = domains.flatMap((domain) =>
     domain.vcpus.map((vcpu) => {
       const start = `${left(domain.name, 32)} ${right(domain.domid, 5)} ${right(vcpu.id, 5)}`;
-      const paused = domain.state.paused ? "p" : "-";
       const state = vcpu.online
-        ? `${right(vcpu.cpu, 5)} ${right(vcpu.running ? "r" : "-", 3)}${vcpu.blocked ? "b" : "-"}${paused} `
+        ? `${right(vcpu.cpu, 5)} ${right(vcpu.running ? "r" : "-", 3)}${vcpu.blocked ? "b" : "-"}- `
         : `${right("-", 5)} ${right("-", 3)}-p `;
       const { hard, soft } = vcpu.affinity;
       return `${start}${state}${fixed1(vcpu.cpuTime, 9)}  ${cpuSet(hard, cpus)} / ${cpuSet(soft, cpus)}`;
     }),
   );
   return [header, ...rows].map((line) => `${line}\n`).join("");
-}
-
-/** "all", "none", "0-2,5" */
-function cpuSet(numbers: readonly number[], cpus: number): string {
-  if (numbers.length >= cpus) return "all";
-  if (numbers.length === 0) return "none";
-  const ranges: [number, number][] = [];
-  for (const cpu of numbers) {
-    const last = ranges.at(-1);
-    if (last && last[1] === cpu - 1) last[1] = cpu;
-    else ranges.push([cpu, cpu]);
-  }
-  return ranges.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
 }

@@ -113,8 +113,7 @@ const operations: Readonly<Record<number, VcpuOperation>> = {
   },
   [V.VCPUOP_register_vcpu_info]: registerVcpuInfo,
   [V.VCPUOP_send_nmi]: (_caller, target) => {
-    target.pv.nmiPending = true;
-    target.wake();
+    target.sendNmi();
     return 0;
   },
   [V.VCPUOP_get_physid]: (caller, target, va) => {

@@ -43,6 +43,12 @@ export const xen_sysctl_getdomaininfolist = struct("xen_sysctl_getdomaininfolist
 });
 export const XEN_SYSCTL_SCHEDOP_putinfo = 0;
 export const XEN_SYSCTL_SCHEDOP_getinfo = 1;
+/** Milliseconds, and microseconds. */
+export const XEN_SYSCTL_CSCHED_TSLICE_MIN = 1;
+export const XEN_SYSCTL_CSCHED_TSLICE_MAX = 1000;
+export const XEN_SYSCTL_SCHED_RATELIMIT_MIN = 100;
+export const XEN_SYSCTL_SCHED_RATELIMIT_MAX = 500_000;
+export const XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US = 100_000;
 /** The union, 8-byte aligned by a handle, as Credit has it. */
 export const xen_sysctl_scheduler_op = struct("xen_sysctl_scheduler_op", {
   cpupool_id: u32,

@@ -19,9 +19,13 @@ export interface CrashDumpOptions {
 
 /** Lines without the "(XEN) " prefix. */
 export function crashDump(host: PvHost, vcpu: PvContext, options: CrashDumpOptions): string[] {
+  return [`Domain ${vcpu.domain.id} (vcpu#${vcpu.id}) crashed on cpu#0:`, ...vcpuDump(host, vcpu, options)];
+}
+
+/** The same of a vCPU that goes on. */
+export function vcpuDump(host: PvHost, vcpu: PvContext, options: CrashDumpOptions): string[] {
   const name = vcpuName(vcpu);
   return [
-    `Domain ${vcpu.domain.id} (vcpu#${vcpu.id}) crashed on cpu#0:`,
     `----[ ${options.version}  x86_64  debug=n  Not tainted ]----`,
     "CPU:    0",
     ...registerLines(vcpu, name),

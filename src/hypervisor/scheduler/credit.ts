@@ -3,7 +3,7 @@
 // One host thread runs all CPUs in turns (host/run-loop.ts), so each of n busy CPUs has 1/n of the thread's speed.
 // Invariant: a unit is in one queue at most, and not in one while it is current.
 
-import { type Balance, distribute, pay, TICK, TIMESLICE } from "./accounting.js";
+import { type Account, DEFAULT_TIMESLICE, distribute, pay, TICKS_PER_TIMESLICE } from "./accounting.js";
 import { Priority, type Runnable, SchedDomain, SchedUnit } from "./sched-unit.js";
 
 const DEFAULT_RATELIMIT = 1_000_000;
@@ -20,13 +20,24 @@ interface PhysicalCpu<T extends Runnable> {
 export class CreditScheduler<T extends Runnable> {
   /** How long a vCPU runs at least before another one takes its place, ns; 0: no such limit. */
   ratelimit = DEFAULT_RATELIMIT;
+  /** A vCPU that ran so recently, ns, is left on its CPU, where its data is in the cache; 0: never. */
+  migrationDelay = 0;
   readonly #cpus: PhysicalCpu<T>[];
   readonly #domains = new Set<SchedDomain<T>>();
-  readonly #balance: Balance = { balance: 0 };
+  readonly #account: Account = { timeslice: DEFAULT_TIMESLICE, balance: 0 };
   #nextAccounting = 0;
 
   constructor(cpus: number) {
     this.#cpus = Array.from({ length: cpus }, (_, id) => ({ id, queue: [], current: undefined, nextTick: 0 }));
+  }
+
+  /** Between two distributions of credits, and the longest a vCPU runs while another one waits, ns. */
+  get timeslice(): number {
+    return this.#account.timeslice;
+  }
+  set timeslice(ns: number) {
+    this.#account.timeslice = ns;
+    this.#nextAccounting = 0;
   }
 
   get cpus(): number {
@@ -104,16 +115,16 @@ export class CreditScheduler<T extends Runnable> {
    * @param yields the current one gave way (SCHEDOP_yield, a spinning lock)
    */
   next(id: number, now: number, yields = false): SchedUnit<T> | undefined {
-    if (now >= this.#nextAccounting) this.#account(now);
+    if (now >= this.#nextAccounting) this.#distribute(now);
     const cpu = this.#cpus[id]!;
     const { current } = cpu;
     if (current) {
       pay(current, now);
       if (now >= cpu.nextTick) this.#tick(cpu, current, now);
       if (this.#keeps(cpu, current, now, yields)) return current;
-      this.#leave(cpu, current, yields);
+      this.#leave(cpu, current, now, yields);
     }
-    const chosen = this.#choose(cpu);
+    const chosen = this.#choose(cpu, now);
     if (!chosen) return undefined;
     cpu.current = chosen;
     chosen.isCurrent = true;
@@ -127,11 +138,12 @@ export class CreditScheduler<T extends Runnable> {
     const ran = now - current.since;
     if (ran < this.ratelimit) return true;
     const first = this.#first(cpu);
-    return first === undefined || (ran < TIMESLICE && first.priority <= current.priority);
+    return first === undefined || (ran < this.timeslice && first.priority <= current.priority);
   }
 
-  #leave(cpu: PhysicalCpu<T>, current: SchedUnit<T>, yields: boolean): void {
+  #leave(cpu: PhysicalCpu<T>, current: SchedUnit<T>, now: number, yields: boolean): void {
     cpu.current = undefined;
+    current.leftAt = now;
     current.isCurrent = false;
     if (current.isParked || !current.vcpu.isRunnable) return;
     this.#enqueue(current.mayRunOn(cpu.id) ? cpu : this.#cpuFor(current), current, yields);
@@ -147,9 +159,9 @@ export class CreditScheduler<T extends Runnable> {
     }
   }
 
-  #choose(cpu: PhysicalCpu<T>): SchedUnit<T> | undefined {
+  #choose(cpu: PhysicalCpu<T>, now: number): SchedUnit<T> | undefined {
     const own = this.#first(cpu);
-    const chosen = own && own.priority > Priority.Over ? own : (this.#steal(cpu, own) ?? own);
+    const chosen = own && own.priority > Priority.Over ? own : (this.#steal(cpu, own, now) ?? own);
     if (!chosen) return undefined;
     const { queue } = this.#cpus[chosen.cpu]!;
     queue.splice(queue.indexOf(chosen), 1);
@@ -158,13 +170,14 @@ export class CreditScheduler<T extends Runnable> {
   }
 
   /** One that waits elsewhere and comes before `own`; better one that prefers this CPU. */
-  #steal(cpu: PhysicalCpu<T>, own: SchedUnit<T> | undefined): SchedUnit<T> | undefined {
+  #steal(cpu: PhysicalCpu<T>, own: SchedUnit<T> | undefined, now: number): SchedUnit<T> | undefined {
     let found: SchedUnit<T> | undefined;
     for (const other of this.#cpus) {
       if (other === cpu || !this.#first(other)) continue;
       for (const unit of other.queue) {
         if (own && unit.priority <= own.priority) break;
         if (!unit.mayRunOn(cpu.id) || !unit.vcpu.isRunnable || unit.isParked) continue;
+        if (now - unit.leftAt < this.migrationDelay) continue;
         if (unit.prefers(cpu.id)) return unit;
         found ??= unit;
       }
@@ -173,16 +186,16 @@ export class CreditScheduler<T extends Runnable> {
   }
 
   #tick(cpu: PhysicalCpu<T>, current: SchedUnit<T>, now: number): void {
-    cpu.nextTick = now + TICK;
+    cpu.nextTick = now + this.timeslice / TICKS_PER_TIMESLICE;
     if (current.priority === Priority.Boost) current.priority = Priority.Under;
     current.isActive = true;
   }
 
-  #account(now: number): void {
-    const late = Math.min(MAX_LATE, 1 + Math.floor((now - this.#nextAccounting) / TIMESLICE));
+  #distribute(now: number): void {
+    const late = Math.min(MAX_LATE, 1 + Math.floor((now - this.#nextAccounting) / this.timeslice));
     for (let i = 0; i < late; i++)
-      for (const unit of distribute(this.#domains, this.cpus, this.#balance)) this.wake(unit);
-    this.#nextAccounting = now + TIMESLICE;
+      for (const unit of distribute(this.#domains, this.cpus, this.#account)) this.wake(unit);
+    this.#nextAccounting = now + this.timeslice;
     for (const { queue } of this.#cpus) queue.sort((a, b) => b.priority - a.priority);
   }
 

@@ -47,6 +47,8 @@ export class SchedUnit<T extends Runnable> {
   /** System time, ns: since when it is current; until when that has been paid for. */
   since = 0;
   paidUntil = 0;
+  /** When it was current last. */
+  leftAt = Number.NEGATIVE_INFINITY;
 
   constructor(vcpu: T, domain: SchedDomain<T>) {
     this.vcpu = vcpu;

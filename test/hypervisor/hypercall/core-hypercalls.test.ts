@@ -352,7 +352,17 @@ describe("queries", () => {
     };
     expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500)).toBe(0);
     expect(domain.hypervisor.scheduler.ratelimit).toBe(500_000);
-    expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500, 5)).toBe(-errno.EINVAL);
+    for (const [ratelimit, timeslice] of [
+      [500, 0],
+      [500, 1001],
+      [99, 30],
+      [6000, 5],
+      [500_001, 1000],
+    ] as const)
+      expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, ratelimit, timeslice)).toBe(-errno.EINVAL);
+    expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500, 5)).toBe(0);
+    expect(domain.hypervisor.scheduler.timeslice).toBe(5_000_000);
+    expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500)).toBe(0);
     expect(pool(Y.XEN_SYSCTL_SCHEDOP_getinfo, 0, 0)).toBe(0);
     const answer = Y.xen_sysctl_scheduler_op.decode(copyFromGuest(vcpu, ARGUMENT + 8n, 28)!, 64);
     expect(answer).toMatchObject({ tslice_ms: 30, ratelimit_us: 500 });

@@ -155,6 +155,16 @@ describe("who comes first", () => {
     expect(switches).toBeLessThanOrEqual(60);
   });
 
+  it("a shorter time slice makes more turns, and shares hold", () => {
+    const machine = new Machine(1);
+    machine.scheduler.timeslice = 5 * MS;
+    const [a, b] = [machine.domain(1), machine.domain(1, { weight: 512 })];
+    const order = machine.run(600 * MS);
+    const switches = order.filter((unit, i) => i > 0 && unit !== order[i - 1]).length;
+    expect(switches).toBeGreaterThanOrEqual(80);
+    expect(share(b) / share(a)).toBeCloseTo(2, 0);
+  });
+
   it("one that yields lets a vCPU of lower priority pass", () => {
     const machine = new Machine(1);
     const [spinner, holder] = machine.domain(2);
@@ -189,6 +199,21 @@ describe("CPUs", () => {
     machine.run(600 * MS);
     expect(c!.vcpu.ran).toBe(600 * MS);
     expect(a!.vcpu.ran / (600 * MS)).toBeCloseTo(0.5, 1);
+  });
+
+  it("one that ran just now stays where it is for the migration delay", () => {
+    const ranWithin5ms = (delay: number) => {
+      const machine = new Machine(2);
+      machine.scheduler.migrationDelay = delay;
+      const units = machine.domain(2);
+      for (const unit of units) machine.scheduler.setAffinity(unit, 0b01, 0xffff_ffff);
+      machine.run(100 * MS);
+      for (const unit of units) machine.scheduler.setAffinity(unit, 0b11, 0xffff_ffff);
+      machine.run(5 * MS);
+      return share(units) - 100 * MS;
+    };
+    expect(ranWithin5ms(0)).toBe(10 * MS);
+    expect(ranWithin5ms(100 * MS)).toBe(5 * MS);
   });
 
   it("a removed domain is nowhere any more", () => {

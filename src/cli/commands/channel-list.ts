@@ -1,0 +1,33 @@
+// xen-ts channel-list: the consoles of domains beyond their first.
+
+import type { ChannelInfo } from "../../index.js";
+import { hostCommand, print } from "../host-command.js";
+import { left, right } from "../printf.js";
+
+interface Options {
+  readonly json?: boolean;
+}
+
+export const channelList = hostCommand<Options>({
+  path: ["channel-list"],
+  summary: "list virtual channel devices for a domain",
+  operands: [{ name: "Domain", description: "names or ids", required: true, variadic: true }],
+  options: { json: { flags: "--json", description: "print JSON" } },
+  run: async (client, domains, { json }) => {
+    const lists = await Promise.all(domains.map((domain) => client.call("channel.list", { domain })));
+    const channels = lists.flat();
+    print(json ? `${JSON.stringify(channels, undefined, 2)}\n` : channelTable(channels));
+  },
+});
+
+export function channelTable(channels: readonly ChannelInfo[]): string {
+  const header = [
+    ...[left("Idx", 3), left("BE", 2), left("state", 5), left("evt-ch", 6), right("ring-ref", 8)],
+    ...[left("connection", 10), left("", 30)],
+  ];
+  const rows = channels.map(({ devid, backendId, state, eventChannel, ringRef, connection, path }) => [
+    ...[left(devid, 3), left(backendId, 2), left(state, 5), left(eventChannel, 6), left(ringRef, 8)],
+    ...[left(connection, 10), left(connection === "pty" ? path : "", 30)],
+  ]);
+  return [header, ...rows].map((cells) => `${cells.join(" ").trimEnd()}\n`).join("");
+}
