@@ -56,6 +56,8 @@ if [ "$(cat /sys/hypervisor/type 2>/dev/null)" = xen ]; then
   else
     modprobe -q -a xen-blkfront xen-netfront
   fi
+  # VCPUs that come while it runs: the kernel makes them present, user space brings them online (elsewhere udev).
+  if [ "$(cat /sys/devices/system/cpu/possible)" != 0 ]; then uevent /etc/xents/hotplug </dev/null & fi
 fi
 
 if [ -n "$ip" ]; then
@@ -83,6 +85,12 @@ if [ -n "$command" ]; then
   sync
   poweroff -f
 fi
+`;
+
+const HOTPLUG = `\
+#!/bin/sh
+# uevent calls it with the event in the environment.
+[ "$SUBSYSTEM" = cpu ] && [ "$ACTION" = add ] && echo 1 >"/sys$DEVPATH/online"
 `;
 
 const SESSION = `\
@@ -168,6 +176,7 @@ export interface TextFile {
 export const BUSYBOX_TEXT_FILES: readonly TextFile[] = [
   { path: "etc/inittab", text: INITTAB, mode: 0o644 },
   { path: "etc/xents/start", text: START, mode: 0o755 },
+  { path: "etc/xents/hotplug", text: HOTPLUG, mode: 0o755 },
   { path: "etc/xents/session", text: SESSION, mode: 0o755 },
   { path: "etc/xents/stop", text: STOP, mode: 0o755 },
   { path: "bin/xents-exec", text: EXEC, mode: 0o755 },

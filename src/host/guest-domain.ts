@@ -252,7 +252,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     setMaxMemory(this.#domain, bytes);
   }
 
-  /** Asks the guest to have its first so many vCPUs online, through XenStore. @throws XenError: bad-argument; unsupported for dom0 */
+  /** Asks the guest to have its first so many vCPUs online, through XenStore. @throws XenError bad-argument */
   setVcpus(count: number): void {
     setOnlineVcpus(this.#domain, this.#services.store, count);
   }
@@ -356,7 +356,7 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     this.#released = Promise.all([
       ...[this.blockDevices.stop(), this.netDevices.stop(), this.consoleDevices.stop()],
     ]).then(() => {});
-    if (!this.#domain.privileged) detachXenStore(this.#services.store, this.#domain);
+    detachXenStore(this.#services.store, this.#domain);
     this.#services.hypervisor.destroyDomain(this.#domain);
     this.#services.onDestroy(this.#domain);
     this.#end("destroyed");

@@ -74,11 +74,9 @@ export function affinityOf(unit: SchedUnit<Vcpu>, cpus: number): { hard: number[
   return { hard: within(unit.hardAffinity), soft: within(unit.softAffinity) };
 }
 
-/** Asks the guest to have so many vCPUs online: the first ones. It may take its time. @throws XenError bad-argument, unsupported */
+/** Asks the guest to have so many vCPUs online: the first ones. It may take its time. @throws XenError bad-argument */
 export function setOnlineVcpus(domain: Domain, store: XenStoreServer, count: number): void {
   const { name, vcpus, id } = domain;
-  if (domain.privileged)
-    throw new XenError("unsupported", `${name}: VCPUs of domain 0 are its own kernel's (/sys/devices/system/cpu)`);
   if (!Number.isInteger(count) || count < 1) throw bad(`${name}: it needs one VCPU at least, not ${count}`);
   if (count > vcpus.length)
     throw bad(`${name} was made with ${vcpus.length} VCPUs; maxvcpus= in its configuration makes room for more`);

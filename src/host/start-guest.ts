@@ -8,7 +8,7 @@ import { KernelImageError } from "../hypervisor/loader/kernel-image-error.js";
 import { OutOfMachineMemoryError } from "../hypervisor/memory-manager.js";
 import { DomainBuildError } from "../hypervisor/pv/domain-build-error.js";
 import { buildPvDomain } from "../hypervisor/pv/domain-builder.js";
-import { attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
+import { attachHardwareDomain, attachXenStore } from "../hypervisor/xenstore/attach-domain.js";
 import { type ConsoleConfig, type OpenedConsole, openConsoles } from "./console-devices.js";
 import { type OpenedDisk, openDiskConfigs } from "./disk-config.js";
 import { XenError } from "./errors.js";
@@ -88,18 +88,20 @@ export async function startGuest(
     services.profiler?.addDomain(domain, image.elf);
     guest = new GuestDomain(services, domain);
     register(guest);
-    const storePort = privileged ? undefined : allocatePort(domain);
+    const storePort = allocatePort(domain);
     const consolePort = privileged ? undefined : allocatePort(domain);
     const built = buildPvDomain(domain, {
       kernel,
       commandLine: config.cmdline ?? "",
       pages,
       ...(ramdisk ? { ramdisk } : {}),
-      ...(storePort === undefined ? {} : { storePort }),
+      storePort,
       ...(consolePort === undefined ? {} : { consolePort }),
     });
     const { storeMfn, consoleMfn } = built;
-    if (storeMfn !== undefined && storePort !== undefined && consoleMfn !== undefined && consolePort !== undefined) {
+    if (privileged && storeMfn !== undefined)
+      attachHardwareDomain(services.store, domain, { storeMfn, storePort, onlineVcpus: vcpus });
+    if (storeMfn !== undefined && consoleMfn !== undefined && consolePort !== undefined) {
       const { events, console } = domain;
       const { memory } = hypervisor;
       const page = {
@@ -170,6 +172,6 @@ async function openAllConsoles(
 
 function allocatePort(domain: Domain): number {
   const port = domain.events.allocUnbound(0);
-  if (port <= 0) throw new XenError("internal", `${domain.name}: no event channel for the console (${port})`);
+  if (port <= 0) throw new XenError("internal", `${domain.name}: no event channel (${port})`);
   return port;
 }

@@ -5,6 +5,14 @@ import { testImage } from "../support/image.js";
 
 const BOOT_MS = 240_000;
 
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 60_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not in time: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 describe.each([
   ["bookworm", "6.1.0"],
   ["bullseye", "5.10.0"],
@@ -22,6 +30,7 @@ describe.each([
       ramdisk: image.initrd,
       memory: "512M",
       privileged: true,
+      vcpus: 2,
       cmdline: "console=hvc0 earlyprintk=xen",
     });
     dom0.console.onData((bytes) => {
@@ -54,6 +63,29 @@ describe.each([
   test("it is the control domain", async () => {
     expect((await dom0.exec("cat /proc/xen/capabilities")).stdout.trim()).toBe("control_d");
     expect((await dom0.exec("cat /sys/hypervisor/type")).stdout).toBe("xen\n");
+  });
+
+  test("its memory and its vCPUs follow what the toolstack writes into the XenStore", async () => {
+    const sh = async (command: string) => (await dom0.exec(command)).stdout.trim();
+    const total = async () => Number(await sh("sed -n 's/MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"));
+    const [before, free] = [await total(), host.info.freeMemory];
+    dom0.setMemoryTarget(448 * 2 ** 20);
+    await until(() => dom0.info.memoryKib === 448 * 1024);
+    expect(before - (await total())).toBe(64 * 1024);
+    expect(host.info.freeMemory - free).toBe(64 * 2 ** 20);
+    dom0.setMemoryTarget(512 * 2 ** 20);
+    await until(() => dom0.info.memoryKib === 512 * 1024);
+    expect(await total()).toBe(before);
+    expect(() => dom0.setMemoryTarget(513 * 2 ** 20)).toThrow(/above its maximum of 524288 KiB/);
+
+    expect(await sh("nproc")).toBe("2");
+    const online = () => dom0.info.vcpus.filter(({ isOnline }) => isOnline).length;
+    dom0.setVcpus(1);
+    await until(() => online() === 1);
+    expect(await sh("nproc")).toBe("1");
+    dom0.setVcpus(2);
+    await until(() => online() === 2);
+    expect(await sh("nproc")).toBe("2");
   });
 
   test("status and output of commands, binary and long ones included", async () => {

@@ -11,8 +11,8 @@ interface Options {
 export const vcpuSet = hostCommand<Options>({
   path: ["vcpu-set"],
   summary: "set the number of active VCPUs allowed for the domain",
-  help: `The guest's kernel is told through XenStore. Linux takes VCPUs offline by itself; those that come, it makes present, and udev
-(or "echo 1 >/sys/devices/system/cpu/cpuN/online" in the guest) brings them online.`,
+  help: `The guest's kernel is told through XenStore. Linux takes VCPUs offline by itself; those that come, it makes present, and
+a rule of udev, or "echo 1 >/sys/devices/system/cpu/cpuN/online" in the guest, brings them online; the busybox images do it by themselves.`,
   operands: [domainOperand, { name: "vCPUs", description: "how many", required: true }],
   options: {
     ignoreHost: { flags: "-i, --ignore-host", description: "accepted: the host's CPU count is no limit here" },

@@ -13,8 +13,9 @@ export interface BootstrapRequest {
   /** Where the kernel wants the P2M, or undefined: in the bootstrap region. */
   readonly p2mBase: bigint | undefined;
   readonly startInfoBytes: number;
-  /** xenstore and console ring pages. */
-  readonly ringPages: boolean;
+  /** Ring pages. */
+  readonly hasStore: boolean;
+  readonly hasConsole: boolean;
 }
 
 export interface BootstrapLayout {
@@ -70,8 +71,8 @@ export function bootstrapLayout(request: BootstrapRequest): BootstrapLayout {
   const ramdisk = mapsRamdisk ? next(BigInt(request.ramdiskBytes)) : undefined;
   const p2m = request.p2mBase ?? next(BigInt(request.pages) * 8n);
   const startInfo = next(BigInt(request.startInfoBytes));
-  const store = request.ringPages ? next(PAGE) : undefined;
-  const console = request.ringPages ? next(PAGE) : undefined;
+  const store = request.hasStore ? next(PAGE) : undefined;
+  const console = request.hasConsole ? next(PAGE) : undefined;
   const tables = at;
 
   // More table pages can make the region longer, which can take more table pages.

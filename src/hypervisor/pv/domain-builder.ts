@@ -30,7 +30,7 @@ export interface BuildPvDomainOptions {
   readonly commandLine: string;
   /** 4096-byte pages of the domain. */
   readonly pages: number;
-  /** Event ports (of this domain) behind the ring pages of an unprivileged domain. */
+  /** Event ports (of this domain) behind the ring pages. A privileged domain needs none: it then expects to run xenstored itself. */
   readonly storePort?: number;
   readonly consolePort?: number;
 }
@@ -38,7 +38,7 @@ export interface BuildPvDomainOptions {
 export interface BuiltPvDomain {
   readonly layout: BootstrapLayout;
   readonly startInfoMfn: number;
-  /** Ring pages of an unprivileged domain. */
+  /** Ring pages. */
   readonly storeMfn: number | undefined;
   readonly consoleMfn: number | undefined;
   /** Machine frame by pseudo-physical frame. */
@@ -73,7 +73,8 @@ export function buildPvDomain(domain: Domain, options: BuildPvDomainOptions): Bu
     pages,
     p2mBase: notes.initP2m,
     startInfoBytes: START_INFO_SIZE + (domain.privileged ? VGA_INFO_SIZE : 0),
-    ringPages: !domain.privileged,
+    hasStore: !domain.privileged || options.storePort !== undefined,
+    hasConsole: !domain.privileged,
   });
 
   const frames = allocateFrames(domain, options, layout);

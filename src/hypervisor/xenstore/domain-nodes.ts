@@ -125,6 +125,25 @@ export function createHostNodes(server: XenStoreServer): void {
   });
 }
 
+/** What a domain 0 finds when it starts. */
+export function createHardwareDomainNodes(
+  server: XenStoreServer,
+  { memoryKib, vcpus, onlineVcpus }: Pick<DomainDescription, "memoryKib" | "vcpus" | "onlineVcpus">,
+): void {
+  const home = homeOf(0);
+  server.update((view) => {
+    const set = (name: string, value: string) => server.store.write(view, 0, `${home}/${name}`, bytesOf(value));
+    set("memory/static-max", String(memoryKib));
+    set("memory/target", String(memoryKib));
+    for (let i = 0; i < vcpus; i++) set(`cpu/${i}/availability`, i < onlineVcpus ? "online" : "offline");
+  });
+}
+
+/** Domain 0 is gone, and with it what it wrote; the host's own nodes stay. */
+export function removeHardwareDomainNodes(server: XenStoreServer): void {
+  for (const name of ["memory", "cpu", "control"]) server.remove(`${homeOf(0)}/${name}`);
+}
+
 function consoleBackendOf(domid: number): string {
   return `${homeOf(0)}/backend/console/${domid}/0`;
 }

@@ -20,7 +20,8 @@ describe("bootstrap layout", () => {
       pages: 98304,
       p2mBase: 0x80_0000_0000n,
       startInfoBytes: 0x4b8,
-      ringPages: false,
+      hasStore: false,
+      hasConsole: false,
     });
     expect(layout).toMatchObject({
       startInfo: 0xffff_ffff_84a0_0000n,
@@ -44,7 +45,8 @@ describe("bootstrap layout", () => {
       pages: 4096,
       p2mBase: undefined,
       startInfoBytes: 0x490,
-      ringPages: true,
+      hasStore: true,
+      hasConsole: true,
     });
     const at = (address: bigint | undefined) => Number(address! - BASE);
     expect(at(layout.ramdisk)).toBe(0x401000);
@@ -66,7 +68,8 @@ describe("bootstrap layout", () => {
       pages: 4096,
       p2mBase: 0x80_0000_0000n,
       startInfoBytes: 0x490,
-      ringPages: false,
+      hasStore: false,
+      hasConsole: false,
     };
     const roomy = bootstrapLayout({ ...request, kernelEnd: BASE + 0x37_0000n });
     const tight = bootstrapLayout({ ...request, kernelEnd: BASE + 0x37_a000n });
