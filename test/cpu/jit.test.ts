@@ -47,6 +47,11 @@ test("REP MOVSB onto the page it runs in does as much at once whatever of it is 
   });
 });
 
+test("SERIALIZE between a store into code and what it changed", () => {
+  // mov byte [rip+4], 5; serialize; mov al, 0 (its operand is what is stored to)
+  agreesAtEveryBudget("c6 05 04 00 00 00 05 0f 01 e8 b0 00");
+});
+
 test("a loop with memory, at every budget", () => {
   // l: add [rbx], rcx; lea rbx, [rbx+8]; dec ecx; jnz l
   agreesAtEveryBudget("48 01 0b 48 8d 5b 08 ff c9 75 f5", { 1: 9n });

@@ -58,7 +58,8 @@ class MapBuilder {
   /** Rows by map * 256 + opcode. */
   readonly #byOpcode = new Map<number, ParsedRow[]>();
   readonly #slots = new Int16Array(slotIndex(2, 0, 0, 0, 0));
-  readonly #cells: number[] = [];
+  #cells = new Int16Array(1024 * CELLS);
+  #nodes = 0;
   readonly #choices: number[] = [];
   readonly #sizeRules: number[] = [];
   readonly #choiceByKey = new Map<string, number>();
@@ -82,7 +83,7 @@ class MapBuilder {
     for (const [key, rows] of this.#byOpcode) this.#fillOpcode(key >> 8, key & 255, rows);
     return {
       slots: this.#slots,
-      cells: Int16Array.from(this.#cells),
+      cells: this.#cells.slice(0, this.#nodes * CELLS),
       choices: Int16Array.from(this.#choices),
       sizeRules: Uint8Array.from(this.#sizeRules),
       layouts: this.#layouts,
@@ -91,15 +92,14 @@ class MapBuilder {
   }
 
   #fillOpcode(map: number, opcode: number, rows: readonly ParsedRow[]): void {
-    const nodes = new Map<string, number>();
+    const known: { fitting: readonly ParsedRow[]; node: number }[] = [];
     for (let mode64 = 0; mode64 < 2; mode64++) {
       for (let prefix = 0; prefix < 4; prefix++) {
         for (let rexWB = 0; rexWB < 4; rexWB++) {
           const fitting = rows.filter((row) => fits(row, mode64, prefix, rexWB));
           if (fitting.length === 0) continue;
-          const key = `${mode64}:${fitting.map((row) => rows.indexOf(row)).join()}`;
-          let node = nodes.get(key);
-          if (node === undefined) nodes.set(key, (node = this.#buildNode(fitting)));
+          let node = known.find((other) => isSame(other.fitting, fitting))?.node;
+          if (node === undefined) known.push({ fitting, node: (node = this.#buildNode(fitting)) });
           this.#slots[slotIndex(mode64, map, opcode, prefix, rexWB)] = node;
         }
       }
@@ -115,17 +115,23 @@ class MapBuilder {
       }
     }
     if (!hasModrm) return -(this.#choice(rows, first.takesMemory ? 1 : 0) + 1);
-    const node = this.#cells.length / CELLS;
-    // Neighbouring cells mostly have the same rows: their choice is made once.
-    let previous: readonly ParsedRow[] = [];
+    const node = this.#nodes++;
+    if (this.#cells.length === node * CELLS) {
+      const larger = new Int16Array(2 * this.#cells.length);
+      larger.set(this.#cells);
+      this.#cells = larger;
+    }
+    // Cells between which no row makes a difference have one choice.
+    const byDigit = rows.some((row) => row.opcode.digit >= 0);
+    const byCell = rows.some((row) => row.opcode.fixedModrm >= 0);
     let choice = -1;
     for (let cell = 0; cell < CELLS; cell++) {
-      const fitting = rows.filter((row) => coversCell(row, cell));
-      if (cell === 8 || fitting.length !== previous.length || fitting.some((row, at) => row !== previous[at])) {
+      const isNew = cell < 8 ? cell === 0 || byDigit : cell === 8 || byCell || (byDigit && (cell & 7) === 0);
+      if (isNew) {
+        const fitting = rows.filter((row) => coversCell(row, cell));
         choice = fitting.length === 0 ? -1 : this.#choice(fitting, cell < 8 ? 1 : 0);
-        previous = fitting;
       }
-      this.#cells.push(choice);
+      this.#cells[node * CELLS + cell] = choice;
     }
     return node + 1;
   }
@@ -158,6 +164,10 @@ class MapBuilder {
     }
     return choice;
   }
+}
+
+function isSame(one: readonly ParsedRow[], other: readonly ParsedRow[]): boolean {
+  return one.length === other.length && one.every((row, at) => row === other[at]);
 }
 
 function sizeRule(parsed: ParsedRow): number {

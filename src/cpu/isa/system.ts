@@ -27,6 +27,7 @@ export const system: readonly Instruction[] = [
   instruction("XGETBV", [row("NP 0F 01 D0", "", { feature: "XSAVE" })]),
   // #UD without CR4.OSXSAVE comes before #GP: both in the body.
   instruction("XSETBV", [row("NP 0F 01 D1", "", { feature: "XSAVE" })]),
+  instruction("SERIALIZE", [row("NP 0F 01 E8", "", { feature: "SERIALIZE" })]),
   instruction("RDTSCP", [row("0F 01 F9", "", { feature: "RDTSCP" })]),
   instruction("MOV", [
     row("0F 20 /r", "r32, CRn", { mode: "no64", semantics: "MOV_FROM_CR", cpl }),

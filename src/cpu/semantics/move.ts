@@ -68,6 +68,8 @@ export const moveSemantics: SemanticsTable = {
   LFENCE: () => {},
   MFENCE: () => {},
   SFENCE: () => {},
+  // Decoded code is always what memory holds, and stores are visible at once.
+  SERIALIZE: () => {},
   ...forEachCondition(
     (condition) => (e, dst, src) => {
       // The source is read, and may fault, whatever the condition; a 32-bit destination is zero-extended in both cases.

@@ -61,7 +61,7 @@ export const PV_FEATURES: CpuFeatureWords = {
   leaf1Ecx: bits(0, 1, 9, 12, 13, 19, 20, 22, 23, 25, 26, 28, 29, 30, 31),
   leaf7Ebx: bits(0, 3, 5, 6, 8, 9, 13, 18, 19, 23, 24, 29),
   leaf7Ecx: bits(8, 22),
-  leaf7Edx: bits(4),
+  leaf7Edx: bits(4, 14),
   extendedEdx: bits(11, 20, 22, 25, 27, 29),
   extendedEcx: bits(0, 5, 6, 7, 8),
   xsaveEax: bits(0, 1, 2),
