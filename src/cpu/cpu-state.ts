@@ -56,6 +56,10 @@ export class CpuState {
   word(offset: number): Uint32Array {
     return new Uint32Array(this.#linear.buffer, this.base + offset, 1);
   }
+  /** A view of one 64-bit field. */
+  quadword(offset: number): BigUint64Array {
+    return new BigUint64Array(this.#linear.buffer, this.base + offset, 1);
+  }
 
   gpr(index: number): bigint {
     return this.u64(S.GPR + 8 * index);

@@ -144,6 +144,11 @@ export const PV_FRAMES = 1256;
 export const PV_DOMAIN = 1260;
 /** u32: mmu_update hypercalls that needed no exit. */
 export const PV_MMU_UPDATE_COUNT = 1264;
+/** u32: selector of the guest kernel's stack. */
+export const PV_KERNEL_SS = 1280;
+/** u32 each: stack_switch and set_segment_base hypercalls that needed no exit. */
+export const PV_STACK_SWITCH_COUNT = 1284;
+export const PV_SEGMENT_BASE_COUNT = 1288;
 
 /** u32: nonzero while the dispatch loop notes in records that they ran. */
 export const NOTING = 1244;
@@ -153,7 +158,7 @@ export const PAUSES_LEFT = 1248;
 export const LEFT_REGION = 1252;
 export const LEFT_VA = 1272;
 
-export const STATE_SIZE = 1280;
+export const STATE_SIZE = 1344;
 
 export const Reg = {
   RAX: 0,

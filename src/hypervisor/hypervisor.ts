@@ -5,7 +5,7 @@
 import type { Cpu } from "../cpu/cpu.js";
 import type { Decoder } from "../cpu/decode/decoder.js";
 import type { Exit } from "../cpu/exit.js";
-import { PV_KERNEL } from "../cpu/state-layout.js";
+import { PV_KERNEL, PV_KERNEL_SP } from "../cpu/state-layout.js";
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import type { Clock } from "./clock.js";
 import { DomainConsole } from "./domain-console.js";
@@ -79,7 +79,7 @@ export class Vcpu implements EventVcpu, PvContext {
     this.domain = domain;
     this.id = id;
     this.cpu = cpu;
-    this.pv.keepModeIn(cpu.state.word(PV_KERNEL));
+    this.pv.keepIn(cpu.state.word(PV_KERNEL), cpu.state.quadword(PV_KERNEL_SP));
     this.runstate = new Runstate(domain.hypervisor.time.now());
     this.sched = domain.hypervisor.scheduler.addVcpu(domain.sched, this);
     const { abi, sharedInfo } = domain;

@@ -9,7 +9,12 @@ import { dispatchHypercall } from "./hypercall/dispatch.js";
 import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from "./hypercall/xen-version.js";
 import type { Vcpu } from "./hypervisor.js";
 import { RUNSTATE_runnable, RUNSTATE_running } from "./public/vcpu.js";
-import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update } from "./public/xen.js";
+import {
+  __HYPERVISOR_iret,
+  __HYPERVISOR_mmu_update,
+  __HYPERVISOR_set_segment_base,
+  __HYPERVISOR_stack_switch,
+} from "./public/xen.js";
 import { crashDump } from "./pv/crash-dump.js";
 import { countGate, openGate } from "./pv/gate-state.js";
 import { injectPendingUpcalls } from "./pv/inject.js";
@@ -124,7 +129,14 @@ function step(vcpu: Vcpu, budget: number): number {
 /** Whether a hypercall is of a kind that gate.ts carries out. */
 function mayPassGate(state: CpuState): boolean {
   const number = state.gprNumber(Reg.RAX);
-  return number === __HYPERVISOR_iret || (number === __HYPERVISOR_mmu_update && state.gprNumber(Reg.RSI) === 1);
+  switch (number) {
+    case __HYPERVISOR_iret:
+    case __HYPERVISOR_stack_switch:
+    case __HYPERVISOR_set_segment_base:
+      return true;
+    default:
+      return number === __HYPERVISOR_mmu_update && state.gprNumber(Reg.RSI) === 1;
+  }
 }
 
 /** SYSCALL from guest kernel mode: RCX and R11 become what the instruction leaves in them. */

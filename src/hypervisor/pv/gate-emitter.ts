@@ -2,6 +2,7 @@
 
 import { InterpreterEmitter } from "../../cpu/emit/interpreter-emitter.js";
 import * as S from "../../cpu/state-layout.js";
+import { Reg } from "../../cpu/state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR } from "../../cpu/tlb-layout.js";
 import type { Value } from "../../cpu/wasm/function-builder.js";
 import { FRAME_HAS_CODE, type MachineMemory } from "../../mmu/machine-memory.js";
@@ -62,6 +63,23 @@ export class GateEmitter extends InterpreterEmitter {
     const flags = this.load("i32_8u", this.add(frame, this.i32(this.memory.frameFlagsBase)));
     const hasCode = this.ne(this.and(flags, this.i32(FRAME_HAS_CODE)), this.i32(0));
     this.leaveIf(condition ? this.and(condition, hasCode) : hasCode);
+  }
+
+  /** Leaves when an upcall that the guest has unmasked is to be delivered on the way out of a hypercall. */
+  leaveIfUpcallIsDue(): void {
+    const info = this.let(this.stateLoad("i32", S.PV_INFO));
+    const pending = this.ne(this.load("i32_8u", info, VCPU_INFO_UPCALL_PENDING), this.i32(0));
+    this.leaveIf(this.and(pending, this.eqz(this.load("i32_8u", info, VCPU_INFO_UPCALL_MASK))));
+  }
+
+  /** A hypercall that returned 0; returns from the function. */
+  finishHypercall(counter: number): void {
+    const rip = this.let(this.nextRip());
+    this.setGpr(Reg.RCX, 64, rip);
+    this.setGpr(Reg.R11, 64, this.extendU(this.eflags()));
+    this.setGpr(Reg.RAX, 64, this.i64(0));
+    this.count(counter);
+    this.continueAt(rip);
   }
 
   count(counter: number): void {

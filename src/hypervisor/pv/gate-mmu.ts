@@ -10,7 +10,6 @@ import { FrameFlag, FrameTableOffset, FrameType } from "../frame-table.js";
 import { PTE_G, PTE_HIGH_GUEST_KERNEL, PTE_P, PTE_RW, PTE_US } from "../pte.js";
 import { DOMID_SELF, MMU_NORMAL_PT_UPDATE } from "../public/xen.js";
 import type { GateEmitter } from "./gate-emitter.js";
-import { VCPU_INFO_UPCALL_MASK, VCPU_INFO_UPCALL_PENDING } from "./pv-context.js";
 
 const REQUEST_BYTES = 16;
 /** Bits 12-51 of an entry: where those beyond machine addresses are set the frame doesn't exist. */
@@ -25,10 +24,7 @@ export function emitMmuUpdate(g: GateEmitter): void {
   g.leaveIf(g.ne(g.stateLoad("i32", S.GPR + 8 * Reg.RSI), g.i32(1)));
   g.leaveIf(g.ne(g.gpr(Reg.RDX, 64), g.i64(0)));
   g.leaveIf(g.ne(g.stateLoad("i32", S.GPR + 8 * Reg.R10), g.i32(DOMID_SELF)));
-  // An upcall that the guest has unmasked is delivered on the way out.
-  const info = g.let(g.stateLoad("i32", S.PV_INFO));
-  const pending = g.ne(g.load("i32_8u", info, VCPU_INFO_UPCALL_PENDING), g.i32(0));
-  g.leaveIf(g.and(pending, g.eqz(g.load("i32_8u", info, VCPU_INFO_UPCALL_MASK))));
+  g.leaveIfUpcallIsDue();
 
   const va = g.gpr(Reg.RDI, 64);
   g.leaveIf(g.inHole(va, g.add(va, g.i64(REQUEST_BYTES))));
@@ -77,10 +73,5 @@ export function emitMmuUpdate(g: GateEmitter): void {
   const forUser = g.select(marked, entry, g.or(entry, g.i64(PTE_G)));
   g.store("i64", at, g.select(g.and(g.wrap(entry), g.i32(PTE_US)), forUser, forKernel));
 
-  const rip = g.let(g.nextRip());
-  g.setGpr(Reg.RCX, 64, rip);
-  g.setGpr(Reg.R11, 64, g.extendU(g.eflags()));
-  g.setGpr(Reg.RAX, 64, g.i64(0));
-  g.count(S.PV_MMU_UPDATE_COUNT);
-  g.continueAt(rip);
+  g.finishHypercall(S.PV_MMU_UPDATE_COUNT);
 }

@@ -3,7 +3,13 @@
 
 import * as S from "../../cpu/state-layout.js";
 import type { Vcpu } from "../hypervisor.js";
-import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update, VMASST_TYPE_architectural_iopl } from "../public/xen.js";
+import {
+  __HYPERVISOR_iret,
+  __HYPERVISOR_mmu_update,
+  __HYPERVISOR_set_segment_base,
+  __HYPERVISOR_stack_switch,
+  VMASST_TYPE_architectural_iopl,
+} from "../public/xen.js";
 import { hasAssist } from "./pv-context.js";
 
 const PAGE = 4096;
@@ -25,7 +31,7 @@ export function openGate(vcpu: Vcpu): void {
   findSpace(S.PV_KERNEL_SPACE, S.PV_KERNEL_ROOT, pv.guestTable);
   findSpace(S.PV_USER_SPACE, S.PV_USER_ROOT, pv.guestUserTable);
   state.setU32(S.PV_INFO, hypervisor.memory.ramBase + vcpu.infoAddress);
-  state.setU64(S.PV_KERNEL_SP, pv.kernelSp);
+  state.setU32(S.PV_KERNEL_SS, pv.kernelSs);
   state.setU64(S.PV_SYSCALL, pv.syscallCallback.address);
   state.setU32(S.PV_SYSCALL_MASKS, pv.syscallCallback.masksEvents ? 1 : 0);
   state.setU32(S.PV_FRAMES, hypervisor.mm.frames.base);
@@ -55,7 +61,13 @@ export function countGate(vcpu: Vcpu): void {
   const updates = state.u32(S.PV_MMU_UPDATE_COUNT);
   hypercallCounts[__HYPERVISOR_iret] = hypercallCounts[__HYPERVISOR_iret]! + irets;
   hypercallCounts[__HYPERVISOR_mmu_update] = hypercallCounts[__HYPERVISOR_mmu_update]! + updates;
-  hypervisor.gateCount += irets + syscalls + updates;
+  const switches = state.u32(S.PV_STACK_SWITCH_COUNT);
+  const bases = state.u32(S.PV_SEGMENT_BASE_COUNT);
+  hypercallCounts[__HYPERVISOR_stack_switch] = hypercallCounts[__HYPERVISOR_stack_switch]! + switches;
+  hypercallCounts[__HYPERVISOR_set_segment_base] = hypercallCounts[__HYPERVISOR_set_segment_base]! + bases;
+  hypervisor.gateCount += irets + syscalls + updates + switches + bases;
+  state.setU32(S.PV_STACK_SWITCH_COUNT, 0);
+  state.setU32(S.PV_SEGMENT_BASE_COUNT, 0);
   state.setU32(S.PV_IRET_COUNT, 0);
   state.setU32(S.PV_SYSCALL_COUNT, 0);
   state.setU32(S.PV_MMU_UPDATE_COUNT, 0);

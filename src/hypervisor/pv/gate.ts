@@ -1,6 +1,6 @@
 // PV entry and exit without leaving WebAssembly: SYSCALL of 64-bit guest user code into the guest kernel (bounce.ts), the
-// kernel's iret hypercall (iret.ts), and an mmu_update that maps a page (gate-mmu.ts). The function looks at everything first and changes nothing until it knows that it can go
-// through. Whatever is out of the ordinary (no callback, a stack that isn't in the TLB, a pending upcall, flags that slow the CPU
+// kernel's iret hypercall (iret.ts), an mmu_update that maps a page (gate-mmu.ts), and what a kernel does at each switch of
+// tasks (gate-registers.ts). The function looks at everything first and changes nothing until it knows that it can go through. Whatever is out of the ordinary (no callback, a stack that isn't in the TLB, a pending upcall, flags that slow the CPU
 // down, other selectors) leaves as an exit, and traps.ts and dispatch.ts do the work. Both ways agree in every bit:
 // test/hypervisor/pv/gate.test.ts compares them. What it finds in the vCPU's struct is put there by gate-state.ts.
 
@@ -18,10 +18,16 @@ import {
   FLAT_USER_SS64,
   VGCF_in_syscall,
 } from "../public/arch-x86/xen-x86_64.js";
-import { __HYPERVISOR_iret, __HYPERVISOR_mmu_update } from "../public/xen.js";
+import {
+  __HYPERVISOR_iret,
+  __HYPERVISOR_mmu_update,
+  __HYPERVISOR_set_segment_base,
+  __HYPERVISOR_stack_switch,
+} from "../public/xen.js";
 import { unpackDescriptor, XEN_GDT_ENTRIES } from "./descriptor-check.js";
 import { GateEmitter } from "./gate-emitter.js";
 import { emitMmuUpdate } from "./gate-mmu.js";
+import { emitSetSegmentBase, emitStackSwitch } from "./gate-registers.js";
 import { VCPU_INFO_UPCALL_MASK } from "./pv-context.js";
 
 /** RFLAGS bits that iret loads here; with TF, RF or AC it isn't ours. */
@@ -146,6 +152,8 @@ class Gate extends GateEmitter {
   #hypercall(): void {
     const number = this.let(this.stateLoad("i32", S.GPR + 8 * Reg.RAX));
     this.if(this.eq(number, this.i32(__HYPERVISOR_mmu_update)), () => emitMmuUpdate(this));
+    this.if(this.eq(number, this.i32(__HYPERVISOR_stack_switch)), () => emitStackSwitch(this));
+    this.if(this.eq(number, this.i32(__HYPERVISOR_set_segment_base)), () => emitSetSegmentBase(this));
     this.leaveIf(this.ne(number, this.i32(__HYPERVISOR_iret)));
     const frame = this.probe(this.stateLoad("i32", S.SPACE), this.gpr(Reg.RSP, 64), IRET_BYTES, TLB_READ);
     const word = (offset: number) => this.let(this.load("i64", frame, offset));

@@ -51,6 +51,8 @@ function callback(masksEvents = false): Callback {
 export class PvVcpu {
   /** One word: nonzero in guest kernel mode. The CPU's own (PV_KERNEL), once there is one: gate.ts switches modes too. */
   #mode: Uint32Array = Uint32Array.of(1);
+  /** One number: the guest kernel's stack pointer. The CPU's own (PV_KERNEL_SP), likewise. */
+  #kernelSp: BigUint64Array = BigUint64Array.of(0n);
   /** Machine frames of the L4 tables. */
   guestTable = NO_TABLE;
   guestUserTable = NO_TABLE;
@@ -61,7 +63,6 @@ export class PvVcpu {
   readonly trapFlags = new Uint8Array(256);
 
   kernelSs = 0;
-  kernelSp = 0n;
 
   readonly eventCallback = callback(true);
   readonly failsafeCallback = callback();
@@ -105,10 +106,19 @@ export class PvVcpu {
     this.#mode[0] = isKernel ? 1 : 0;
   }
 
-  /** Keeps the mode in `word` from now on. */
-  keepModeIn(word: Uint32Array): void {
-    word[0] = this.#mode[0]!;
-    this.#mode = word;
+  get kernelSp(): bigint {
+    return this.#kernelSp[0]!;
+  }
+  set kernelSp(address: bigint) {
+    this.#kernelSp[0] = address;
+  }
+
+  /** Keeps the mode and the kernel's stack pointer there from now on. */
+  keepIn(mode: Uint32Array, kernelSp: BigUint64Array): void {
+    mode[0] = this.#mode[0]!;
+    kernelSp[0] = this.#kernelSp[0]!;
+    this.#mode = mode;
+    this.#kernelSp = kernelSp;
   }
 
   /** Whether an exception of this vector has a handler. */
