@@ -92,6 +92,11 @@ export class BackRing {
     return (next - this.#read(SRING.rsp_event)) >>> 0 < (next - old) >>> 0;
   }
 
+  /** Whether the frontend waits for responses that it has been shown. */
+  get isAwaited(): boolean {
+    return ((this.#read(SRING.rsp_prod) - this.#read(SRING.rsp_event)) | 0) >= 0;
+  }
+
   /** Asks to be told when `count` requests wait. @returns true when they came in meanwhile */
   rearm(count = 1): boolean {
     if (this.waiting >= count) return true;

@@ -17,6 +17,8 @@ export interface ReceiveOptions {
   /** The guest has no room: the frame is lost. */
   readonly onDropped: () => void;
   readonly onError: () => void;
+  /** The guest is told of frames. */
+  readonly onTold: () => void;
   readonly onBroken: (reason: string) => void;
 }
 
@@ -61,7 +63,9 @@ export class GuestReceive {
       this.#deliver(this.#waiting[delivered++]!);
     if (this.#isDead || delivered === 0) return;
     this.#waiting.splice(0, delivered);
-    if (this.#ring.publish()) this.event?.notify();
+    if (!this.#ring.publish()) return;
+    this.event?.notify();
+    this.#options.onTold();
   }
 
   #hasRoom({ frame, offload }: Waiting): boolean {

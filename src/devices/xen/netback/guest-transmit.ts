@@ -1,9 +1,12 @@
 // The transmit ring of one queue (io/netif.h, "Guest transmit"): requests become frames. A packet's requests lie together in the
-// ring: the first with the size of the whole, extra infos, the rest. Each slot is answered, in order.
+// ring: the first with the size of the whole, extra infos, the rest. Each slot is answered, in order and at once. The event that
+// tells of answers is put off a little when little was sent: most often something comes for the guest meanwhile, whose event
+// serves for both, or the guest sends again and looks itself.
 
 import * as N from "../../../hypervisor/public/io/netif.js";
 import { CHECKSUM_ONLY, type Offload, type Segmentation } from "../../network/offload.js";
 import { ETHERNET_HEADER_SIZE } from "../../network/packet-port.js";
+import type { Timers } from "../../network/timers.js";
 import type { EventBinding, GrantAccess, GrantedPage } from "../backend.js";
 import { BackRing } from "../ring.js";
 import type { RateLimit } from "./rate-limit.js";
@@ -12,11 +15,16 @@ const PAGE_SIZE = 4096;
 const ABI = 64;
 /** Slots of one packet that no frontend in good faith uses (Linux: fatal_skb_slots). */
 const MAX_SLOTS = 20;
+/** How long, for how many bytes and how many slots the event may be put off; senders of more wait for room, or for memory. */
+const TELL_AFTER_MS = 1;
+const MAX_UNTOLD_BYTES = 4096;
+const MAX_UNTOLD_SLOTS = 32;
 
 export interface TransmitOptions {
   readonly page: GrantedPage;
   readonly grants: GrantAccess;
   readonly limit: RateLimit | undefined;
+  readonly timers: Timers;
   readonly onFrame: (frame: Uint8Array, offload: Offload | undefined) => void;
   readonly onMulticast: (address: Uint8Array, isAdded: boolean) => void;
   /** A packet that was refused: answered with an error. */
@@ -44,6 +52,13 @@ export class GuestTransmit {
   /** The first request of a packet that waits for credit. */
   #held: Request | undefined;
   #isDead = false;
+  /** Since the last event. */
+  #untoldBytes = 0;
+  #untoldSlots = 0;
+  /** An event is put off: what prevents it. */
+  #cancelTelling: (() => void) | undefined;
+  /** The guest got another event while its requests were served. */
+  #isToldAnyway = false;
   event: EventBinding | undefined;
 
   constructor(options: TransmitOptions) {
@@ -54,8 +69,26 @@ export class GuestTransmit {
   /** Takes what waits on the ring. */
   service(): void {
     if (this.#isDead) return;
+    this.#isToldAnyway = false;
     while (this.#next());
-    if (!this.#isDead && this.#ring.publish()) this.event?.notify();
+    if (this.#isDead || !(this.#ring.publish() || this.#cancelTelling)) return;
+    const isMuch = this.#untoldBytes > MAX_UNTOLD_BYTES || this.#untoldSlots > MAX_UNTOLD_SLOTS;
+    if (isMuch || this.#isToldAnyway) this.#tell();
+    else this.#cancelTelling ??= this.#options.timers.after(TELL_AFTER_MS, () => this.tellNow());
+  }
+
+  /** Sends the event that was put off, if there is one. Call when the guest gets another one anyway. */
+  tellNow(): void {
+    this.#isToldAnyway = true;
+    if (this.#cancelTelling && !this.#isDead) this.#tell();
+  }
+
+  #tell(): void {
+    this.#cancelTelling?.();
+    this.#cancelTelling = undefined;
+    this.#untoldBytes = this.#untoldSlots = 0;
+    // Not when it has sent again and seen the answers then.
+    if (this.#ring.isAwaited) this.event?.notify();
   }
 
   /** One packet. @returns whether there may be more */
@@ -138,6 +171,8 @@ export class GuestTransmit {
     const { onFrame, onError } = this.#options;
     const frame = packet.isBad || packet.isDummy ? undefined : this.#assemble(packet);
     const isGood = frame !== undefined || (packet.isDummy && !packet.isBad);
+    this.#untoldBytes += packet.requests[0]!.size;
+    this.#untoldSlots += packet.slots.length;
     // Answered before the frame goes on: what it leads to may come back to this ring.
     for (const id of packet.slots) this.#respond(id, isGood);
     if (!isGood) onError();
@@ -174,6 +209,7 @@ export class GuestTransmit {
 
   close(): void {
     this.#isDead = true;
+    this.#cancelTelling?.();
     this.event?.close();
   }
 }

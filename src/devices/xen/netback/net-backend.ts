@@ -163,6 +163,7 @@ export class NetBackend implements BackendDriver {
       page: this.#mapRing(`${path}/tx-ring-ref`),
       grants,
       limit,
+      timers,
       onFrame: (frame, offload) => this.#fromGuest(frame, offload),
       onMulticast: (address, isAdded) => this.#changeMulticast(address, isAdded),
       onError,
@@ -173,6 +174,7 @@ export class NetBackend implements BackendDriver {
       grants,
       onDropped: () => void statistics.dropped++,
       onError,
+      onTold: () => transmit.tellNow(),
       onBroken,
     });
     this.#queues.push({ transmit, receive });

@@ -125,6 +125,68 @@ describe.each([{ isSplit: true }, { isSplit: false }])("transmit, split channels
   });
 });
 
+describe("events for answers", () => {
+  const small = ethernet(MAC_B, MAC_A, 1, new Uint8Array(60));
+  const events = ({ guest, queue }: Awaited<ReturnType<typeof setUp>>) => ({
+    tx: guest.events.get(queue.txPort) ?? 0,
+    rx: guest.events.get(queue.rxPort) ?? 0,
+  });
+
+  test("of a small packet: with the next event for the guest, or soon", async () => {
+    const all = await setUp();
+    const { queue, far, timers } = all;
+    queue.offer(4);
+    queue.send(small);
+    expect(queue.tx.view.getUint32(8, true)).toBe(1);
+    expect(events(all)).toEqual({ tx: 0, rx: 0 });
+    far.send(ethernet(MAC_A, MAC_B, 1, text("reply")));
+    expect(events(all)).toEqual({ tx: 1, rx: 1 });
+    expect(queue.answers()).toEqual([0]);
+    queue.send(small);
+    timers.advance(2);
+    expect(events(all)).toEqual({ tx: 2, rx: 1 });
+    timers.advance(10);
+    expect(events(all)).toEqual({ tx: 2, rx: 1 });
+  });
+
+  test("with the event of a frame that comes back at once", async () => {
+    const all = await setUp();
+    const { queue, far } = all;
+    queue.offer(4);
+    far.onFrame = () => far.send(ethernet(MAC_A, MAC_B, 1, text("reply")));
+    queue.send(small);
+    expect(events(all)).toEqual({ tx: 1, rx: 1 });
+  });
+
+  test("none for who has looked already", async () => {
+    const all = await setUp();
+    const { queue, timers } = all;
+    queue.send(small);
+    expect(queue.answers()).toEqual([0]);
+    timers.advance(2);
+    expect(events(all).tx).toBe(0);
+  });
+
+  test("at once for many packets, and for large ones", async () => {
+    const all = await setUp();
+    const { queue } = all;
+    for (let i = 0; i < 40; i++) queue.send(small);
+    expect(events(all).tx).toBe(1);
+    queue.answers();
+    queue.send(tcpFrame(payload), N.NETTXF_csum_blank, [GSO4]);
+    expect(events(all).tx).toBe(2);
+  });
+
+  test("none after the frontend has gone", async () => {
+    const all = await setUp();
+    all.queue.send(small);
+    all.guest.store.write(`${FRONTEND}/state`, "6");
+    await settle();
+    expect(all.timers.pending).toBe(0);
+    expect(events(all).tx).toBe(0);
+  });
+});
+
 describe("receive", () => {
   test("a frame over several pages; waits for pages; asks for as many as it needs", async () => {
     const { queue, far, backend } = await setUp();
