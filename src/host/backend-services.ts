@@ -14,9 +14,38 @@ const BACKEND_DOMID = 0;
 export function backendServices(domain: Domain, store: XenStoreServer, deferred: DeferredEvents): BackendServices {
   return {
     store,
-    grants: { map: (ref, isWritable) => mapGrant(domain, ref, isWritable) },
+    grants: {
+      map: (ref, isWritable) => mapGrant(domain, ref, isWritable),
+      read: (ref, offset, target) => readGrant(domain, ref, offset, target),
+      write: (ref, offset, source) => writeGrant(domain, ref, offset, source),
+    },
     events: { bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)) },
   };
+}
+
+function checkInPage(offset: number, length: number): void {
+  if (offset < 0 || offset + length > PAGE_SIZE) throw new RangeError(`${length} bytes at ${offset} are not in a page`);
+}
+
+function readGrant(domain: Domain, ref: number, offset: number, target: Uint8Array): boolean {
+  checkInPage(offset, target.length);
+  const { memory, mm } = domain.hypervisor;
+  const mfn = domain.grants.frameOf(ref, BACKEND_DOMID, true);
+  if (mfn < 0 || !mm.frames.getPage(mfn, domain.id)) return false;
+  const start = mfn * PAGE_SIZE + offset;
+  target.set(memory.bytes(start, target.length));
+  mm.frames.putPage(mfn);
+  return true;
+}
+
+function writeGrant(domain: Domain, ref: number, offset: number, source: Uint8Array): boolean {
+  checkInPage(offset, source.length);
+  const { memory, mm } = domain.hypervisor;
+  const mfn = domain.grants.frameOf(ref, BACKEND_DOMID, false);
+  if (mfn < 0 || !mm.frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return false;
+  memory.write(mfn * PAGE_SIZE + offset, source);
+  mm.frames.putPageAndType(mfn);
+  return true;
 }
 
 function mapGrant(domain: Domain, ref: number, isWritable: boolean): GrantedPage | undefined {

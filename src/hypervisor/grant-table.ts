@@ -230,6 +230,20 @@ export class GrantTable {
     return active;
   }
 
+  /**
+   * The frame that `domid` may use now, without a pin: for who is done with it before the guest runs again.
+   * @returns its number as the guest wrote it, not yet checked to be its own; or a GNTST_* status, which is negative
+   */
+  frameOf(ref: number, domid: number, readonly: boolean): number {
+    if (this.#isDestroyed || ref >= this.entries) return GNTST_bad_gntref;
+    const at = this.#address(ref);
+    const header = this.#memory.readU32(at);
+    if ((header & GTF_type_mask) !== GTF_permit_access || header >>> 16 !== domid) return GNTST_general_error;
+    if (!readonly && header & GTF_readonly) return GNTST_general_error;
+    if (this.version === 1) return this.#memory.readU32(at + 4);
+    return header & GTF_sub_page ? GNTST_general_error : Number(this.#memory.readU64(at + GRANT_ENTRY_V2.frame));
+  }
+
   #activate(ref: number): ActiveGrant {
     const { flags, domid, frame } = this.#readEntry(ref);
     const at = this.#address(ref);

@@ -60,6 +60,41 @@ test("nothing else is mapped", () => {
   services.grants.map(12, false)!.release();
 });
 
+test("copies reach granted pages only, within them, and leave no reference", () => {
+  const { host, domain, p2m, services } = setUp();
+  const { frames } = host.hypervisor.mm;
+  const other = makeDomain(host, false);
+  const { grants } = domain;
+  const mfn = p2m[FREE_PFN]!;
+  grants.seed(8, 0, BigInt(mfn));
+  grants.seed(9, 0, BigInt(other.p2m[FREE_PFN]!));
+  grants.seed(10, 0, BigInt(domain.vcpus[0]!.pv.guestTable));
+  grants.seed(11, other.domain.id, BigInt(mfn));
+  grants.seed(12, 0, BigInt(mfn), GTF_permit_access | GTF_readonly);
+  grants.seed(13, 0, 0xffffffffn);
+  const before = [frames.referenceCounts.join(), frames.typeCounts.join()];
+  const data = Uint8Array.of(1, 2, 3);
+  const target = new Uint8Array(3);
+  expect(services.grants.write(8, 4093, data)).toBe(true);
+  expect(services.grants.read(12, 4093, target)).toBe(true);
+  expect(target).toEqual(data);
+  expect(host.memory.readU8((mfn + 1) * 4096)).toBe(0);
+  for (const ref of [9, 10, 11, 12, 13, 14, 100_000, 0xffffffff])
+    expect(services.grants.write(ref, 0, data)).toBe(false);
+  for (const ref of [9, 11, 13, 14, 100_000]) expect(services.grants.read(ref, 0, target)).toBe(false);
+  expect(() => services.grants.write(8, 4094, data)).toThrow(RangeError);
+  expect(() => services.grants.read(8, 4094, target)).toThrow(RangeError);
+  expect([frames.referenceCounts.join(), frames.typeCounts.join()]).toEqual(before);
+  expect(grants.activeCount).toBe(0);
+  grants.setVersion(2);
+  grants.seed(8, 0, BigInt(mfn));
+  expect(services.grants.read(8, 4093, target)).toBe(true);
+  grants.seed(8, 0, 2n ** 63n);
+  expect(services.grants.read(8, 0, target)).toBe(false);
+  domain.grants.destroy();
+  expect(services.grants.read(8, 0, target)).toBe(false);
+});
+
 test("event channels go both ways until one end closes", () => {
   const { domain, services, deferred } = setUp();
   const port = domain.events.allocUnbound(0);

@@ -19,6 +19,13 @@ export interface BlockStore {
   read(offset: number, target: Uint8Array): Promise<void>;
   /** Done when later reads see it; not yet durable. `source` must not change meanwhile. @throws StorageError */
   write(offset: number, source: Uint8Array): Promise<void>;
+  /**
+   * As `read`, within the call, where nothing has to be waited for (the system has it in its memory): for short ranges, since everything
+   * else stands still meanwhile. False: use `read`, which also says what is wrong. Stores without it never can.
+   */
+  readNow?(offset: number, target: Uint8Array): boolean;
+  /** As `write`, likewise. When false nothing, or a part, has been written. */
+  writeNow?(offset: number, source: Uint8Array): boolean;
   /** All writes that completed before the call survive the end of the process and of the machine. @throws StorageError */
   flush(): Promise<void>;
   /** The range is not needed any more: it may read as zeros or as before. @throws StorageError */

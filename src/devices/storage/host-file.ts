@@ -148,6 +148,29 @@ export class HostFile {
     });
   }
 
+  /** Reads all of it within the call, or gives up. */
+  readNow(offset: number, target: Uint8Array): boolean {
+    if (this.#isClosed || !this.#direct?.allows(target.length)) return false;
+    try {
+      return this.#direct.run(() => readSync(this.#handle.fd, target, 0, target.length, offset)) === target.length;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Writes all of it within the call, or gives up. */
+  writeNow(offset: number, source: Uint8Array): boolean {
+    if (this.#isClosed || !this.#direct?.allows(source.length)) return false;
+    try {
+      const count = this.#direct.run(() => writeSync(this.#handle.fd, source, 0, source.length, offset));
+      if (count !== source.length) return false;
+      this.#length = Math.max(this.#length, offset + source.length);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   write(offset: number, source: Uint8Array): Promise<void> {
     return this.#run(async () => {
       let done = 0;

@@ -38,6 +38,10 @@ export class MemoryStore implements BlockStore {
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
+    this.readNow(offset, target);
+  }
+
+  readNow(offset: number, target: Uint8Array): boolean {
     this.#check(offset, target.length);
     for (let done = 0; done < target.length; ) {
       const start = (offset + done) % CHUNK;
@@ -47,12 +51,18 @@ export class MemoryStore implements BlockStore {
       else target.fill(0, done, done + count);
       done += count;
     }
+    return true;
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
+    this.writeNow(offset, source);
+  }
+
+  writeNow(offset: number, source: Uint8Array): boolean {
     this.#check(offset, source.length);
     checkWritable(this);
     this.#put(offset, source);
+    return true;
   }
 
   #put(offset: number, source: Uint8Array): void {

@@ -43,6 +43,17 @@ export class RawStore implements BlockStore {
     await this.#file.write(offset, source);
   }
 
+  readNow(offset: number, target: Uint8Array): boolean {
+    checkRange(this, offset, target.length);
+    return this.#file.readNow(offset, target);
+  }
+
+  writeNow(offset: number, source: Uint8Array): boolean {
+    checkRange(this, offset, source.length);
+    checkWritable(this);
+    return this.#file.writeNow(offset, source);
+  }
+
   async flush(): Promise<void> {
     // Also on a read-only disk: a closed one must answer as closed.
     if (this.isReadonly) await this.#file.read(0, new Uint8Array(0));

@@ -5,6 +5,11 @@ export class SharedLock {
   #held = 0;
   readonly #queue: { readonly isExclusive: boolean; readonly start: () => void }[] = [];
 
+  /** Whether something shared that is done within a call may be done now. */
+  get isSharedOrFree(): boolean {
+    return this.#queue.length === 0 && this.#held >= 0;
+  }
+
   shared<T>(work: () => Promise<T>): Promise<T> {
     return this.#with(false, work);
   }

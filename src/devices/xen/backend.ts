@@ -14,6 +14,10 @@ export interface GrantedPage {
 export interface GrantAccess {
   /** Undefined when the guest hasn't granted the page so. */
   map(ref: number, isWritable: boolean): GrantedPage | undefined;
+  /** Copies out of a granted page, from a byte offset on. False when the guest hasn't granted it. */
+  read(ref: number, offset: number, target: Uint8Array): boolean;
+  /** Copies into a granted page. False when the guest hasn't granted it for writing. */
+  write(ref: number, offset: number, source: Uint8Array): boolean;
 }
 
 export interface EventBinding {

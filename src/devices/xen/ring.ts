@@ -15,6 +15,7 @@ export class BackRing {
   readonly #pages: readonly GrantedPage[];
   readonly #entrySize: number;
   readonly #word = new DataView(new ArrayBuffer(4));
+  readonly #wordBytes = new Uint8Array(this.#word.buffer);
   /** Number of entries, a power of two. */
   readonly size: number;
   #requestsConsumed: number;
@@ -36,7 +37,7 @@ export class BackRing {
 
   #write(at: number, value: number): void {
     this.#word.setUint32(0, value, true);
-    this.#pages[0]!.write(at, new Uint8Array(this.#word.buffer));
+    this.#pages[0]!.write(at, this.#wordBytes);
   }
 
   /** Requests that wait. More than `size`: the frontend's index makes no sense. */
@@ -55,33 +56,35 @@ export class BackRing {
 
   /** Copies the next request into `target` (an entry's length). The caller has seen that one waits. */
   take(target: Uint8Array): void {
-    this.#forEntry(this.#requestsConsumed, target.length, (page, offset, from, count) =>
-      target.set(page.bytes.subarray(offset, offset + count), from),
-    );
+    let at = this.#entry(this.#requestsConsumed);
+    for (let done = 0; done < target.length; ) {
+      const offset = at % PAGE_SIZE;
+      const count = Math.min(PAGE_SIZE - offset, target.length - done);
+      const { bytes } = this.#pages[Math.floor(at / PAGE_SIZE)]!;
+      for (let i = 0; i < count; i++) target[done + i] = bytes[offset + i]!;
+      done += count;
+      at += count;
+    }
     this.#requestsConsumed = (this.#requestsConsumed + 1) >>> 0;
   }
 
   /** Puts a response into the next slot, unseen by the frontend until `publish`. */
   put(response: Uint8Array): void {
-    this.#forEntry(this.#responsesProduced, response.length, (page, offset, from, count) =>
-      page.write(offset, response.subarray(from, from + count)),
-    );
+    let at = this.#entry(this.#responsesProduced);
+    for (let done = 0; done < response.length; ) {
+      const offset = at % PAGE_SIZE;
+      const count = Math.min(PAGE_SIZE - offset, response.length - done);
+      const part = count === response.length ? response : response.subarray(done, done + count);
+      this.#pages[Math.floor(at / PAGE_SIZE)]!.write(offset, part);
+      done += count;
+      at += count;
+    }
     this.#responsesProduced = (this.#responsesProduced + 1) >>> 0;
   }
 
-  /** Entries may lie across two pages. */
-  #forEntry(
-    index: number,
-    length: number,
-    visit: (page: GrantedPage, offset: number, from: number, count: number) => void,
-  ): void {
-    const start = SRING.entries + (index & (this.size - 1)) * this.#entrySize;
-    for (let done = 0; done < length; ) {
-      const offset = (start + done) % PAGE_SIZE;
-      const count = Math.min(PAGE_SIZE - offset, length - done);
-      visit(this.#pages[Math.floor((start + done) / PAGE_SIZE)]!, offset, done, count);
-      done += count;
-    }
+  /** Byte offset of an entry in the ring's pages: it may lie across two of them. */
+  #entry(index: number): number {
+    return SRING.entries + (index & (this.size - 1)) * this.#entrySize;
   }
 
   /** Shows the responses. @returns true when the frontend wants to be told */

@@ -4,6 +4,8 @@ import { expect, test } from "vitest";
 import { DirectAccess } from "../../../src/devices/storage/direct-access.js";
 import { FileLocks } from "../../../src/devices/storage/file-locks.js";
 import { HostFile } from "../../../src/devices/storage/host-file.js";
+import { openDisk } from "../../../src/devices/storage/open-disk.js";
+import { createQcow2 } from "../../../src/devices/storage/qcow2/create-qcow2.js";
 import { temporaryPaths } from "./temporary-directory.js";
 
 const fresh = temporaryPaths();
@@ -38,4 +40,68 @@ test("a file with a clock: the same bytes, ends and errors both ways", async () 
     await expect(readonly.write(0, target)).rejects.toMatchObject({ name: "StorageError" });
     await readonly.close();
   }
+});
+
+test("within a call: whole ranges of quick files, nothing else", async () => {
+  const path = fresh("disk.img");
+  writeFileSync(path, "0123456789");
+  let took = 0;
+  let time = 0;
+  const now = () => (time += took);
+  const open = (isWritable: boolean) =>
+    HostFile.open(path, isWritable, { locks: new FileLocks(), holder: "test", now });
+  const file = await open(true);
+  const target = new Uint8Array(8);
+  expect(file.readNow(2, target)).toBe(true);
+  expect(Buffer.from(target).toString()).toBe("23456789");
+  expect(file.readNow(3, target)).toBe(false);
+  expect(file.writeNow(8, Buffer.from("abcd"))).toBe(true);
+  expect(file.length).toBe(12);
+  expect(file.readNow(0, new Uint8Array(2 ** 20))).toBe(false);
+  took = 5;
+  expect(file.readNow(2, target)).toBe(true);
+  expect(file.readNow(2, target)).toBe(false);
+  expect(file.writeNow(2, target)).toBe(false);
+  await file.close();
+  expect(file.readNow(2, target)).toBe(false);
+  took = 0;
+  const readonly = await open(false);
+  expect(readonly.writeNow(0, target)).toBe(false);
+  await readonly.close();
+  const unknown = await HostFile.open(path, false);
+  expect(unknown.readNow(2, target)).toBe(false);
+  await unknown.close();
+});
+
+test("a qcow2 image within a call: clusters that are there, once its table is in memory", async () => {
+  const path = fresh("disk.qcow2");
+  const size = 2 ** 22;
+  await createQcow2(path, { size });
+  const lock = { locks: new FileLocks(), holder: "test", now: () => 0 };
+  const open = () => openDisk({ format: "qcow2", target: path, access: "w", lock });
+  let store = await open();
+  const data = Buffer.alloc(131072, "some data in two clusters\n");
+  const target = Buffer.alloc(131072);
+  expect(store.writeNow!(65536, data)).toBe(false);
+  await store.write(65536, data);
+  expect(store.readNow!(65536, target)).toBe(true);
+  expect(target.equals(data)).toBe(true);
+  expect(store.readNow!(131072, target)).toBe(false);
+  expect(store.writeNow!(131072, data)).toBe(false);
+  data.fill("x");
+  expect(store.writeNow!(65536, data)).toBe(true);
+  // A flush has the image to itself.
+  const flush = store.flush();
+  expect(store.readNow!(65536, target)).toBe(false);
+  await flush;
+  await store.close();
+  store = await open();
+  expect(store.readNow!(65536, target)).toBe(false);
+  await store.read(65536, target);
+  expect(target.equals(data)).toBe(true);
+  target.fill(0);
+  expect(store.readNow!(65536, target)).toBe(true);
+  expect(target.equals(data)).toBe(true);
+  expect(() => store.readNow!(size, target)).toThrow(/not sectors of this disk/);
+  await store.close();
 });

@@ -182,16 +182,22 @@ describe("handshake", () => {
   });
 });
 
-const VARIANTS: FrontendOptions[] = [
+const VARIANTS: (FrontendOptions & { readonly waits?: boolean })[] = [
   { abi: 64 },
   { abi: 32 },
+  { abi: 64, waits: true },
   { abi: 64, isPersistent: true },
+  { abi: 32, isPersistent: true, waits: true },
   { abi: 64, pages: 16 },
   { abi: 32, pages: 4, isPersistent: true },
 ];
 describe.each(VARIANTS)("requests, %j", (options) => {
+  const memory = () => new MemoryStore(SIZE);
+  const disk = () => (options.waits ? new FaultyStore(memory(), () => undefined, Promise.resolve) : memory());
+  const connect = () => connected(options, disk());
+
   test("write, flush and read back, part pages and whole ones", async () => {
-    const { frontend, disk, guest } = await connected(options);
+    const { frontend, disk, guest } = await connect();
     const data = frontend.buffer(11);
     for (const [i, page] of data.pages.entries()) page.set(pattern(4096, i));
     expect(await frontend.run(() => frontend.put(WRITE, 100, data.segments))).toBe(OKAY);
@@ -213,7 +219,7 @@ describe.each(VARIANTS)("requests, %j", (options) => {
   });
 
   test("indirect requests up to 256 segments", async () => {
-    const { frontend } = await connected(options);
+    const { frontend } = await connect();
     const data = frontend.buffer(256);
     for (const [i, page] of data.pages.entries()) page.set(pattern(4096, i));
     const written = frontend.putIndirect(WRITE, 8, data.segments);
@@ -230,7 +236,7 @@ describe.each(VARIANTS)("requests, %j", (options) => {
   });
 
   test("a full ring of requests at once, several times around", async () => {
-    const { frontend, guest } = await connected(options);
+    const { frontend, guest } = await connect();
     const { segments } = frontend.buffer(8);
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < frontend.size; i++) frontend.put(i % 2 ? READ : WRITE, (i * 8) % 4096, [segments[i % 8]!]);
@@ -244,7 +250,7 @@ describe.each(VARIANTS)("requests, %j", (options) => {
   });
 
   test("what can't be done is answered with an error", async () => {
-    const { frontend, guest } = await connected(options);
+    const { frontend, guest } = await connect();
     const { segments } = frontend.buffer(1);
     const gref = segments[0]!.gref;
     const sectors = SIZE / 512;
@@ -270,6 +276,35 @@ describe.each(VARIANTS)("requests, %j", (options) => {
 });
 
 describe("disks", () => {
+  test.each([false, true])(
+    "what the disk can do at once is answered within the event, persistent: %s",
+    async (isPersistent) => {
+      const { frontend, guest, backend } = await connected({ isPersistent, pages: 16 });
+      const data = frontend.buffer(3);
+      for (const [i, page] of data.pages.entries()) page.set(pattern(4096, i));
+      const back = frontend.buffer(3);
+      const requests = [frontend.put(WRITE, 64, data.segments), frontend.putIndirect(READ, 64, back.segments)];
+      requests.push(frontend.put(READ, 64, [{ gref: 99999, first_sect: 0, last_sect: 7 }]));
+      frontend.push();
+      expect(frontend.readWord(8)).toBe(3);
+      expect(guest.events.get(frontend.port)).toBe(1);
+      expectSame(back.bytes(), data.bytes());
+      await frontend.collect();
+      expect(requests.map((id) => frontend.answers.get(id))).toEqual([OKAY, OKAY, ERROR]);
+      expect(backend.statistics).toMatchObject({ reads: 1, writes: 1, sectorsRead: 24, sectorsWritten: 24, errors: 1 });
+    },
+  );
+
+  test("not more than some MiB at once: others have their turn", async () => {
+    const { frontend } = await connected({ pages: 16 });
+    const { segments } = frontend.buffer(64);
+    for (let i = 0; i < 64; i++) frontend.putIndirect(READ, 0, segments);
+    frontend.push();
+    expect(frontend.readWord(8)).toBe(8);
+    await frontend.collect();
+    expect([...frontend.answers.values()].filter((status) => status === OKAY)).toHaveLength(64);
+  });
+
   test("read-only: writes, barriers and discards are refused, flushes are not", async () => {
     const { frontend } = await connected({}, new MemoryStore(SIZE, { isReadonly: true }));
     const { segments } = frontend.buffer(1);

@@ -38,7 +38,11 @@ export class TestGuest {
 
   readonly services: BackendServices = {
     store: this.store,
-    grants: { map: (ref, isWritable) => this.#map(ref, isWritable) },
+    grants: {
+      map: (ref, isWritable) => this.#map(ref, isWritable),
+      read: (ref, offset, target) => this.#copy(ref, false, ({ bytes }) => target.set(slice(bytes, offset, target))),
+      write: (ref, offset, source) => this.#copy(ref, true, ({ bytes }) => slice(bytes, offset, source).set(source)),
+    },
     events: { bind: (port, onEvent) => this.#bind(port, onEvent) },
   };
 
@@ -68,6 +72,14 @@ export class TestGuest {
     };
   }
 
+  #copy(ref: number, isWritable: boolean, copy: (page: GrantedPage) => void): boolean {
+    const page = this.#map(ref, isWritable);
+    if (!page) return false;
+    copy(page);
+    page.release();
+    return true;
+  }
+
   #bind(port: number, onEvent: () => void): EventBinding | undefined {
     if (!this.#unbound.delete(port)) return undefined;
     const end = { onEvent, isOpen: true };
@@ -81,6 +93,11 @@ export class TestGuest {
       },
     };
   }
+}
+
+function slice(page: Uint8Array, offset: number, { length }: Uint8Array): Uint8Array {
+  if (offset < 0 || offset + length > page.length) throw new Error(`${length} bytes at ${offset} are not in a page`);
+  return page.subarray(offset, offset + length);
 }
 
 /** Lets everything that is ready happen. */

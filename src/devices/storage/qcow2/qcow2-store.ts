@@ -111,7 +111,10 @@ export class Qcow2Store implements BlockStore {
     if (offset === 0) return { kind: "none" };
     // A table that was made since the last flush isn't in the file yet.
     if (!this.#newL2.has(offset)) this.#checkCluster(offset, "an L2 table");
-    const { view } = await this.#l2.get(offset);
+    return this.#mappingIn(await this.#l2.get(offset), cluster);
+  }
+
+  #mappingIn({ view }: Table, cluster: number): Mapping {
     const mapping = readL2(view, cluster % this.#perL2, this.header.clusterBits);
     if (mapping.kind === "data" || (mapping.kind === "zero" && mapping.offset !== 0))
       this.#checkCluster(mapping.offset, `guest cluster ${cluster}`);
@@ -128,7 +131,27 @@ export class Qcow2Store implements BlockStore {
     }
   }
 
+  /** The stretches of a range whose clusters are all in the file, when that can be told at once. */
+  #piecesNow(data: Uint8Array, offset: number, forWriting: boolean): Piece[] | undefined {
+    if (!this.#lock.isSharedOrFree) return undefined;
+    const pieces: Piece[] = [];
+    for (const { cluster, start, at, count } of this.#clusters(offset, data.length)) {
+      const l1 = readL1(this.#l1, Math.floor(cluster / this.#perL2));
+      const table = l1.offset === 0 ? undefined : this.#l2.find(l1.offset);
+      if (!table) return undefined;
+      const mapping = this.#mappingIn(table, cluster);
+      if (mapping.kind !== "data" || (forWriting && !mapping.isCopied)) return undefined;
+      addPiece(pieces, mapping.offset + start, data.subarray(at, at + count));
+    }
+    return pieces;
+  }
+
   // --- reading ---
+
+  readNow(offset: number, target: Uint8Array): boolean {
+    checkRange(this, offset, target.length);
+    return this.#piecesNow(target, offset, false)?.every(({ host, bytes }) => this.#file.readNow(host, bytes)) ?? false;
+  }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
     checkRange(this, offset, target.length);
@@ -184,6 +207,12 @@ export class Qcow2Store implements BlockStore {
   }
 
   // --- writing ---
+
+  writeNow(offset: number, source: Uint8Array): boolean {
+    checkRange(this, offset, source.length);
+    checkWritable(this);
+    return this.#piecesNow(source, offset, true)?.every(({ host, bytes }) => this.#file.writeNow(host, bytes)) ?? false;
+  }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
     checkRange(this, offset, source.length);

@@ -31,14 +31,19 @@ export class TableCache {
     return this.dirty.size * 2 >= this.#limit;
   }
 
+  /** The table when it is in memory. */
+  find(offset: number): Table | undefined {
+    const known = this.#tables.get(offset);
+    if (!known) return undefined;
+    this.#tables.delete(offset);
+    this.#tables.set(offset, known);
+    return known;
+  }
+
   /** The table at a cluster of the file that the caller has found to be inside it. */
   async get(offset: number): Promise<Table> {
-    const known = this.#tables.get(offset);
-    if (known) {
-      this.#tables.delete(offset);
-      this.#tables.set(offset, known);
-      return known;
-    }
+    const known = this.find(offset);
+    if (known) return known;
     let loading = this.#loading.get(offset);
     if (!loading) {
       loading = this.#load(offset).finally(() => this.#loading.delete(offset));

@@ -76,14 +76,5 @@ export function parseSegments(view: DataView, at: number, count: number): Segmen
   return segments;
 }
 
-/** The segments of an indirect request, from copies of its pages. */
-export function parseIndirect(pages: readonly Uint8Array[], count: number): Segment[] | undefined {
-  const segments: Segment[] = [];
-  for (const page of pages) {
-    const here = Math.min(count - segments.length, SEGMENTS_PER_PAGE);
-    const parsed = parseSegments(new DataView(page.buffer, page.byteOffset, page.byteLength), 0, here);
-    if (!parsed) return undefined;
-    segments.push(...parsed);
-  }
-  return segments;
-}
+/** Bytes that `count` segments take in the pages of an indirect request. */
+export const indirectBytes = (count: number): number => count * SEGMENT_BYTES;

@@ -1,5 +1,6 @@
 // Serves one ring of block requests. Requests are started in the order of the ring and answered as they complete; a barrier waits
-// for all before it and holds all after it. What a request may hold of the host's memory is bounded by what all may hold.
+// for all before it and holds all after it. Reads and writes that the disk can do at once are answered before `service` returns, so
+// that the guest goes on without a turn of the event loop. What a request may hold of the host's memory is bounded by what all may hold.
 // Data passes through buffers of our own: the guest can change its pages at any time, and what is read must be written through
 // the memory that watches code.
 
@@ -8,12 +9,26 @@ import type { Abi } from "../../../hypervisor/public/layout.js";
 import type { BlockStore } from "../../storage/block-store.js";
 import type { EventBinding, GrantedPage } from "../backend.js";
 import { BackRing } from "../ring.js";
-import { type BlockRequest, entrySize, parseIndirect, parseRequest, type Segment } from "./block-request.js";
+import {
+  type BlockRequest,
+  entrySize,
+  indirectBytes,
+  MAX_INDIRECT_SEGMENTS,
+  parseRequest,
+  parseSegments,
+  type Segment,
+} from "./block-request.js";
 import type { GuestPages, HeldPage } from "./guest-pages.js";
 
 const SECTOR_SIZE = 512;
 /** Data that the requests of a ring may have in the host at a time, bytes. One request is always taken. */
 const MAX_BYTES_UNDER_WAY = 8 * 1024 * 1024;
+/** Data that is moved within one call of `service`, bytes: then it is others' turn. */
+const MAX_BYTES_AT_ONCE = 2 * 1024 * 1024;
+const PAGE_SIZE = 4096;
+/** Data of a request that is done at once, and its indirect segments: used only within a call, whoever's ring it is. */
+const dataNow = new Uint8Array(256 * 1024);
+const segmentsNow = new Uint8Array(indirectBytes(MAX_INDIRECT_SEGMENTS));
 
 /** Counts as `xl` and Linux's sysfs show them. */
 export interface BlockStatistics {
@@ -54,11 +69,17 @@ export class BlockRing {
   readonly #options: BlockRingOptions;
   readonly #ring: BackRing;
   readonly #entry: Uint8Array;
+  readonly #entryView: DataView;
   readonly #response: Uint8Array;
   readonly #underWay = new Set<Promise<void>>();
   #bytesUnderWay = 0;
   #barrier: BlockRequest | undefined;
-  #willPublish = false;
+  #willService = false;
+  /** Answers that the frontend hasn't been shown. */
+  #hasUnpublished = false;
+  /** Bytes that this call of `service` has moved at once. */
+  #bytesNow = 0;
+  #continuation: NodeJS.Immediate | undefined;
   #isDead = false;
   event: EventBinding | undefined;
 
@@ -66,6 +87,7 @@ export class BlockRing {
     this.#options = options;
     this.#ring = new BackRing(options.ringPages, entrySize(options.abi));
     this.#entry = new Uint8Array(entrySize(options.abi));
+    this.#entryView = new DataView(this.#entry.buffer);
     this.#response = new Uint8Array(B.blkif_response.size(options.abi));
   }
 
@@ -75,6 +97,12 @@ export class BlockRing {
 
   /** Takes what waits on the ring. Call on the guest's event, and after anything was held back. */
   service(): void {
+    this.#bytesNow = 0;
+    this.#takeAll();
+    this.#publish();
+  }
+
+  #takeAll(): void {
     while (!this.#isDead) {
       if (this.#ring.isBroken) {
         this.#isDead = true;
@@ -84,8 +112,15 @@ export class BlockRing {
       if (this.#barrier || (this.#bytesUnderWay >= MAX_BYTES_UNDER_WAY && this.#underWay.size > 0)) return;
       if (this.#ring.waiting === 0 && !this.#ring.rearm()) return;
       if (this.#ring.isBroken) continue;
+      if (this.#bytesNow >= MAX_BYTES_AT_ONCE) {
+        this.#continuation ??= setImmediate(() => {
+          this.#continuation = undefined;
+          this.service();
+        });
+        return;
+      }
       this.#ring.take(this.#entry);
-      const request = parseRequest(new DataView(this.#entry.buffer), this.#options.abi);
+      const request = parseRequest(this.#entryView, this.#options.abi);
       if (request.operation === B.BLKIF_OP_WRITE_BARRIER) {
         this.#barrier = request;
         this.#startBarrier();
@@ -99,15 +134,64 @@ export class BlockRing {
   }
 
   #start(request: BlockRequest): void {
+    const status = this.#performNow(request);
+    if (status !== undefined) {
+      this.#respond(request, status);
+      return;
+    }
     const work = this.#perform(request).then((status) => {
       this.#underWay.delete(work);
       if (this.#barrier === request) this.#barrier = undefined;
       else if (this.#barrier) this.#startBarrier();
       if (this.#isDead) return;
       this.#respond(request, status);
-      this.service();
+      this.#serviceSoon();
     });
     this.#underWay.add(work);
+  }
+
+  /** Does a read or write within the call. @returns the response's status; undefined: it has to wait, or failed */
+  #performNow(request: BlockRequest): number | undefined {
+    const { disk, isReadonly, statistics, pages } = this.#options;
+    const isRead = request.action === B.BLKIF_OP_READ;
+    if (!isRead && (request.action !== B.BLKIF_OP_WRITE || isReadonly)) return undefined;
+    if (!disk.readNow || !disk.writeNow) return undefined;
+    try {
+      const segments = this.#segments(request);
+      const { length, offset } = this.#extent(request, segments);
+      if (length > dataNow.length) return undefined;
+      const data = dataNow.subarray(0, length);
+      if (isRead && !disk.readNow(offset, data)) return undefined;
+      let at = 0;
+      for (const segment of segments) {
+        const part = data.subarray(at, at + segment.length);
+        const isThere = isRead
+          ? pages.write(segment.gref, segment.offset, part)
+          : pages.read(segment.gref, segment.offset, part);
+        if (!isThere) throw REFUSED;
+        at += segment.length;
+      }
+      if (!isRead && !disk.writeNow(offset, data)) return undefined;
+      this.#bytesNow += length;
+      this.#count(isRead, length);
+      return B.BLKIF_RSP_OKAY;
+    } catch (error) {
+      // Done again, and told of.
+      if (!(error instanceof Refusal)) return undefined;
+      statistics.errors++;
+      return error.status;
+    }
+  }
+
+  #count(isRead: boolean, bytes: number): void {
+    const { statistics } = this.#options;
+    if (isRead) {
+      statistics.reads++;
+      statistics.sectorsRead += bytes / SECTOR_SIZE;
+    } else {
+      statistics.writes++;
+      statistics.sectorsWritten += bytes / SECTOR_SIZE;
+    }
   }
 
   /** @returns the response's status; never rejects */
@@ -159,12 +243,20 @@ export class BlockRing {
     if (request.segments) return request.segments;
     if (!request.indirect) throw REFUSED;
     const { grefs, count } = request.indirect;
-    const held = this.#hold(grefs, false);
-    const copies = held.map(({ page }) => page.bytes.slice());
-    for (const each of held) each.release();
-    const segments = parseIndirect(copies, count);
+    const bytes = segmentsNow.subarray(0, indirectBytes(count));
+    for (const [i, gref] of grefs.entries())
+      if (!this.#options.pages.read(gref, 0, bytes.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE))) throw REFUSED;
+    const segments = parseSegments(new DataView(bytes.buffer), 0, count);
     if (!segments) throw REFUSED;
     return segments;
+  }
+
+  /** What a request moves, and its place on the disk. @throws Refusal */
+  #extent(request: BlockRequest, segments: readonly Segment[]): { length: number; offset: number } {
+    let length = 0;
+    for (const segment of segments) length += segment.length;
+    if (length === 0) throw REFUSED;
+    return { length, offset: this.#checkSectors(request.sector, BigInt(length / SECTOR_SIZE)) };
   }
 
   /** All of them or none. @throws Refusal */
@@ -184,9 +276,7 @@ export class BlockRing {
   /** What a request moves: its segments, bytes and place on the disk, and the pages, held. @throws Refusal */
   #prepare(request: BlockRequest, isWritable: boolean) {
     const segments = this.#segments(request);
-    const length = segments.reduce((sum, segment) => sum + segment.length, 0);
-    if (length === 0) throw REFUSED;
-    const offset = this.#checkSectors(request.sector, BigInt(length / SECTOR_SIZE));
+    const { length, offset } = this.#extent(request, segments);
     const held = this.#hold(
       segments.map(({ gref }) => gref),
       isWritable,
@@ -195,10 +285,9 @@ export class BlockRing {
   }
 
   async #read(request: BlockRequest): Promise<void> {
-    const { disk, statistics } = this.#options;
+    const { disk } = this.#options;
     const { segments, length, offset, held } = this.#prepare(request, true);
-    statistics.reads++;
-    statistics.sectorsRead += length / SECTOR_SIZE;
+    this.#count(true, length);
     this.#bytesUnderWay += length;
     try {
       const data = Buffer.allocUnsafe(length);
@@ -216,7 +305,7 @@ export class BlockRing {
   }
 
   async #write(request: BlockRequest): Promise<void> {
-    const { disk, statistics } = this.#options;
+    const { disk } = this.#options;
     const { segments, length, offset, held } = this.#prepare(request, false);
     const data = Buffer.allocUnsafe(length);
     let at = 0;
@@ -225,8 +314,7 @@ export class BlockRing {
       at += segment.length;
     }
     for (const each of held) each.release();
-    statistics.writes++;
-    statistics.sectorsWritten += length / SECTOR_SIZE;
+    this.#count(false, length);
     this.#bytesUnderWay += length;
     try {
       if (request.operation === B.BLKIF_OP_WRITE_BARRIER || request.operation === B.BLKIF_OP_FLUSH_DISKCACHE)
@@ -253,18 +341,29 @@ export class BlockRing {
     const view = new DataView(this.#response.buffer);
     B.blkif_response.write(view, 0, this.#options.abi, { id, operation: action, status });
     this.#ring.put(this.#response);
-    if (this.#willPublish) return;
-    // What completes together is shown together, with one event.
-    this.#willPublish = true;
+    this.#hasUnpublished = true;
+  }
+
+  /** What completes together is shown together, with one event. */
+  #publish(): void {
+    if (!this.#hasUnpublished || this.#isDead) return;
+    this.#hasUnpublished = false;
+    if (this.#ring.publish()) this.event?.notify();
+  }
+
+  #serviceSoon(): void {
+    if (this.#willService) return;
+    this.#willService = true;
     queueMicrotask(() => {
-      this.#willPublish = false;
-      if (!this.#isDead && this.#ring.publish()) this.event?.notify();
+      this.#willService = false;
+      this.service();
     });
   }
 
   /** Touches the guest no more. Done when the disk has finished what was under way. */
   async close(): Promise<void> {
     this.#isDead = true;
+    clearImmediate(this.#continuation);
     this.event?.close();
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }

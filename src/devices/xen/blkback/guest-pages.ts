@@ -53,6 +53,26 @@ export class GuestPages {
     return { page: held.page, release: () => void held.users-- };
   }
 
+  /** Copies out of a page, from a byte offset on. False when the guest hasn't granted it. */
+  read(ref: number, offset: number, target: Uint8Array): boolean {
+    if (!this.#isPersistent) return !this.#isClosed && this.#grants.read(ref, offset, target);
+    const held = this.hold(ref, false);
+    if (!held) return false;
+    target.set(held.page.bytes.subarray(offset, offset + target.length));
+    held.release();
+    return true;
+  }
+
+  /** Copies into a page. False when the guest hasn't granted it for writing. */
+  write(ref: number, offset: number, source: Uint8Array): boolean {
+    if (!this.#isPersistent) return !this.#isClosed && this.#grants.write(ref, offset, source);
+    const held = this.hold(ref, true);
+    if (!held) return false;
+    held.page.write(offset, source);
+    held.release();
+    return true;
+  }
+
   #holdOnce(ref: number, isWritable: boolean): HeldPage | undefined {
     const page = this.#grants.map(ref, isWritable);
     if (!page) return undefined;
