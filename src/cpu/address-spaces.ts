@@ -37,6 +37,7 @@ export class AddressSpaces {
   readonly #stale = new Uint8Array(SLOTS);
   readonly #slotOf = new Map<number, number>();
   #clock = 0;
+  #random = 0;
   flushes = 0;
 
   /** `base`: linear address of ADDRESS_SPACES_BYTES of engine memory; `state`: of the vCPU's struct. */
@@ -61,12 +62,11 @@ export class AddressSpaces {
     return this.#base;
   }
 
-  /** Makes the slot of `key` current, taking the least recently used one for a new key. */
+  /** Makes the slot of `key` current, taking another's for a new key. */
   select(key: number): void {
     let slot = this.#slotOf.get(key);
     if (slot === undefined) {
-      slot = 1;
-      for (let i = 2; i < SLOTS; i++) if (this.#lastUse[i]! < this.#lastUse[slot]!) slot = i;
+      slot = this.#victim();
       this.#slotOf.delete(this.#keys[slot]!);
       this.#keys[slot] = key;
       this.#slotOf.set(key, slot);
@@ -75,6 +75,19 @@ export class AddressSpaces {
     } else if (this.#stale[slot]) this.#empty(slot);
     this.#lastUse[slot] = ++this.#clock;
     this.#words[this.#state + (SPACE >> 2)] = this.#base + slot * ADDRESS_SPACE_BYTES;
+  }
+
+  /**
+   * A slot that is free, or any that wasn't used just now: processes that take turns, one more than there are slots, would never find
+   * theirs if the one that was used longest ago went.
+   */
+  #victim(): number {
+    for (let slot = 1; slot < SLOTS; slot++) if (this.#lastUse[slot] === 0) return slot;
+    for (;;) {
+      this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
+      const slot = 1 + ((this.#random >>> 16) % (SLOTS - 1));
+      if (this.#clock - this.#lastUse[slot]! >= SLOTS / 2) return slot;
+    }
   }
 
   /** Linear address of the slot of `key` when it can be used as it is, else 0. Good until PV_KERNEL_SPACE and PV_USER_SPACE are cleared. */
