@@ -4,8 +4,7 @@
 
 import type { Vcpu } from "./hypervisor.js";
 import { HYPERVISOR_VIRT_END, HYPERVISOR_VIRT_START } from "./public/arch-x86/xen-x86_64.js";
-import { vcpu_runstate_info, XEN_RUNSTATE_UPDATE } from "./public/vcpu.js";
-import { VMASST_TYPE_runstate_update_flag } from "./public/xen.js";
+import { vcpu_runstate_info } from "./public/vcpu.js";
 import { translateIn } from "./pv/translate.js";
 
 const PAGE_SIZE = 4096;
@@ -25,26 +24,19 @@ function writeArea(vcpu: Vcpu, va: bigint, bytes: Uint8Array): boolean {
   return true;
 }
 
-function word(value: bigint): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, value, true);
-  return bytes;
-}
+const runstateBytes = new Uint8Array(vcpu_runstate_info.size(64));
+const runstateView = new DataView(runstateBytes.buffer);
 
-/** Writes the vCPU's runstate to the area it registered. */
+/**
+ * Writes the vCPU's runstate to the area it registered. The mark that it is changing, which a guest may ask for
+ * (VMASST_TYPE_runstate_update_flag), would be set and gone while no vCPU runs: nobody could see it.
+ */
 export function writeRunstateArea(vcpu: Vcpu): void {
   const va = vcpu.runstateArea;
   if (va === 0n) return;
-  const { abi, hypervisor, assists } = vcpu.domain;
-  const info = vcpu.runstate.encode(abi, hypervisor.time.now());
-  if (!(assists & (1 << VMASST_TYPE_runstate_update_flag))) {
-    writeArea(vcpu, va, info);
-    return;
-  }
-  // The guest asked for a mark that the area is changing.
-  const entryTime = va + BigInt(vcpu_runstate_info.offset(abi, "state_entry_time"));
-  if (!writeArea(vcpu, entryTime, word(vcpu.runstate.entryTime | XEN_RUNSTATE_UPDATE))) return;
-  writeArea(vcpu, va, info);
+  const { abi, hypervisor } = vcpu.domain;
+  vcpu.runstate.encodeInto(runstateView, abi, hypervisor.time.now());
+  writeArea(vcpu, va, runstateBytes.subarray(0, vcpu_runstate_info.size(abi)));
 }
 
 /** Writes the time to the area that the vCPU registered. */

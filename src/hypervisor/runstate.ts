@@ -42,8 +42,19 @@ export class Runstate {
 
   /** vcpu_runstate_info as of now: VCPUOP_get_runstate_info counts the present state's time too. */
   encode(abi: Abi, now: bigint): Uint8Array {
-    const time = [...this.times];
-    if (now > this.entryTime) time[this.state] = time[this.state]! + now - this.entryTime;
-    return vcpu_runstate_info.encode(abi, { state: this.state, state_entry_time: this.entryTime, time });
+    const bytes = new Uint8Array(vcpu_runstate_info.size(abi));
+    this.encodeInto(new DataView(bytes.buffer), abi, now);
+    return bytes;
+  }
+
+  /** The same into memory of the caller's: it is done at each turn of a vCPU. */
+  encodeInto(view: DataView, abi: Abi, now: bigint): void {
+    const times = vcpu_runstate_info.offset(abi, "time");
+    view.setInt32(vcpu_runstate_info.offset(abi, "state"), this.state, true);
+    view.setBigUint64(vcpu_runstate_info.offset(abi, "state_entry_time"), this.entryTime, true);
+    for (let i = 0; i < 4; i++) {
+      const sinceEntry = i === this.state && now > this.entryTime ? now - this.entryTime : 0n;
+      view.setBigUint64(times + 8 * i, this.times[i]! + sinceEntry, true);
+    }
   }
 }
