@@ -1,7 +1,6 @@
 // The composition root of a Xen host: machine memory, CPU engine, hypervisor and run loop, put together from a HostConfig; and
 // the domains that library users create on it.
 
-import { enableBranchHints } from "./branch-hints.js";
 import { Cpu } from "./cpu/cpu.js";
 import { Engine, type EngineCpu, type JitOptions } from "./cpu/engine.js";
 import { DEFAULT_FEATURES } from "./cpu/features.js";
@@ -25,6 +24,7 @@ import { startGuest } from "./host/start-guest.js";
 import { StoreFile } from "./host/store-file.js";
 import { StoreSocket } from "./host/store-socket.js";
 import { attachTrace, type TraceOptions } from "./host/trace.js";
+import { enableHints } from "./host/v8-flags.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
 import { debugKeys } from "./hypervisor/debug-keys.js";
 import { hypercallName } from "./hypervisor/hypercall/table.js";
@@ -180,7 +180,7 @@ export class XenHost {
     const jit = jitMode(config);
     const jitCache = parseSize(config.jitCache ?? DEFAULT_JIT_CACHE, "jitCache");
     if (jitCache < MIN_JIT_CACHE) throw new XenError("bad-argument", "jitCache must be at least 1 MiB");
-    enableBranchHints();
+    enableHints();
     const frames = Math.ceil((bytes + HYPERVISOR_BYTES) / PAGE_SIZE);
     const memory = allocateMemory(frames);
     this.#engine = new Engine(memory, {

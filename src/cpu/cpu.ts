@@ -156,6 +156,7 @@ export class Cpu implements HostCpu {
         continue;
       }
       const at = state.u32(S.EXIT_RECORD);
+      if (kind === ExitKind.Budget && engine.isBusy) engine.jit?.ran(at);
       if (kind === ExitKind.Budget || kind === ExitKind.Exception) {
         this.#setRecordRip(at, false);
         this.#describe(kind, state.u32(S.EXIT_VECTOR), kind === ExitKind.Budget ? -1 : state.u32(S.EXIT_ERROR) | 0);

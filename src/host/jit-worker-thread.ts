@@ -6,9 +6,10 @@ import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { Decoder } from "../cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../cpu/features.js";
-import { compileRegions } from "../cpu/jit/region-module.js";
+import { emitRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
 import { type JobMessage, type ResultMessage, unpackRequests } from "./jit-worker.js";
+import { withoutTierUp } from "./v8-flags.js";
 
 try {
   // The guest's own thread comes first. Elsewhere than on Linux this would be about the whole process.
@@ -34,10 +35,12 @@ function makeReady(module: WebAssembly.Module): void {
   }
 }
 
-parentPort!.on("message", ({ id, text }: JobMessage) => {
+parentPort!.on("message", ({ id, text, tier }: JobMessage) => {
   let result: ResultMessage;
   try {
-    const { module, sizes } = compileRegions(unpackRequests(text), decoder, semantics);
+    const { bytes, sizes } = emitRegions(unpackRequests(text), decoder, semantics, tier);
+    const newModule = () => new WebAssembly.Module(bytes);
+    const module = tier === "auto" ? newModule() : withoutTierUp(newModule);
     makeReady(module);
     result = { id, module, sizes };
   } catch (error) {

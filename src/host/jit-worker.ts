@@ -3,13 +3,15 @@
 // last, and never keeps the process alive.
 
 import { Worker } from "node:worker_threads";
-import type { CompiledRegions, RegionService } from "../cpu/jit/region-module.js";
+import type { CodeTier, CompiledRegions, RegionService } from "../cpu/jit/region-module.js";
 import type { BlockRequest, RegionRequest } from "../cpu/jit/request.js";
+import { hasTierControl } from "./v8-flags.js";
 
 export interface JobMessage {
   readonly id: number;
   /** The requests by `packRequests`. */
   readonly text: string;
+  readonly tier: CodeTier;
 }
 
 /** A finished job, or why it failed. */
@@ -59,7 +61,7 @@ class CompilerThread {
     return this.#failure !== undefined;
   }
 
-  compile(requests: readonly RegionRequest[], done: Done): void {
+  compile(requests: readonly RegionRequest[], tier: CodeTier, done: Done): void {
     const failure = this.#failure;
     if (failure) {
       setImmediate(() => done(failure));
@@ -67,7 +69,7 @@ class CompilerThread {
     }
     const id = ++this.#lastId;
     this.#jobs.set(id, done);
-    this.#worker.postMessage({ id, text: packRequests(requests) } satisfies JobMessage);
+    this.#worker.postMessage({ id, text: packRequests(requests), tier } satisfies JobMessage);
   }
 
   #fail(error: Error): void {
@@ -87,6 +89,7 @@ let thread: CompilerThread | undefined;
 
 /** The process's compiler thread as one host uses it. */
 export class JitWorker implements RegionService {
+  readonly hasTiers = hasTierControl;
   #thread: CompilerThread | undefined;
   #isClosed = false;
 
@@ -103,8 +106,8 @@ export class JitWorker implements RegionService {
     return thread;
   }
 
-  compile(requests: readonly RegionRequest[], done: Done): void {
-    this.#running().compile(requests, (result) => {
+  compile(requests: readonly RegionRequest[], tier: CodeTier, done: Done): void {
+    this.#running().compile(requests, tier, (result) => {
       if (!this.#isClosed) done(result);
     });
   }

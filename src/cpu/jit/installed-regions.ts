@@ -7,9 +7,10 @@ import type { CodePage } from "../interpreter/code-cache.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import type { PendingRegion } from "./compiler.js";
+import type { CodeTier } from "./region-module.js";
 
 /** Machine code and bookkeeping per byte of a body: itself, Liftoff's and TurboFan's code (measured 2.8 and 1.8). */
-const CODE_PER_BYTE = 6;
+const CODE_PER_BYTE: Readonly<Record<CodeTier, number>> = { auto: 6, quick: 4, optimized: 3 };
 /** What V8 takes for a module and its instance whatever is in them. */
 const MODULE_BYTES = 24 * 1024;
 
@@ -26,6 +27,9 @@ interface InstalledRegion {
   readonly records: Uint32Array;
   readonly bytes: number;
   readonly since: number;
+  readonly tier: CodeTier;
+  /** Samples of instructions that ran in it, or in what it took the place of. */
+  ran: number;
 }
 
 export class InstalledRegions {
@@ -61,30 +65,53 @@ export class InstalledRegions {
     return this.#byId.get(id)?.pending;
   }
 
+  /** The region in use is waiting for nothing better. */
+  isOptimized(id: number): boolean {
+    return this.#byId.get(id)?.tier === "optimized";
+  }
+
+  /** Counts a sample of instructions that ran in a region. Returns how many there are. */
+  noteRan(id: number): number {
+    const region = this.#byId.get(id);
+    return region ? ++region.ran : 0;
+  }
+
   /** Enters one module's regions; each `run` is a function of the handlers' signature, `size` the bytes of its body. */
-  install(regions: readonly { pending: PendingRegion; run: unknown; size: number }[], now: number): void {
+  install(
+    regions: readonly { pending: PendingRegion; run: unknown; size: number }[],
+    tier: CodeTier,
+    now: number,
+  ): void {
     const { view } = this.#memory;
+    const { Never, Inside, Enters } = R.Compiled;
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
+      const { id } = pending.request;
+      let since = now;
+      let ran = 0;
       for (const old of pending.replaces) {
         const replaced = this.#byId.get(old);
-        if (replaced) this.#takeOut(replaced);
+        if (!replaced) continue;
+        ran += replaced.ran;
+        if (old === id) since = replaced.since;
+        this.#takeOut(replaced);
       }
-      const { id } = pending.request;
       const slot = this.#takeSlot();
       if (slot === 0) break;
       const records = Uint32Array.from(pending.request.blocks.flatMap((block) => block.records));
-      const bytes = size * CODE_PER_BYTE + records.byteLength;
-      const region = { unit, pending, slot, records, bytes, since: now };
+      const bytes = size * CODE_PER_BYTE[tier] + records.byteLength;
+      const region = { unit, pending, slot, records, bytes, since, tier, ran };
       this.#table.set(slot, run);
       for (const record of records) {
-        const { Never, Inside } = R.Compiled;
-        view.setUint8(record + R.COMPILED, (view.getUint8(record + R.COMPILED) & Never) | Inside);
+        const state = view.getUint8(record + R.COMPILED);
+        // One that has come to enter another region since this one was planned goes on doing so.
+        if (state & Enters) continue;
+        view.setUint8(record + R.COMPILED, (state & Never) | Inside);
         view.setUint32(record + R.REGION, id | R.REGION_INSIDE, true);
       }
       for (const [i, { record, at }] of pending.entries.entries()) {
         view.setUint32(record + R.HANDLER, slot, true);
-        view.setUint8(record + R.COMPILED, R.Compiled.Inside | R.Compiled.Enters);
+        view.setUint8(record + R.COMPILED, Inside | Enters);
         view.setUint16(record + R.HEAT, 0, true);
         view.setInt32(record + R.ENTRY, (at & ~(PAGE_SIZE - 1)) | (i + 1), true);
         view.setUint32(record + R.REGION, id, true);

@@ -13,13 +13,14 @@ import * as S from "../state-layout.js";
 import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
 import { RegionLinks } from "./links.js";
-import type { CompiledRegions, RegionService } from "./region-module.js";
+import { Promotions } from "./promotions.js";
+import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
 
 /** Samples of a place before its region is compiled. */
-const THRESHOLD = 6;
+const THRESHOLD = 32;
 /** The same for a record inside a region: it may only have been met where that region left for a host operation. */
-const COVERED_THRESHOLD = 12;
+const COVERED_THRESHOLD = 128;
 /** Dispatches that are noted around a hot place before it is compiled. */
 const NOTED = 2048;
 const MAX_THRESHOLD = 0x8000;
@@ -74,11 +75,15 @@ export class Jit {
   #hot: Hot[] = [];
   #waiting: Hot[] = [];
   readonly #links: RegionLinks;
+  readonly #promotions: Promotions;
+  /** They take the place of optimized ones, and wait for being optimized themselves. */
+  #renewed: PendingRegion[] = [];
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
   #service: RegionService | undefined;
   #isBusy = false;
+  #isOptimizing = false;
   #isClosed = false;
   /** Regions installed, their instructions, modules made for them, results that came too late. */
   regions = 0;
@@ -90,6 +95,7 @@ export class Jit {
     this.#parts = parts;
     this.#service = parts.service;
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
+    this.#promotions = new Promotions(parts.installed);
     const { cache, installed } = parts;
     cache.onForget = (page) => installed.forget(page, this.#now);
     installed.onLost = (page, age) => {
@@ -112,6 +118,14 @@ export class Jit {
     if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
     return this.#hot.length > 0 ? NOTED : 0;
+  }
+
+  /** A slice ended at this record. */
+  ran(record: number): void {
+    if (!this.#service?.hasTiers) return;
+    const id = this.#parts.memory.view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
+    if (id !== 0) this.#promotions.note(id);
+    this.#optimize();
   }
 
   /** A region that is entered often is short for what runs there. */
@@ -227,8 +241,8 @@ export class Jit {
 
   /** The hottest of those that wait. */
   #nextBatch(): PendingRegion[] {
-    const { view } = this.#parts.memory;
-    const heat = ({ record }: Hot) => view.getUint16(record + R.HEAT, true);
+    const { memory, installed } = this.#parts;
+    const heat = ({ record }: Hot) => memory.view.getUint16(record + R.HEAT, true);
     const most = this.#service ? MAX_BATCH : BATCH;
     const batch: PendingRegion[] = [];
     let instructions = 0;
@@ -236,7 +250,8 @@ export class Jit {
     while (this.#waiting.length > 0 && batch.length < most && instructions < MAX_BATCH_INSTRUCTIONS) {
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
-      batch.push(pending);
+      if (pending.replaces.some((id) => installed.isOptimized(id))) this.#renewed.push(pending);
+      else batch.push(pending);
       instructions += pending.size;
     }
     return batch;
@@ -246,24 +261,49 @@ export class Jit {
     if (this.#isBusy) return;
     const batch = this.#nextBatch();
     this.#since = this.#now;
+    this.#optimize();
     if (batch.length === 0) return;
-    const requests = batch.map(({ request }) => request);
     if (!this.#service) {
       this.#compileHere(batch);
       return;
     }
-    const { generation } = this.#parts.cache;
     this.#isBusy = true;
-    this.#service.compile(requests, (result) => {
+    this.#compileElsewhere(this.#service, batch, this.#service.hasTiers ? "quick" : "auto", () => {
       this.#isBusy = false;
-      if (this.#isClosed) return;
-      if (result instanceof Error) {
-        this.#parts.log(`jit: compiling in the background failed, going on without: ${result.message}`);
-        this.#service = undefined;
-        if (generation === this.#parts.cache.generation) this.#compileHere(batch);
-      } else if (generation === this.#parts.cache.generation) this.#install(batch, result);
-      else this.outdated += batch.length;
       this.#compileWaiting();
+    });
+  }
+
+  /** Has the next regions optimized that it is time for. */
+  #optimize(): void {
+    if (this.#isOptimizing || !this.#service) return;
+    let batch = this.#renewed.splice(0, 1);
+    if (batch.length === 0) {
+      batch = this.#promotions.take();
+      for (const pending of batch) this.#mark(pending, true);
+    }
+    if (batch.length === 0) return;
+    this.#isOptimizing = true;
+    this.#compileElsewhere(this.#service, batch, "optimized", () => {
+      this.#isOptimizing = false;
+      this.#optimize();
+    });
+  }
+
+  #compileElsewhere(service: RegionService, batch: readonly PendingRegion[], tier: CodeTier, done: () => void): void {
+    const { generation } = this.#parts.cache;
+    const requests = batch.map(({ request }) => request);
+    service.compile(requests, tier, (result) => {
+      if (this.#isClosed) return;
+      const isCurrent = generation === this.#parts.cache.generation;
+      if (result instanceof Error) {
+        if (this.#service)
+          this.#parts.log(`jit: compiling in the background failed, going on without: ${result.message}`);
+        this.#service = undefined;
+        if (isCurrent) this.#compileHere([...batch, ...this.#renewed.splice(0)]);
+      } else if (isCurrent) this.#install(batch, result, tier);
+      else this.outdated += batch.length;
+      done();
     });
   }
 
@@ -272,11 +312,11 @@ export class Jit {
     observer?.begin();
     const compiled = this.#parts.compile(batch.map(({ request }) => request));
     observer?.end("compile", batch.length);
-    this.#install(batch, compiled);
+    this.#install(batch, compiled, "auto");
   }
 
   /** Makes those regions of a batch run whose code has not changed since they were prepared. */
-  #install(batch: readonly PendingRegion[], { module, sizes }: CompiledRegions): void {
+  #install(batch: readonly PendingRegion[], { module, sizes }: CompiledRegions, tier: CodeTier): void {
     const { installed, instantiate } = this.#parts;
     const valid = batch.map((pending) => this.#isValid(pending));
     for (const pending of batch) this.#mark(pending, false);
@@ -290,7 +330,7 @@ export class Jit {
     const regions = batch.flatMap((pending, i) =>
       valid[i] ? [{ pending, run: exports[String(i)], size: sizes[i]! }] : [],
     );
-    installed.install(regions, this.#now);
+    installed.install(regions, tier, this.#now);
     observer?.end("install", regions.length);
     this.modules++;
     this.regions += regions.length;
@@ -300,8 +340,11 @@ export class Jit {
   }
 
   /** A change of any code byte has made all records of its page stale; records are never used again before a drop. */
-  #isValid({ entries, request }: PendingRegion): boolean {
-    const { view } = this.#parts.memory;
+  #isValid({ entries, request, replaces }: PendingRegion): boolean {
+    const { installed, memory } = this.#parts;
+    const { view } = memory;
+    // Better code for a region that isn't there any more.
+    if (replaces.includes(request.id) && !installed.regionOf(request.id)) return false;
     const isStale = (record: number) => view.getUint32(record + R.HANDLER, true) === Slot.Stale;
     return (
       !entries.some(({ record }) => isStale(record)) && !request.blocks.some(({ records }) => records.some(isStale))
@@ -329,7 +372,7 @@ export class Jit {
   /** Compiles the region at a page offset now, whatever its heat, with code that has not run yet; for tests. */
   compileAt(page: CodePage, offset: number, place: Place): boolean {
     const pending = this.#parts.compiler.prepare(page, offset, place, true);
-    if (pending) this.#install([pending], this.#parts.compile([pending.request]));
+    if (pending) this.#install([pending], this.#parts.compile([pending.request]), "auto");
     return pending !== undefined;
   }
 
@@ -337,6 +380,8 @@ export class Jit {
   reset(): void {
     this.#waiting = [];
     this.#hot = [];
+    this.#renewed = [];
+    this.#promotions.reset();
     this.#links.reset();
     this.#parts.compiler.reset();
     this.#parts.installed.reset();

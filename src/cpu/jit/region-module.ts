@@ -4,7 +4,7 @@
 import type { Decoder } from "../decode/decoder.js";
 import type { SemanticsTable } from "../emit/emitter.js";
 import { declareRuntime } from "../interpreter/handlers.js";
-import { ModuleWriter } from "../wasm/module-writer.js";
+import { CompilationHint, ModuleWriter } from "../wasm/module-writer.js";
 import { emitRegion } from "./emit-region.js";
 import type { RegionRequest } from "./request.js";
 
@@ -15,23 +15,40 @@ export interface CompiledRegions {
   readonly sizes: readonly number[];
 }
 
-export function compileRegions(
+/** Code that is made quickly, or V8's best, which takes ten times as long; `auto`: V8 begins with the one and decides on the other. */
+export type CodeTier = "auto" | "quick" | "optimized";
+
+/** A module's bytes, and those of each function's body. */
+export function emitRegions(
   requests: readonly RegionRequest[],
   decoder: Decoder,
   semantics: SemanticsTable,
-): CompiledRegions {
+  tier: CodeTier,
+): { bytes: Uint8Array<ArrayBuffer>; sizes: number[] } {
   const writer = new ModuleWriter();
+  if (tier === "optimized") writer.compilationHint = CompilationHint.optimized;
   const type = declareRuntime(writer);
   const sizes = requests.map((request, i) => {
     const body = emitRegion(request, decoder, semantics);
     writer.addFunction(type, body, String(i));
     return body.bytes.length;
   });
-  return { module: new WebAssembly.Module(writer.toBytes()), sizes };
+  return { bytes: writer.toBytes(), sizes };
+}
+
+export function compileRegions(
+  requests: readonly RegionRequest[],
+  decoder: Decoder,
+  semantics: SemanticsTable,
+): CompiledRegions {
+  const { bytes, sizes } = emitRegions(requests, decoder, semantics, "auto");
+  return { module: new WebAssembly.Module(bytes), sizes };
 }
 
 /** Compiles regions elsewhere, in the background. */
 export interface RegionService {
+  /** Whether it can do what `quick` and `optimized` say; else it does as with `auto`. */
+  readonly hasTiers: boolean;
   /** Calls `done` once, later and never from within this call: when no vCPU runs. An error means that none was compiled. */
-  compile(requests: readonly RegionRequest[], done: (result: CompiledRegions | Error) => void): void;
+  compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void;
 }

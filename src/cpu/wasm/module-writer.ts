@@ -7,6 +7,13 @@ import type { FunctionBody } from "./code-writer.js";
 export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 export type ValueTypeName = keyof typeof ValueType;
 
+/**
+ * Of the compilation hints proposal, as far as V8 knows it: two bits each for when to compile (0: as usual), and for the first and the best
+ * compiler that are used (1: quick, 2: optimizing).
+ */
+export const CompilationHint = { optimized: 0b10_10_00 } as const;
+export type CompilationHint = (typeof CompilationHint)[keyof typeof CompilationHint];
+
 interface FunctionImport {
   readonly module: string;
   readonly name: string;
@@ -21,6 +28,8 @@ export class ModuleWriter {
   readonly #exports: { name: string; kind: number; index: number }[] = [];
   #memory: { module: string; name: string; pages: number | undefined } | undefined;
   #table: number | undefined;
+  /** How V8 is to compile the functions, when it's told to heed that (host/v8-flags.ts). */
+  compilationHint: CompilationHint | undefined;
 
   type(params: readonly ValueTypeName[], results: readonly ValueTypeName[]): number {
     const key = `${params.join()}>${results.join()}`;
@@ -88,6 +97,7 @@ export class ModuleWriter {
     section(out, 3, this.#functions.length, (s) => {
       for (const f of this.#functions) s.u32(f.type);
     });
+    this.#compilationHints(out);
     const table = this.#table;
     section(out, 4, table === undefined ? 0 : 1, (s) => {
       s.u8(0x70);
@@ -109,6 +119,18 @@ export class ModuleWriter {
       }
     });
     return out.bytes.slice(0, out.length) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The custom section that follows that of the functions. */
+  #compilationHints(out: ByteWriter): void {
+    if (this.compilationHint === undefined) return;
+    const body = new ByteWriter(64);
+    body.name("compilationHints");
+    body.u32(this.#functions.length);
+    for (let i = 0; i < this.#functions.length; i++) body.u8(this.compilationHint);
+    out.u8(0);
+    out.u32(body.length);
+    out.raw(body.bytes, body.length);
   }
 
   /** The custom section of the branch hinting proposal, before the code that it is about. */

@@ -5,19 +5,34 @@ import { Decoder } from "../../../src/cpu/decode/decoder.js";
 import type { JitOptions } from "../../../src/cpu/engine.js";
 import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
 import * as R from "../../../src/cpu/interpreter/record.js";
-import { type CompiledRegions, compileRegions, type RegionService } from "../../../src/cpu/jit/region-module.js";
+import {
+  type CodeTier,
+  type CompiledRegions,
+  compileRegions,
+  type RegionService,
+} from "../../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../../src/cpu/jit/request.js";
 import { semantics } from "../../../src/cpu/semantics/index.js";
 import { CODE, compileHere, Tier } from "./tiers.js";
 
 /** Compiles when it's told to. */
 class HeldService implements RegionService {
-  readonly jobs: { requests: readonly RegionRequest[]; done: (result: CompiledRegions | Error) => void }[] = [];
+  readonly jobs: {
+    requests: readonly RegionRequest[];
+    tier: CodeTier;
+    done: (result: CompiledRegions | Error) => void;
+  }[] = [];
   readonly #decoder = new Decoder({ features: DEFAULT_FEATURES });
   largest = 0;
 
-  compile(requests: readonly RegionRequest[], done: (result: CompiledRegions | Error) => void): void {
-    this.jobs.push({ requests, done });
+  readonly hasTiers: boolean;
+
+  constructor(hasTiers = false) {
+    this.hasTiers = hasTiers;
+  }
+
+  compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void {
+    this.jobs.push({ requests, tier, done });
     this.largest = Math.max(this.largest, requests.length);
   }
 
@@ -114,6 +129,52 @@ test("a service that fails is done without, with a line in the log", () => {
   expect(loop(tier, 1000)).toBe(3000);
 });
 
+/** Finishes what a service is told until nothing is left; the tiers in that order. */
+function finishAll(service: HeldService): CodeTier[] {
+  const tiers: CodeTier[] = [];
+  while (service.jobs.length > 0) {
+    tiers.push(...service.jobs.map(({ tier }) => tier));
+    service.finish();
+  }
+  return tiers;
+}
+
+test("a region in which slices end is optimized, once", () => {
+  const service = new HeldService(true);
+  const tier = machine({ service }, LOOP);
+  loop(tier, 40_000);
+  expect(finishAll(service)).toEqual(["quick"]);
+  // Slices of 1000 instructions.
+  const slices = () => {
+    tier.cpu.state.rip = BigInt(CODE);
+    tier.cpu.state.setGpr(0, 0n);
+    tier.cpu.state.setGpr(1, 10_000n);
+    for (let i = 0; i < 40; i++) tier.cpu.run(1000);
+    return Number(tier.cpu.state.gpr(0));
+  };
+  expect(slices()).toBe(30_000);
+  expect(finishAll(service)).toEqual(["optimized"]);
+  expect(slices()).toBe(30_000);
+  expect(service.jobs).toEqual([]);
+  expect(tier.cpu.engine.jit!.installed.count).toBe(1);
+  // A change while better code is on its way.
+  tier.memory.writeU8(CODE + 2, 5);
+  loop(tier, 40_000);
+  expect(finishAll(service)).toEqual(["quick"]);
+  expect(slices()).toBe(50_000);
+  expect(service.jobs.map(({ tier: kind }) => kind)).toEqual(["optimized"]);
+  tier.memory.writeU8(CODE + 2, 7);
+  service.finish();
+  expect([tier.cpu.engine.jit!.installed.count, slices()]).toEqual([0, 70_000]);
+});
+
+test("a service that has no tiers is left to optimize on its own", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  for (let i = 0; i < 50; i++) loop(tier, 10_000);
+  expect(finishAll(service)).toEqual(["auto"]);
+});
+
 const LOOPS = 48;
 /** Loops on 12 pages, 1 KB apart, that add different numbers. */
 function loops(tier: Tier): void {
@@ -128,7 +189,7 @@ test("several hot places make one module, of a bounded size", () => {
   const service = new HeldService();
   const tier = machine({ service }, LOOP);
   loops(tier);
-  for (let i = 0; i < LOOPS; i++) expect(loop(tier, 10_000, 0x12000 + 1024 * i)).toBe(10_000 * i);
+  for (let i = 0; i < LOOPS; i++) expect(loop(tier, 20_000, 0x12000 + 1024 * i)).toBe(20_000 * i);
   while (service.jobs.length > 0) service.finish();
   const jit = tier.cpu.engine.jit!;
   expect(jit.regions).toBe(LOOPS);
@@ -233,7 +294,7 @@ test("code that changes again and again is compiled less and less", () => {
     const before = tier.cpu.engine.jit!.regions;
     for (let i = 0; i < 100; i++) {
       tier.memory.writeU8(CODE + 2, i);
-      expect(loop(tier, 10_000)).toBe(10_000 * i);
+      expect(loop(tier, 40_000)).toBe(40_000 * i);
     }
     compiled.push(tier.cpu.engine.jit!.regions - before);
   }

@@ -1,0 +1,86 @@
+// What is optimized next, and when; and the section that tells V8 so.
+
+import { expect, test } from "vitest";
+import { Decoder } from "../../../src/cpu/decode/decoder.js";
+import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
+import type { PendingRegion } from "../../../src/cpu/jit/compiler.js";
+import { Promotions } from "../../../src/cpu/jit/promotions.js";
+import { emitRegions } from "../../../src/cpu/jit/region-module.js";
+import type { RegionRequest } from "../../../src/cpu/jit/request.js";
+import { semantics } from "../../../src/cpu/semantics/index.js";
+
+/** Regions of so many instructions, by number. */
+function promotions(sizes: Readonly<Record<number, number>>) {
+  const ran = new Map<number, number>();
+  const optimized = new Set<number>();
+  const gone = new Set<number>();
+  const promoted = new Promotions({
+    regionOf: (id) => (gone.has(id) ? undefined : ({ size: sizes[id], request: { id } } as PendingRegion)),
+    isOptimized: (id) => optimized.has(id),
+    noteRan: (id) => {
+      if (gone.has(id)) return 0;
+      ran.set(id, (ran.get(id) ?? 0) + 1);
+      return ran.get(id)!;
+    },
+  });
+  const note = (id: number, times: number) => {
+    for (let i = 0; i < times; i++) promoted.note(id);
+  };
+  const take = () => promoted.take().map(({ request, replaces }) => [request.id, ...replaces]);
+  return { note, take, optimized, gone };
+}
+
+test("what runs most for each of its instructions comes first, in small lots", () => {
+  const { note, take } = promotions({ 1: 100, 2: 100, 3: 10, 4: 500, 5: 10 });
+  note(1, 10);
+  note(2, 20);
+  note(3, 8);
+  note(4, 60);
+  note(5, 8);
+  expect(take()).toEqual([
+    [3, 3],
+    [5, 5],
+    [2, 2],
+  ]);
+  expect(take()).toEqual([[4, 4]]);
+  expect(take()).toEqual([[1, 1]]);
+  expect(take()).toEqual([]);
+});
+
+test("a large region needs more samples; what is optimized or gone needs nothing", () => {
+  const { note, take, optimized, gone } = promotions({ 1: 10, 2: 500, 3: 10 });
+  note(1, 1);
+  note(2, 5);
+  expect(take()).toEqual([]);
+  note(1, 1);
+  note(2, 1);
+  expect(take()).toEqual([[1, 1]]);
+  expect(take()).toEqual([[2, 2]]);
+  optimized.add(1);
+  note(1, 50);
+  note(3, 50);
+  gone.add(3);
+  note(3, 50);
+  expect(take()).toEqual([]);
+});
+
+test("a module for the optimizing compiler says so for each function, behind their types; any engine runs it", () => {
+  const block = { at: 0, bytes: Uint8Array.of(0x90), records: [64], crosses: 0 };
+  const ways = { fallThrough: { at: 1, block: -1, record: 128, table: 0 }, target: undefined, returnTo: undefined };
+  const request: RegionRequest = { id: 1, blocks: [{ ...block, ...ways }], entries: [0] };
+  const decoder = new Decoder({ features: DEFAULT_FEATURES });
+  const bytes = (tier: "quick" | "optimized") => emitRegions([request, request], decoder, semantics, tier).bytes;
+  const plain = Buffer.from(bytes("quick"));
+  const hinted = Buffer.from(bytes("optimized"));
+  const section = Buffer.concat([
+    Buffer.from([0, 20, 16]),
+    Buffer.from("compilationHints"),
+    Buffer.from([2, 0x28, 0x28]),
+  ]);
+  const at = hinted.indexOf(section);
+  expect(at).toBeGreaterThan(0);
+  expect(Buffer.concat([hinted.subarray(0, at), hinted.subarray(at + section.length)])).toEqual(plain);
+  // Behind section 3 with two functions' types.
+  expect([...hinted.subarray(at - 5, at - 2)]).toEqual([3, 3, 2]);
+  expect(WebAssembly.Module.exports(new WebAssembly.Module(hinted))).toHaveLength(2);
+});
