@@ -27,8 +27,9 @@ import { handleException, handleSoftwareInterrupt, handleSyscall, handleSysenter
 const EXIT_COST = 100;
 /** A vCPU that executes as many PAUSEs in a slice waits for another one, which only runs when this one gives way. */
 const PAUSES_OF_A_SLICE = 64;
-/** Timers are looked at after so many instructions. */
+/** Timers are looked at after so many instructions, or a part of a slice where guest code runs fast: leaving it has its price. */
 const TIMER_INTERVAL = 50_000;
+const TIMER_PARTS = 8;
 
 /** @param budget about how many instructions may run. @returns how many did. */
 export function runVcpu(vcpu: Vcpu, budget: number): number {
@@ -39,13 +40,14 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
   vcpu.hasYielded = false;
   enter(vcpu);
   let left = budget;
-  let untilTimers = TIMER_INTERVAL;
+  const interval = Math.max(TIMER_INTERVAL, Math.floor(budget / TIMER_PARTS));
+  let untilTimers = interval;
   while (left > 0 && vcpu.isRunnable && !vcpu.hasYielded) {
     const used = step(vcpu, Math.min(left, untilTimers));
     left -= used;
     untilTimers -= used;
     if (untilTimers > 0) continue;
-    untilTimers = TIMER_INTERVAL;
+    untilTimers = interval;
     hypervisor.runTimers();
   }
   countGate(vcpu);
