@@ -3,7 +3,7 @@
 import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
 import { ExitKind, Vector } from "../exit.js";
 import * as S from "../state-layout.js";
-import { Seg } from "../state-layout.js";
+import { Reg, Seg } from "../state-layout.js";
 import type { Value } from "../wasm/function-builder.js";
 
 /** Writes a system value: the whole register, or 16 bits of memory. */
@@ -27,6 +27,7 @@ function loadFar(segment: number) {
   };
 }
 
+const MSR_KERNEL_GS_BASE = 0xc000_0102 | 0;
 const fsBase = S.SEG_BASE + 8 * Seg.FS;
 const gsBase = S.SEG_BASE + 8 * Seg.GS;
 
@@ -175,7 +176,24 @@ export const systemSemantics: SemanticsTable = {
   LGDT: loadTable(0),
   LIDT: loadTable(1),
   INVLPG: (e, at) => e.host("invlpg", at.linear()),
-  RDMSR: (e) => e.host("rdmsr"),
+  RDMSR: (e) => {
+    const inRing0 = () => {
+      e.raiseIf(e.stateLoad("i32", S.CPL), Vector.GP, 0);
+      e.host("rdmsr");
+    };
+    if (e.mode !== 64) return inRing0();
+    // A Xen PV kernel reads its user's GS base at each switch of tasks; the answer is that of hypervisor/pv/msr.ts.
+    const isUserGs = e.eq(e.gpr(Reg.RCX, 32), e.i32(MSR_KERNEL_GS_BASE));
+    e.if(
+      e.and(e.stateLoad("i32", S.PV_KERNEL), isUserGs),
+      () => {
+        const base = e.let(e.stateLoad("i64", S.KERNEL_GS_BASE));
+        e.setGpr(Reg.RAX, 32, e.wrap(base));
+        e.setGpr(Reg.RDX, 32, e.wrap(e.shrU(base, e.i64(32))));
+      },
+      inRing0,
+    );
+  },
   WRMSR: (e) => e.host("wrmsr"),
   // There is no performance counter that could be read, whatever CR4.PCE says.
   RDPMC: (e) => e.raise(Vector.GP, 0),

@@ -29,6 +29,7 @@ function makeSituation(gate: boolean) {
   return {
     host,
     vcpu,
+    code,
     run(number: number, first: bigint, second: bigint) {
       state.setGpr(Reg.RAX, BigInt(number));
       state.setGpr(Reg.RDI, first);
@@ -113,5 +114,44 @@ describe.each([
       host.hypervisor.traceHypercall = () => {};
     });
     expect(outcome.passed).toBe(false);
+  });
+});
+
+describe("RDMSR of the user's GS base", () => {
+  const MSR_FS_BASE = 0xc000_0100n;
+  const MSR_KERNEL_GS_BASE = 0xc000_0102n;
+
+  function readMsr(index: bigint, prepare: (s: Situation) => void = () => {}) {
+    const s = makeSituation(true);
+    const { state } = s.vcpu.cpu;
+    let exceptions = 0;
+    s.host.hypervisor.traceException = () => void exceptions++;
+    s.host.memory.write(Number(s.code), Uint8Array.of(0x0f, 0x32));
+    state.setU64(KERNEL_GS_BASE, KERNEL_BASE);
+    state.setSegmentBase(4, BASE);
+    state.setGpr(Reg.RCX, index);
+    state.rip = CODE;
+    prepare(s);
+    runVcpu(s.vcpu, 1);
+    return { exceptions, rip: state.rip, value: [state.gpr(Reg.RDX), state.gpr(Reg.RAX)] };
+  }
+
+  it("needs no exit in the kernel", () => {
+    const value = [KERNEL_BASE >> 32n, KERNEL_BASE & 0xffff_ffffn];
+    expect(readMsr(MSR_KERNEL_GS_BASE | (7n << 32n))).toEqual({ exceptions: 0, rip: CODE + 2n, value });
+  });
+
+  it("leaves other registers to TypeScript", () => {
+    const value = [BASE >> 32n, BASE & 0xffff_ffffn];
+    expect(readMsr(MSR_FS_BASE)).toEqual({ exceptions: 1, rip: CODE + 2n, value });
+  });
+
+  it("is refused to the user", () => {
+    const { exceptions, value } = readMsr(MSR_KERNEL_GS_BASE, ({ vcpu }) => {
+      vcpu.pv.kernelMode = false;
+      vcpu.pv.guestUserTable = vcpu.pv.guestTable;
+    });
+    expect(exceptions).toBe(1);
+    expect(value[1]).toBe(0x0123_4567_89ab_cd00n);
   });
 });
