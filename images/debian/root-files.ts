@@ -1,7 +1,14 @@
 // The text files of the Debian image that no package holds: what its maintainer scripts would have made, and what starts it. Process
 // 1 is busybox init: a guest of one person on an emulated processor is up in seconds with it. The xents.* options and the XENTS-…
 // words are those of the busybox image (images/README.md).
-import { EXEC_BEGIN_MARKER, EXEC_END_MARKER, SHELL_READY_MARKER, type TextFile } from "../recipes/busybox-files.js";
+import {
+  EXEC_BEGIN_MARKER,
+  EXEC_END_MARKER,
+  HOTPLUG,
+  IDLE_SETTINGS,
+  SHELL_READY_MARKER,
+  type TextFile,
+} from "../recipes/busybox-files.js";
 import type { SuiteName } from "../suites.js";
 
 const INITTAB = `\
@@ -38,6 +45,10 @@ done
 [ -n "$cols" ] && stty cols "$cols"
 [ -n "$term" ] && echo "TERM=$term" >/run/xents-term
 [ "$(hostname)" = "(none)" ] && hostname -F /etc/hostname
+
+${IDLE_SETTINGS}
+# VCPUs that come while it runs: the kernel makes them present, user space brings them online (elsewhere udev).
+if [ "$(cat /sys/devices/system/cpu/possible)" != 0 ]; then busybox uevent /etc/xents/hotplug </dev/null & fi
 
 ip link set lo up
 busybox modprobe -q xen-netfront
@@ -168,6 +179,7 @@ export function rootFiles(suite: SuiteName): TextFile[] {
   const pam = Object.entries(PAM).map(([name, text]) => [`etc/pam.d/common-${name}`, text] as const);
   const scripts: Readonly<Record<string, string>> = {
     "etc/xents/start": START,
+    "etc/xents/hotplug": HOTPLUG,
     "etc/xents/session": SESSION,
     "etc/xents/stop": STOP,
     "etc/xents/dhcp": DHCP,

@@ -62,7 +62,7 @@ const DEVICES = [
 export const BUSYBOX: Recipe = {
   name: "busybox",
   description: "a Debian kernel with a busybox shell in an initramfs",
-  version: 5,
+  version: 6,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: isBusybox,

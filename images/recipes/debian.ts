@@ -23,7 +23,7 @@ const SYSTEM_MODULES = [
 export const DEBIAN: Recipe = {
   name: "debian",
   description: "a small Debian with apt on an ext4 disk",
-  version: 4,
+  version: 5,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: isBusybox,

@@ -6,6 +6,6 @@ export const SMALL: Recipe = {
   ...BUSYBOX,
   name: "small",
   description: "a busybox shell with Debian's cloud kernel, for guests of 64 MB and more",
-  version: 2,
+  version: 3,
   kernel: "linux-image-cloud-amd64",
 };

@@ -1,5 +1,6 @@
 // A host that can be reached: its directory and control socket for as long as it runs; and, for clients, the way to it.
 
+import { join } from "node:path";
 import { RpcClient } from "../control/rpc-client.js";
 import { RpcServer } from "../control/rpc-server.js";
 import { checkHostName, claimSocket, makeHostDirectory, socketPath } from "../control/socket-file.js";
@@ -7,6 +8,7 @@ import { XenError } from "../host/errors.js";
 import type { XenHost } from "../xen-host.js";
 import { LogRing } from "./log-ring.js";
 import { type ControlMethods, controlHandlers } from "./methods.js";
+import { RotatingLog } from "./rotating-log.js";
 import { Toolstack } from "./toolstack.js";
 
 export interface ControlOptions {
@@ -22,7 +24,7 @@ export interface ControlOptions {
 
 export interface ControlHost {
   readonly name: string;
-  /** Control socket, and the domains' console logs. */
+  /** Control socket, and the logs of the domains' consoles and of the hypervisor. */
   readonly directory: string;
   readonly toolstack: Toolstack;
   close(): Promise<void>;
@@ -42,9 +44,12 @@ export async function serveControl(host: XenHost, options: ControlOptions): Prom
     onDefect: (error) => log(`a defect of xen-ts: ${error instanceof Error ? error.stack : String(error)}`),
   });
   const server = new RpcServer(handlers);
+  // As xenconsoled --log=hv keeps Xen's console.
+  const file = new RotatingLog(join(directory, "hypervisor.log"), (error) => log(`hypervisor.log: ${error.message}`));
   let remove: () => void;
   try {
     remove = await claimSocket(name, (path) => server.listen(path));
+    dmesg.forward((line) => file.write(Buffer.from(`[${timestamp(new Date())}] (XEN) ${line}\n`)));
   } catch (error) {
     await server.close().catch(() => {});
     throw error;
@@ -54,8 +59,15 @@ export async function serveControl(host: XenHost, options: ControlOptions): Prom
     close: async () => {
       remove();
       await server.close();
+      dmesg.forward(undefined);
+      file.close();
     },
   };
+}
+
+/** 2005-12-31 23:59:59, UTC */
+function timestamp(date: Date): string {
+  return date.toISOString().slice(0, 19).replace("T", " ");
 }
 
 export type ControlClient = RpcClient<ControlMethods>;

@@ -6,8 +6,16 @@ const SIZE = 1 << 16;
 export class LogRing {
   #lines: string[] = [];
   #size = 0;
+  #onLine: ((line: string) => void) | undefined;
+
+  /** Gives each line to somebody who keeps them for longer, those first that are in the ring. */
+  forward(onLine: ((line: string) => void) | undefined): void {
+    this.#onLine = onLine;
+    if (onLine) for (const line of this.#lines) onLine(line);
+  }
 
   push(line: string): void {
+    this.#onLine?.(line);
     this.#lines.push(line);
     this.#size += line.length + 1;
     while (this.#size > SIZE) this.#size -= this.#lines.shift()!.length + 1;

@@ -9,6 +9,7 @@ import { XenError } from "../host/errors.js";
 import type { GuestDomain, ShutdownReason } from "../host/guest-domain.js";
 import type { XenHost } from "../xen-host.js";
 import { withMac } from "./domain-changes.js";
+import { findFirmware } from "./firmware.js";
 import type { ManagedDomain } from "./managed-domain.js";
 import { RotatingLog } from "./rotating-log.js";
 
@@ -101,7 +102,7 @@ export class Toolstack {
     this.#building.add(name);
     try {
       const guest = await this.host.createDomain({
-        ...domainConfigOf(config),
+        ...domainConfigOf({ ...config, ...kernelOf(config) }),
         name,
         paused: true,
         ...(config.uuid === undefined ? {} : { uuid: config.uuid }),
@@ -241,6 +242,10 @@ export class Toolstack {
       domain.onGone();
     });
   }
+}
+
+function kernelOf({ kernel, firmware }: XlDomainConfig): { kernel?: string } {
+  return kernel === undefined && firmware !== undefined ? { kernel: findFirmware(firmware) } : {};
 }
 
 function actionFor(config: XlDomainConfig, reason: ShutdownReason): EventAction {

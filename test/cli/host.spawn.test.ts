@@ -66,6 +66,10 @@ describe("a host", () => {
     expect(stdout).toMatch(/^xen_version {12}: 4\.17\.\d+$/m);
     expect((await run("dmesg", "-c")).stdout).toMatch(/^\(XEN\) Xen version 4\.17/);
     expect((await run("dmesg")).stdout).toBe("");
+    // What is cleared there is in the host's file.
+    const file = join(directory, "xen-ts/default/hypervisor.log");
+    expect(readFileSync(file, "utf8")).toMatch(/^\[\d{4}-\d\d-\d\d [\d:]{8}\] \(XEN\) Xen version 4\.17/m);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 });
 

@@ -91,6 +91,10 @@ test("its memory goes and comes back with its target, up to its maximum", async 
   expect(() => guest.setMaxMemory(300 * 2 ** 20)).toThrow(/has 327680 KiB already/);
 });
 
+test("its image keeps an idle kernel asleep", async () => {
+  expect(await sh("cd /proc/sys/vm; cat compaction_proactiveness stat_interval")).toBe("0\n10");
+});
+
 test("nothing stalled, and it powers off with two vCPUs", async () => {
   const complaints = await sh("dmesg | grep -iE 'rcu.*stall|lockup|hung task|WARNING:|BUG:|Call Trace'");
   expect(complaints).toBe("");

@@ -297,6 +297,10 @@ test("the host watches like a backend", () => {
   expect(seen).toEqual(["/local/domain/1/data", "/local/domain/1/data/x"]);
 });
 
+function tree(server: XenStoreServer, path: string): unknown {
+  return [path, server.read(path), server.directory(path).map((name) => tree(server, `${path}/${name}`))];
+}
+
 function joinedText(...strings: string[]): string {
   return strings.map((text) => `${text}\0`).join("");
 }
@@ -334,6 +338,55 @@ describe("a hostile domain", () => {
     server.release(2);
     expect(guest.events()).toEqual([]);
     expect(guest.request(W.XS_SET_PERMS, joinedText("data", "n1", "r2", "r3", "r4", "r5", "r6"))).toBe("!ENOSPC");
+  });
+
+  // Requests that are well-formed, on paths that are its own, another's or nobody's, in any order, many at once.
+  test("whatever it asks for: others' nodes stay as they were and hidden, quotas hold, the rest of the world is served", () => {
+    const path = fc.oneof(
+      fc.constantFrom("data", "data/x", "control/shutdown", "device", "memory/target", "/", "/tool", "/local/domain/2"),
+      fc.constantFrom("/local/domain/2/data", "/local/domain/2/data/secret", "/libxl/2", "/local/domain/0/backend"),
+      fc.constantFrom("@releaseDomain", "//", "a//b", "", "../2/data", "x".repeat(2049)),
+    );
+    const word = fc.oneof(fc.constantFrom("T", "F", "n0", "b2", "w1", "r2", "0", "1", "-1", "4294967296"), path);
+    const request = fc.record({
+      type: fc.integer({ min: 0, max: 32 }).filter((type) => type !== W.XS_WATCH_EVENT),
+      transaction: fc.constantFrom(0, 0, 1, 2, 99),
+      words: fc.array(word, { maxLength: 7 }),
+      value: fc.constantFrom("", "v", "v".repeat(2100)),
+      repeat: fc.constantFrom(1, 1, 3, 40),
+    });
+    fc.assert(
+      fc.property(fc.array(request, { maxLength: 25 }), (requests) => {
+        const { guest, server, memory } = setup();
+        createHostNodes(server);
+        createDomainNodes(server, { ...description, domid: 2, name: "other", handle: new Uint8Array(16).fill(7) });
+        const other = new Guest(memory, server, 2);
+        other.request(W.XS_WRITE, "data/secret\0key");
+        other.request(W.XS_WATCH, joinedText("data", "mine"));
+        other.events();
+        const outside = () =>
+          ["/tool", "/vm/07070707-0707-0707-0707-070707070707", "/local/domain/2", "/libxl/2", "/local/pool"].map(
+            (at) => JSON.stringify(tree(server, at)),
+          );
+        const before = outside();
+        let answers = "";
+        for (const { type, transaction, words, value, repeat } of requests)
+          for (let i = 0; i < repeat; i++) {
+            const payload = (joinedText(...words) + value).slice(0, W.XENSTORE_PAYLOAD_MAX);
+            answers += guest.request(type, payload, transaction);
+          }
+        expect(outside()).toEqual(before);
+        expect(answers).not.toContain("key");
+        expect(server.store.owned(1)).toBeLessThanOrEqual(1000);
+        const { watches, transactions } = server.usage(1)!;
+        expect(watches).toBeLessThanOrEqual(128);
+        expect(transactions).toBeLessThanOrEqual(10);
+        expect(other.events()).toEqual([]);
+        expect(other.request(W.XS_READ, "data/secret\0")).toBe("key");
+        expect(server.store.check()).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("that doesn't read its events costs no memory without end", () => {
