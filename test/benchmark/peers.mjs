@@ -38,7 +38,7 @@ const xenTs = (...words) => ({
   architectures: ["amd64", "i386"],
   absent: () => undefined,
   command: ({ node, kernel, ramdisk, cmdline }) => [
-    ...[node, here("../../dist/src/cli/main.js"), "boot", "--kernel", kernel, "--ramdisk", ramdisk, "--headless"],
+    ...[node, here("../../dist/bundle/cli/main.js"), "boot", "--kernel", kernel, "--ramdisk", ramdisk, "--headless"],
     ...["--memory", `${MEMORY_MIB}M`, "--cmdline", `console=hvc0 ${cmdline}`, ...words],
   ],
 });

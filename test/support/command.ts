@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-export const main = join(root, "dist/src/cli/main.js");
+export const main = join(root, "dist/bundle/cli/main.js");
 
 export interface CommandResult {
   readonly code: number | null;
