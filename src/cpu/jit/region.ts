@@ -107,26 +107,29 @@ export class RegionFinder {
 
   /** The region around `entries` (distances), or undefined when nothing there can be compiled. */
   find(around: Surroundings, entries: readonly number[], limits: RegionLimits): Region | undefined {
-    const read: Read = (page, offset, next) => this.#instruction(page, offset, next, around);
+    const read: Read = (page, at, distance, pageAt) => this.#instruction(page, at, distance, pageAt, around);
     return new Search(around, entries, limits, read).result();
   }
 
-  /** What stands at a place, as far as regions care; undefined where no region goes. */
+  /** What stands at `at`, in the page at `distance`, as far as regions care; undefined where no region goes. */
   #instruction(
     page: CodePage,
-    offset: number,
-    next: () => CodePage | undefined,
+    at: number,
+    distance: number,
+    pageAt: (distance: number) => CodePage | undefined,
     { ahead, interpreted }: Surroundings,
-  ): Omit<Instruction, "at"> | undefined {
+  ): Instruction | undefined {
     const { view } = this.#memory;
-    let record = this.#cache.recordAt(page, offset);
-    if (record === 0 && ahead && this.#cache.hasRoom) record = this.#predecoder.decode(page, offset, next);
+    const next = distance + PAGE_SIZE;
+    let record = this.#cache.recordAt(page, at - distance);
+    if (record === 0 && ahead && this.#cache.hasRoom)
+      record = this.#predecoder.decode(page, at - distance, () => pageAt(next));
     if (record === 0 || !(ahead || view.getUint8(record + R.RAN))) return undefined;
     record = interpreted(record);
     let slot = view.getUint32(record + R.HANDLER, true);
     let crosses: CodePage | undefined;
     if (slot === Slot.Crossing) {
-      crosses = next();
+      crosses = pageAt(next);
       if (crosses?.table !== view.getUint32(record + R.LINK, true)) return undefined;
       record += R.RECORD_SIZE;
       slot = view.getUint32(record + R.HANDLER, true);
@@ -134,14 +137,23 @@ export class RegionFinder {
     if (slot < Slot.First) return undefined;
     const flow = this.#handlers.flow(slot);
     if (!flow) return undefined;
-    const direct = flow === "branch" || flow === "jump" || flow === "call";
-    const target = direct ? Number(view.getBigInt64(record + R.IMMEDIATE, true)) : 0;
-    return { length: view.getUint8(record + R.LENGTH), page, crosses, flow, target };
+    let target = 0;
+    if (flow === "branch" || flow === "jump" || flow === "call") {
+      // 64 bits, the distance of a 32-bit displacement.
+      const high = view.getInt32(record + R.IMMEDIATE + 4, true);
+      target = distance + high * 2 ** 32 + view.getUint32(record + R.IMMEDIATE, true);
+    }
+    return { at, length: view.getUint8(record + R.LENGTH), page, crosses, flow, target };
   }
 }
 
-/** What stands at an offset of a page; `next` gives the page behind it. */
-type Read = (page: CodePage, offset: number, next: () => CodePage | undefined) => Omit<Instruction, "at"> | undefined;
+/** What stands at `at`, in the page that lies at `distance`; `pageAt` gives others. */
+type Read = (
+  page: CodePage,
+  at: number,
+  distance: number,
+  pageAt: (distance: number) => CodePage | undefined,
+) => Instruction | undefined;
 
 /** One search. */
 class Search {
@@ -150,9 +162,11 @@ class Search {
   readonly #read: Read;
   readonly #root = new Context(undefined, 0);
   readonly #contexts: Context[] = [this.#root];
-  readonly #known = new Map<number, Instruction | undefined>();
+  /** Null: nothing that a region could hold. */
+  readonly #known = new Map<number, Instruction | null>();
   readonly #sizes = new Map<number, number>();
   readonly #pages = new Map<number, CodePage | undefined>();
+  readonly #pageAt = (distance: number) => this.#page(distance);
   readonly #entries = new Set<number>();
   #work: [Context, number][] = [];
   /** Shared callees: after everything nearer. */
@@ -218,12 +232,12 @@ class Search {
   }
 
   #instruction(at: number): Instruction | undefined {
-    if (this.#known.has(at)) return this.#known.get(at);
+    const known = this.#known.get(at);
+    if (known !== undefined) return known ?? undefined;
     const distance = Math.floor(at / PAGE_SIZE) * PAGE_SIZE;
     const page = this.#page(distance);
-    const found = page && this.#read(page, at - distance, () => this.#page(distance + PAGE_SIZE));
-    const instruction = found && { ...found, at, target: found.target + distance };
-    this.#known.set(at, instruction);
+    const instruction = page && this.#read(page, at, distance, this.#pageAt);
+    this.#known.set(at, instruction ?? null);
     return instruction;
   }
 
