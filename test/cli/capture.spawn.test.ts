@@ -67,7 +67,7 @@ describe("network-dump", () => {
 
   test.each<[string[], number, RegExp]>([
     [["nosuch"], 1, /^nosuch is an invalid domain identifier \(rc=-6\)\n$/],
-    [["web", "7"], 2, /^xen-ts: Unknown device 7\.\n$/],
+    [["web", "7"], 1, /^xen-ts: Unknown device 7\.\n$/],
     [["web", "-c", "0"], 2, /^xen-ts: -c: "0" is not a number from 1 to \d+\n$/],
     [["web", "-w", "none/x.pcap"], 1, /^xen-ts: none\/x\.pcap: ENOENT/],
   ])("%j says what is wrong", async (words, code, message) => {
