@@ -76,8 +76,10 @@ export class GuestTransmit {
   /** Since the last event. */
   #untoldBytes = 0;
   #untoldSlots = 0;
-  /** An event is put off: what prevents it. */
-  #cancelTelling: (() => void) | undefined;
+  /** An event is put off. */
+  #owesEvent = false;
+  /** Stops the timer that sends it. It runs on when the event was sent earlier: a new one for each packet would cost more. */
+  #stopTimer: (() => void) | undefined;
   /** The guest got another event while its requests were served. */
   #isToldAnyway = false;
   event: EventBinding | undefined;
@@ -92,21 +94,27 @@ export class GuestTransmit {
     if (this.#isDead) return;
     this.#isToldAnyway = false;
     while (this.#next());
-    if (this.#isDead || !(this.#ring.publish() || this.#cancelTelling)) return;
+    if (this.#isDead || !(this.#ring.publish() || this.#owesEvent)) return;
     const isMuch = this.#untoldBytes > MAX_UNTOLD_BYTES || this.#untoldSlots > MAX_UNTOLD_SLOTS;
-    if (isMuch || this.#isToldAnyway) this.#tell();
-    else this.#cancelTelling ??= this.#options.timers.after(TELL_AFTER_MS, () => this.tellNow());
+    if (isMuch || this.#isToldAnyway) {
+      this.#tell();
+      return;
+    }
+    this.#owesEvent = true;
+    this.#stopTimer ??= this.#options.timers.after(TELL_AFTER_MS, () => {
+      this.#stopTimer = undefined;
+      this.tellNow();
+    });
   }
 
   /** Sends the event that was put off, if there is one. Call when the guest gets another one anyway. */
   tellNow(): void {
     this.#isToldAnyway = true;
-    if (this.#cancelTelling && !this.#isDead) this.#tell();
+    if (this.#owesEvent && !this.#isDead) this.#tell();
   }
 
   #tell(): void {
-    this.#cancelTelling?.();
-    this.#cancelTelling = undefined;
+    this.#owesEvent = false;
     this.#untoldBytes = this.#untoldSlots = 0;
     // Not when it has sent again and seen the answers then.
     if (this.#ring.isAwaited) this.event?.notify();
@@ -236,7 +244,7 @@ export class GuestTransmit {
 
   close(): void {
     this.#isDead = true;
-    this.#cancelTelling?.();
+    this.#stopTimer?.();
     this.event?.close();
   }
 }
