@@ -59,6 +59,7 @@ export class BlockDevices {
       isReadonly: access === "r",
       isCdrom: config.cdrom ?? false,
       discard: config.discard ?? true,
+      persistentGrants: config.persistentGrants ?? false,
       nativeAbi: this.#domain.abi,
       log: (line) => this.#domain.hypervisor.log(line),
     });

@@ -29,6 +29,8 @@ export interface DiskConfig {
    * block devices on Linux with the optional package koffi, as far as their file system makes holes or they can be trimmed.
    */
   readonly discard?: boolean;
+  /** Offers persistent grants, as Linux's blkback does; default false: here they cost guests more than they save. */
+  readonly persistentGrants?: boolean;
   /** A disk that isn't a file. The domain closes it at its end. */
   readonly store?: BlockStore;
 }

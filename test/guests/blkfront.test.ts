@@ -53,7 +53,7 @@ describe("disks of a Linux guest", () => {
       ramdisk: image.initrd,
       memory: "192M",
       disks: [
-        { vdev: "xvda", target: emptyDisk("raw.img", 32 * MIB) },
+        { vdev: "xvda", target: emptyDisk("raw.img", 32 * MIB), persistentGrants: true },
         { vdev: "xvdb", target: path("disk.qcow2"), format: "qcow2" },
         { vdev: "xvdc", target: path("readonly.img"), access: "r" },
         { vdev: "xvdd", target: path("readonly.img"), cdrom: true },
@@ -79,6 +79,7 @@ describe("disks of a Linux guest", () => {
     expect(await run("dmesg | grep xvda")).toContain(
       "xvda: flush diskcache: enabled; persistent grants: enabled; indirect descriptors: enabled",
     );
+    expect(await run("dmesg | grep xvdb")).toContain("persistent grants: disabled; indirect descriptors: enabled");
     expect(guest.disks().map(({ name, state }) => `${name} ${state}`)).toEqual(
       ["xvda", "xvdb", "xvdc", "xvdd", "xvde", "xvdf"].map((name) => `${name} 4`),
     );

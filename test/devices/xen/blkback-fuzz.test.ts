@@ -60,6 +60,7 @@ test("random rings, requests and nodes", async () => {
           frontendPath: FRONTEND,
           isReadonly: false,
           isCdrom: false,
+          persistentGrants: isPersistent,
           nativeAbi: 64,
           log: (line) => lines.push(line),
         });

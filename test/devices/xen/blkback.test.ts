@@ -34,6 +34,7 @@ function start(disk: BlockStore = new MemoryStore(SIZE), options: Partial<BlockB
     frontendPath: FRONTEND,
     isReadonly: false,
     isCdrom: false,
+    persistentGrants: true,
     nativeAbi: 64,
     log: (line) => lines.push(line),
     ...options,
@@ -78,6 +79,14 @@ describe("handshake", () => {
     expect(state()).toBe("4");
     const names = ["sectors", "info", "sector-size", "feature-flush-cache", "feature-barrier", "feature-persistent"];
     expect(names.map(read)).toEqual([String(SIZE / 512), "7", "512", "1", "1", "1"]);
+  });
+
+  test("a frontend isn't taken at its word about persistent grants that weren't offered", async () => {
+    const { guest, frontend } = await connected({ isPersistent: true }, undefined, { persistentGrants: false });
+    expect(guest.store.read(`${BACKEND}/feature-persistent`)).toBe("0");
+    const { segments } = frontend.buffer(2);
+    expect(await frontend.run(() => frontend.put(READ, 0, segments))).toBe(OKAY);
+    expect(guest.mappings).toBe(1);
   });
 
   test("offers discard where the disk can, unless told not to", () => {

@@ -29,6 +29,11 @@ export interface BlockBackendOptions {
   readonly isCdrom: boolean;
   /** Offers discard where the disk can; default true. */
   readonly discard?: boolean;
+  /**
+   * Offers feature-persistent; default false. A frontend that takes it grants pages once and copies all data through them, which costs the
+   * guest more than granting its own pages costs both sides here.
+   */
+  readonly persistentGrants?: boolean;
   /** ABI of a frontend that doesn't say. */
   readonly nativeAbi: Abi;
   readonly log: (line: string) => void;
@@ -72,7 +77,7 @@ export class BlockBackend implements BackendDriver {
     this.#write("max-ring-page-order", MAX_RING_PAGE_ORDER);
     this.#write("max-ring-pages", 2 ** MAX_RING_PAGE_ORDER);
     this.#write("feature-max-indirect-segments", MAX_INDIRECT_SEGMENTS);
-    this.#write("feature-persistent", 1);
+    this.#write("feature-persistent", this.#options.persistentGrants ? 1 : 0);
     this.#write("feature-flush-cache", 1);
     this.#write("feature-barrier", 1);
     this.#write("feature-discard", this.#canDiscard ? 1 : 0);
@@ -83,11 +88,13 @@ export class BlockBackend implements BackendDriver {
   }
 
   connect(): void {
-    const { services, frontendPath, disk, isCdrom } = this.#options;
+    const { services, frontendPath, disk, isCdrom, persistentGrants } = this.#options;
     const { store } = services;
     try {
       const abi = this.#abi();
-      const isPersistent = readOptionalNumber(store, `${frontendPath}/feature-persistent`, 1) === 1;
+      // Linux's frontend says so whether or not it was offered.
+      const isWanted = readOptionalNumber(store, `${frontendPath}/feature-persistent`, 1) === 1;
+      const isPersistent = isWanted && persistentGrants === true;
       const queues = readOptionalNumber(store, `${frontendPath}/multi-queue-num-queues`, MAX_QUEUES) ?? 1;
       if (queues === 0) throw new FrontendError(`${frontendPath}: no queues`);
       for (let i = 0; i < queues; i++)
