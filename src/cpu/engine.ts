@@ -88,7 +88,7 @@ export class Engine {
     };
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.core = instantiateCore(memory, this.cache.frameTables, imports);
-    const { translate, goto, gotoDirect, checkSegment, gate, x87, table } = this.core;
+    const { translate, goto, gotoDirect, checkSegment, gate, x87, ordinary, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
@@ -98,6 +98,7 @@ export class Engine {
       host: imports.host,
       checkSegment,
       x87,
+      ordinary,
       gate,
     };
     const instantiate = (compiled: WebAssembly.Module) =>

@@ -182,6 +182,11 @@ export abstract class Emitter extends FunctionBuilder {
     return this.call(this.x87Function, "i32", [this.param(0), this.i32(operation), ...args]);
   }
   protected abstract get x87Function(): number;
+  /** Whether Wasm's result of an operation on lanes is the processor's (see ../semantics/sse/ordinary.ts), after setting PE: i32. */
+  ordinary(operation: number, a: Value, b: Value): Value {
+    return this.call(this.ordinaryFunction, "i32", [this.param(0), this.i32(operation), a, b]);
+  }
+  protected abstract get ordinaryFunction(): number;
   /** After a comparison of two floats that are no NaNs: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
   flagsFloat(a: Value, b: Value): void {
     const [eq, lt] = a.type === "f64" ? [0x61, 0x63] : [0x5b, 0x5d];

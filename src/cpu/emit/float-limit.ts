@@ -23,6 +23,15 @@ export function setFloatLimit(f: FunctionBuilder, bits: 32 | 64, variable: Varia
   );
 }
 
+/** Keeps floatExactOf's answer in a local. */
+export function setFloatExact(f: FunctionBuilder, variable: Variable): void {
+  f.if(
+    floatExactOf(f),
+    () => f.set(variable, f.i32(1)),
+    () => f.set(variable, f.i32(0)),
+  );
+}
+
 /** Emitter.floatExact: the same but for PE, which may be clear. */
 export function floatExactOf(f: FunctionBuilder): Value {
   return f.eq(f.and(f.load("i32", f.param(0), S.MXCSR), f.i32(0xffc0)), f.i32(0x1f80));

@@ -37,6 +37,8 @@ export interface RuntimeImports {
   readonly checkSegment: number;
   /** (state, operation, two numbers) -> 1 when the result is in ARGS: see ../semantics/x87-arithmetic-core.ts. */
   readonly x87: number;
+  /** (state, operation, two vectors) -> 1 when Wasm's result is the processor's: see ../semantics/sse/ordinary.ts. */
+  readonly ordinary: number;
   /** (state, record) -> next record or 0: SYSCALL. */
   readonly gate: number;
 }
@@ -104,6 +106,9 @@ export class InterpreterEmitter extends Emitter {
   }
   protected get x87Function(): number {
     return this.#runtime.x87;
+  }
+  protected get ordinaryFunction(): number {
+    return this.#runtime.ordinary;
   }
   floatExact(): Value {
     return floatExactOf(this);

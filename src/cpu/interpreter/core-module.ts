@@ -4,6 +4,7 @@
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import { ExitKind } from "../exit.js";
+import { writeOrdinary } from "../semantics/sse/ordinary.js";
 import { writeX87Arithmetic } from "../semantics/x87-arithmetic-core.js";
 import * as S from "../state-layout.js";
 import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
@@ -58,6 +59,7 @@ export interface CoreExports {
   readonly gotoDirect: WebAssembly.ExportValue;
   readonly checkSegment: WebAssembly.ExportValue;
   readonly x87: WebAssembly.ExportValue;
+  readonly ordinary: WebAssembly.ExportValue;
   /** (state, record) -> next record or 0: SYSCALL. */
   readonly gate: WebAssembly.ExportValue;
   /** (state, record) -> 0: SYSCALL as an exit. */
@@ -297,6 +299,11 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
     m.type(["i32", "i32", "i64", "i32", "i64", "i32"], ["i32"]),
     writeX87Arithmetic(new FunctionBuilder(["i32", "i32", "i64", "i32", "i64", "i32"])),
     "x87",
+  );
+  m.addFunction(
+    m.type(["i32", "i32", "v128", "v128"], ["i32"]),
+    writeOrdinary(new FunctionBuilder(["i32", "i32", "v128", "v128"])),
+    "ordinary",
   );
   return m.toBytes();
 }

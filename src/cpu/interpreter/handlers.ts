@@ -170,7 +170,17 @@ export class HandlerSet {
   }
 }
 
-const runtimeNames = ["translate", "commit", "goto", "gotoDirect", "host", "checkSegment", "gate", "x87"] as const;
+const runtimeNames = [
+  "translate",
+  "commit",
+  "goto",
+  "gotoDirect",
+  "host",
+  "checkSegment",
+  "gate",
+  "x87",
+  "ordinary",
+] as const;
 /** Function indices of the runtime in every module of handlers or regions. */
 export const runtimeIndices: RuntimeImports = {
   translate: 0,
@@ -181,6 +191,7 @@ export const runtimeIndices: RuntimeImports = {
   checkSegment: 5,
   gate: 6,
   x87: 7,
+  ordinary: 8,
 };
 
 /** Declares what modules of handlers and of regions import. Returns the type of their functions. */
@@ -194,6 +205,7 @@ export function declareRuntime(m: ModuleWriter, pages?: number): number {
     host: m.type(["i32", "i32", "i32"], ["i32"]),
     checkSegment: m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]),
     x87: m.type(["i32", "i32", "i64", "i32", "i64", "i32"], ["i32"]),
+    ordinary: m.type(["i32", "i32", "v128", "v128"], ["i32"]),
     gate: m.type(["i32", "i32"], ["i32"]),
   };
   for (const name of runtimeNames) m.importFunction("e", name, types[name]);

@@ -5,7 +5,7 @@
 import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
-import { floatExactOf, setFloatLimit } from "../emit/float-limit.js";
+import { setFloatExact, setFloatLimit } from "../emit/float-limit.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
 import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
@@ -55,6 +55,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly #memory: RegionMemory = new RegionMemory(this);
   /** Emitter.floatLimit by format, and the units that the block has checked. */
   readonly #floatLimits = new Map<FloatBits, Variable>();
+  /** Emitter.floatExact, once asked for. */
+  #floatExact: Variable | undefined;
   readonly #checkedUnits = new Set<"mmx" | "sse">();
   override readonly leavesForHost = true;
   readonly #free = new Map<ValueTypeName, Variable[]>();
@@ -244,6 +246,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
     for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
+    if (this.#floatExact) setFloatExact(prologue, this.#floatExact);
     this.#flags.load(prologue);
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
@@ -393,12 +396,19 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     }
     return variable;
   }
-  /** Rarely asked: not kept in a local. */
   floatExact(): Value {
-    return floatExactOf(this);
+    return this.get(this.#exact());
+  }
+  #exact(): Variable {
+    this.#floatExact ??= super.local("i32");
+    return this.#floatExact;
   }
   protected get x87Function(): number {
     return this.#context.runtime.x87;
+  }
+  /** A region that goes on after PE was set finds results by the slower way until it's entered again. */
+  protected get ordinaryFunction(): number {
+    return this.#context.runtime.ordinary;
   }
   override unitChecked(unit: "mmx" | "sse"): boolean {
     if (this.#checkedUnits.has(unit)) return true;
@@ -430,7 +440,9 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
     this.store(kind, this.state, value, offset);
     // The limits of a block that comes first in the function may be made by one behind it.
-    if (offset === S.MXCSR) for (const bits of [32, 64] as const) setFloatLimit(this, bits, this.#limit(bits));
+    if (offset !== S.MXCSR) return;
+    for (const bits of [32, 64] as const) setFloatLimit(this, bits, this.#limit(bits));
+    setFloatExact(this, this.#exact());
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {

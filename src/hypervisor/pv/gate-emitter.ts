@@ -18,7 +18,17 @@ export class GateEmitter extends InterpreterEmitter {
 
   constructor(memory: MachineMemory) {
     // No operands and no memory access by the emitter's means: the functions it would call aren't there.
-    const none = { translate: -1, commit: -1, goto: -1, gotoDirect: -1, host: -1, checkSegment: -1, gate: -1, x87: -1 };
+    const none = {
+      translate: -1,
+      commit: -1,
+      goto: -1,
+      gotoDirect: -1,
+      host: -1,
+      checkSegment: -1,
+      gate: -1,
+      x87: -1,
+      ordinary: -1,
+    };
     super({ mode: 64, size: 64, addressSize: 64, rep: 0, addressForm: "base", operands: [] }, none);
     this.memory = memory;
   }

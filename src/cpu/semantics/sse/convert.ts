@@ -16,7 +16,7 @@ import {
   orHost,
   precisionSettled,
 } from "./float-check.js";
-import { acceptOrdinary, isExact, Ordinary } from "./ordinary.js";
+import { acceptOrdinary, Ordinary } from "./ordinary.js";
 import { checkPendingX87, enterMmxState, readAligned, readLow, writeMmx } from "./registers.js";
 import { float, floatConstant, isSettled, refuseDenormal, splatFloat, typeOf } from "./scalar.js";
 
@@ -119,9 +119,10 @@ const narrow: Semantics = (e, dst, src) => {
     e.block((slow) => {
       refuseDenormal(e, slow, a);
       e.brIf(done, isSettled(e, e.get(result)), true);
-      e.brIf(done, e.and(e.floatExact(), isExact(e, Ordinary.Narrow, a, a, e.get(result))));
     });
-    callHost(e, "float.convert.64.32x1", splatFloat(e, a));
+    const x = e.let(splatFloat(e, a));
+    acceptOrdinary(e, done, Ordinary.Narrow, 64, x, x);
+    callHost(e, "float.convert.64.32x1", x);
     if (!e.leavesForHost) e.set(result, e.stateLoad("f32", S.ARGS));
   });
   e.markPlain(a, 64);

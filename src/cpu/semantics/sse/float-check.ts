@@ -64,12 +64,12 @@ export function isAboveLeast(f: FunctionBuilder, lanes: FloatLanes, v: Value): V
   return v2(f, lanes.f.gt, v1(f, lanes.f.abs, v), constant(f, lanes, lanes.least));
 }
 
-/** i32: 1 when all lanes of `normal` and of the result are normal numbers, the result's greater than the smallest one. */
-export function areNormal(f: FunctionBuilder, lanes: FloatLanes, result: Value, normal: readonly Value[]): Value {
+/** Lanes in which `normal` and the result are normal numbers, the result's greater than the smallest one. */
+export function isNormal(f: FunctionBuilder, lanes: FloatLanes, result: Value, normal: readonly Value[]): Value {
   const magnitude = f.let(v1(f, lanes.f.abs, result));
   const least = normal.reduce((a, v) => v2(f, lanes.f.pmin, v1(f, lanes.f.abs, v), a), magnitude);
   const finite = v2(f, lanes.f.le, magnitude, constant(f, lanes, lanes.greatest));
-  return all(f, lanes, and(f, finite, v2(f, lanes.f.lt, constant(f, lanes, lanes.least), least)));
+  return and(f, finite, v2(f, lanes.f.lt, constant(f, lanes, lanes.least), least));
 }
 
 export function and(f: FunctionBuilder, ...masks: Value[]): Value {

@@ -8,29 +8,20 @@ import { half, I32x4, splat, V128, v1, v2 } from "../../wasm/simd.js";
 import {
   all,
   and,
-  areNormal,
   callHost,
   FLOAT,
   type FloatBits,
   type FloatLanes,
+  isNormal,
   isPlain,
   or,
   orHost,
   passVectors,
   precisionSettled,
 } from "./float-check.js";
-import { acceptExact, acceptOrdinary, isExact, Ordinary, type OrdinaryKind } from "./ordinary.js";
+import { acceptExact, acceptOrdinary, exactLanes, Ordinary, type OrdinaryKind } from "./ordinary.js";
 import { readAligned, readLow } from "./registers.js";
-import {
-  type FloatOperation,
-  float,
-  floatConstant,
-  isSettled,
-  refuseDenormal,
-  requireOrdered,
-  splatFloat,
-  typeOf,
-} from "./scalar.js";
+import { type FloatOperation, float, isSettled, refuseDenormal, requireOrdered, splatFloat, typeOf } from "./scalar.js";
 
 export interface Shape {
   readonly lanes: FloatLanes;
@@ -82,31 +73,44 @@ interface Rounded {
 
 /**
  * Makes `value`, Wasm's result of an operation on a and b, the processor's. In the common case (operands no denormals, results
- * neither tiny nor too large, MXCSR as usual) that takes a few comparisons; otherwise the whole rule is asked, then the host.
+ * neither tiny nor too large, MXCSR as usual) that takes a few comparisons, while PE is clear also those of a test for exactness;
+ * otherwise the whole rule is asked, then the host.
  */
-function settle(e: Emitter, { shape, host, kind, negate }: Rounded, value: Variable, a: Value, b: Value): void {
+function settle(e: Emitter, { shape, host, kind, scalar, negate }: Rounded, value: Variable, a: Value, b: Value): void {
   const { lanes, packed } = shape;
   const { bits } = lanes;
   const result = e.get(value);
+  const signed = (v: Value) => (negate ? e.let(v2(e, V128.xor, v, negate)) : v);
   e.block((done) => {
     e.block((slow) => {
       const operands = a === b ? [a] : [a, b];
       if (packed) {
-        const unknown = operands.filter((v) => !e.isPlain(v, bits));
-        e.ifUsual(areNormal(e, lanes, result, unknown), () => {
-          e.brIf(done, e.floatLimit(bits), true);
-          acceptExact(e, done, kind, bits, a, negate ? e.let(v2(e, V128.xor, b, negate)) : b);
-        });
+        const normal = isNormal(
+          e,
+          lanes,
+          result,
+          operands.filter((v) => !e.isPlain(v, bits)),
+        );
+        const exact = () => exactLanes(e, kind, bits, a, signed(b), result);
+        e.if(
+          e.floatLimit(bits),
+          () => e.brIf(done, all(e, lanes, normal), true),
+          () =>
+            e.if(e.floatExact(), () => {
+              const lanesKnown = exact();
+              if (lanesKnown) e.brIf(done, all(e, lanes, and(e, normal, lanesKnown)), true);
+            }),
+        );
       } else {
         for (const v of operands) refuseDenormal(e, slow, v);
         e.brIf(done, isSettled(e, result), true);
-        const added = negate ? e.let(float(e, "sub", floatConstant(e, bits, lanes.sign), b)) : b;
-        e.brIf(done, e.and(e.floatExact(), isExact(e, kind, a, added, result)));
+        if (scalar === "add" || scalar === "sub" || scalar === "mul")
+          e.if(e.floatExact(), () => acceptExact(e, done, scalar, a, b, result));
       }
     });
     const x = e.let(asVector(e, a));
     const y = e.let(asVector(e, b));
-    if (packed) acceptOrdinary(e, done, kind, bits, x, negate ? e.let(v2(e, V128.xor, y, negate)) : y);
+    acceptOrdinary(e, done, kind, bits, x, signed(y));
     callHost(e, `float.${host}.${shapeName(shape)}`, x, y);
     if (!e.leavesForHost) e.set(value, e.stateLoad(packed ? "v128" : typeOf(bits), S.ARGS));
   });
