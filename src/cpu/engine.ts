@@ -88,11 +88,11 @@ export class Engine {
     };
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
     this.core = instantiateCore(memory, this.cache.frameTables, imports);
-    const { translate, goto, gotoDirect, checkSegment, gate, x87, ordinary, table } = this.core;
+    const { translate, commit, goto, gotoDirect, checkSegment, gate, x87, ordinary, table } = this.core;
     const runtime = {
       memory: memory.memory,
       translate,
-      commit: imports.commit,
+      commit,
       goto,
       gotoDirect,
       host: imports.host,

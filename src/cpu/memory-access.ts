@@ -149,6 +149,7 @@ export class MemoryAccess {
     const { linear } = this.#memory;
     linear.copyWithin(scratch, ramBase + first, ramBase + first + split);
     linear.copyWithin(scratch + split, ramBase + second, ramBase + second + bytes - split);
+    this.#state.setU32(S.CROSSING, 0);
     this.#pendingSize = write ? bytes : 0;
     this.#pendingFirst = first;
     this.#pendingSecond = second;

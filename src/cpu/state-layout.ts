@@ -158,6 +158,15 @@ export const PAUSES_LEFT = 1248;
 export const LEFT_REGION = 1252;
 export const LEFT_VA = 1272;
 
+/**
+ * u32 each, of a write across a page's end that waits in SCRATCH (interpreter/core-crossing.ts): its bytes, 0 = none; how many lie
+ * on the first page; linear addresses of both parts.
+ */
+export const CROSSING = 1296;
+export const CROSSING_SPLIT = 1300;
+export const CROSSING_FIRST = 1304;
+export const CROSSING_SECOND = 1308;
+
 export const STATE_SIZE = 1344;
 
 export const Reg = {

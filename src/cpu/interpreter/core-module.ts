@@ -10,6 +10,7 @@ import * as S from "../state-layout.js";
 import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import { FunctionBuilder, type Value, type Variable } from "../wasm/function-builder.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
+import { commitFunction, crossFunction } from "./core-crossing.js";
 import { codeEntry, codeWalkFunction, walkFunction } from "./core-walk.js";
 import * as R from "./record.js";
 
@@ -39,6 +40,7 @@ export const EXIT_NEED_CODE_UNCOUNTED = 102; // the same as NEED_CODE, before an
 export interface CoreImports {
   /** (state, record, vaLow, vaHigh, access) -> linear address or 0. */
   miss(state: number, record: number, low: number, high: number, access: number): number;
+  /** Completes a crossing write that `miss` began. */
   commit(state: number, record: number): void;
   host(state: number, record: number, operation: number): number;
   /** (state, record, segment, offset, access) -> 1 or 0. */
@@ -58,6 +60,8 @@ export interface CoreExports {
   readonly goto: WebAssembly.ExportValue;
   readonly gotoDirect: WebAssembly.ExportValue;
   readonly checkSegment: WebAssembly.ExportValue;
+  /** (state, record): completes a write that `translate` sent to SCRATCH. */
+  readonly commit: WebAssembly.ExportValue;
   readonly x87: WebAssembly.ExportValue;
   readonly ordinary: WebAssembly.ExportValue;
   /** (state, record) -> next record or 0: SYSCALL. */
@@ -89,6 +93,7 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
   const miss = m.importFunction("e", "miss", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
   const segmentSlow = m.importFunction("e", "segment", m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]));
   const sample = m.importFunction("e", "sample", m.type(["i32"], ["i32"]));
+  const commitSlow = m.importFunction("e", "commit", m.type(["i32", "i32"], []));
   m.table(TABLE_SIZE);
 
   const build = (params: ("i32" | "i64")[], body: (f: FunctionBuilder, state: Value, record: Value) => void) => {
@@ -221,6 +226,8 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
   );
   const access = m.type(["i32", "i32", "i64", "i32"], ["i32"]);
   const walk = m.addFunction(access, walkFunction(memory));
+  const cross = m.addFunction(m.type(["i32", "i64", "i32"], ["i32"]), crossFunction());
+  m.addFunction(m.type(["i32", "i32"], []), commitFunction(commitSlow), "commit");
   m.addFunction(
     access,
     build(["i32", "i32", "i64", "i32"], (f, state, record) => {
@@ -230,6 +237,8 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
       const walked = f.let(f.call(walk, "i32", [state, record, va, f.param(3)]));
       f.if(walked, () => f.return(walked));
       f.store("i32", state, f.i32(1), S.SLOW_ACCESS);
+      const crossed = f.let(f.call(cross, "i32", [state, va, f.param(3)]));
+      f.if(crossed, () => f.return(crossed));
       const high = f.wrap(f.shrU(va, f.i64(32)));
       f.return(f.call(miss, "i32", [state, record, f.wrap(va), high, f.param(3)]));
       f.unreachable();
