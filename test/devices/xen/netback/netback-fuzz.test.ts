@@ -75,72 +75,78 @@ const action = fc.oneof(
 test("random rings, frames and nodes", async () => {
   const states = new Set<string | undefined>();
   await fc.assert(
-    fc.asyncProperty(fc.boolean(), fc.array(action, { maxLength: 40 }), async (isSplit, actions) => {
-      const guest = new TestGuest();
-      const timers = new VirtualTimers();
-      const bridge = new Bridge({ name: "xenbr0", now: () => timers.now() });
-      const net = new UserNet({
-        ...{ port: bridge.addPort("nat"), timers, random: () => 0.5, log: () => {} },
-        options: { restrict: true },
-      });
-      guest.store.write(`${FRONTEND}/state`, "1");
-      const port = new CapturePoint(new FaultyPort(bridge.addPort("vif1.0"), { timers }));
-      let captured = 0;
-      port.observe((frame) => (captured += frame.length));
-      const backend = new NetBackend({
-        ...{ services: guest.services, port, backendPath: BACKEND, frontendPath: FRONTEND, mac: MAC_A, timers },
-        log: () => {},
-      });
-      backend.device.start();
-      await settle();
-      const [queue] = await connectFrontend(guest, { isSplit });
-      for (const each of actions) {
-        if (each.kind === "frame") {
-          const frame = each.template.slice();
-          for (const [at, value] of each.changes) frame[at % frame.length] = value;
-          queue!.send(frame, each.flags & 3, each.extra ? [each.extra] : [], each.pieceSize);
-        } else if (each.kind === "request") {
-          queue!.request(each.request);
-          queue!.kickTx();
-        } else if (each.kind === "index") queue![each.isTx ? "tx" : "rx"].view.setUint32(each.at, each.value, true);
-        else if (each.kind === "offer") queue!.offer(each.count);
-        else guest.store.write(`${FRONTEND}/${each.name}`, each.value);
-        guest.kick(queue!.txPort);
-        guest.kick(queue!.rxPort);
-        await settle(1);
-      }
-      states.add(guest.store.read(`${BACKEND}/state`));
-      expect(guest.mappings === 0 || guest.mappings === 2).toBe(true);
-      // The neighbour asks for the gateway and is answered.
-      const neighbour = bridge.addPort("vif2.0");
-      const answers: Uint8Array[] = [];
-      neighbour.onFrame = (frame) => answers.push(frame);
-      const body = [
-        0,
-        1,
-        8,
-        0,
-        6,
-        4,
-        0,
-        1,
-        ...MAC_B,
-        ...address("10.0.2.16"),
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        ...address("10.0.2.2"),
-      ];
-      neighbour.send(ethernet(BROADCAST, MAC_B, 0x0806, Uint8Array.from(body)));
-      expect(answers.some((frame) => frame[21] === 2)).toBe(true);
-      await backend.device.stop();
-      expect(guest.mappings).toBe(0);
-      expect(net.statistics).toMatchObject({ tcpConnections: 0, udpMappings: 0 });
-      net.close();
-    }),
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(action, { maxLength: 40 }),
+      async (isSplit, queues, actions) => {
+        const guest = new TestGuest();
+        const timers = new VirtualTimers();
+        const bridge = new Bridge({ name: "xenbr0", now: () => timers.now() });
+        const net = new UserNet({
+          ...{ port: bridge.addPort("nat"), timers, random: () => 0.5, log: () => {} },
+          options: { restrict: true },
+        });
+        guest.store.write(`${FRONTEND}/state`, "1");
+        const port = new CapturePoint(new FaultyPort(bridge.addPort("vif1.0"), { timers }));
+        let captured = 0;
+        port.observe((frame) => (captured += frame.length));
+        const backend = new NetBackend({
+          ...{ services: guest.services, port, backendPath: BACKEND, frontendPath: FRONTEND, mac: MAC_A, timers },
+          log: () => {},
+        });
+        backend.device.start();
+        await settle();
+        const made = await connectFrontend(guest, { isSplit, queues });
+        for (const [i, each] of actions.entries()) {
+          const queue = made[i % queues];
+          if (each.kind === "frame") {
+            const frame = each.template.slice();
+            for (const [at, value] of each.changes) frame[at % frame.length] = value;
+            queue!.send(frame, each.flags & 3, each.extra ? [each.extra] : [], each.pieceSize);
+          } else if (each.kind === "request") {
+            queue!.request(each.request);
+            queue!.kickTx();
+          } else if (each.kind === "index") queue![each.isTx ? "tx" : "rx"].view.setUint32(each.at, each.value, true);
+          else if (each.kind === "offer") queue!.offer(each.count);
+          else guest.store.write(`${FRONTEND}/${each.name}`, each.value);
+          guest.kick(queue!.txPort);
+          guest.kick(queue!.rxPort);
+          await settle(1);
+        }
+        states.add(guest.store.read(`${BACKEND}/state`));
+        expect([0, 2 * queues]).toContain(guest.mappings);
+        // The neighbour asks for the gateway and is answered.
+        const neighbour = bridge.addPort("vif2.0");
+        const answers: Uint8Array[] = [];
+        neighbour.onFrame = (frame) => answers.push(frame);
+        const body = [
+          0,
+          1,
+          8,
+          0,
+          6,
+          4,
+          0,
+          1,
+          ...MAC_B,
+          ...address("10.0.2.16"),
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          ...address("10.0.2.2"),
+        ];
+        neighbour.send(ethernet(BROADCAST, MAC_B, 0x0806, Uint8Array.from(body)));
+        expect(answers.some((frame) => frame[21] === 2)).toBe(true);
+        await backend.device.stop();
+        expect(guest.mappings).toBe(0);
+        expect(net.statistics).toMatchObject({ tcpConnections: 0, udpMappings: 0 });
+        net.close();
+      },
+    ),
     { numRuns: 150 },
   );
   expect(failures).toEqual([]);
