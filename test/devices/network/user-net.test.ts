@@ -1,7 +1,7 @@
 // The NAT as its guests' frames see it, with real sockets on the loopback: what is let through, what is refused, names, forwards,
 // limits.
 import { createSocket } from "node:dgram";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Offload } from "../../../src/devices/network/offload.js";
 import { pairPorts } from "../../../src/devices/network/packet-port.js";
@@ -125,6 +125,76 @@ describe("TCP", () => {
     expect(reply.acknowledgment).toBe(106);
     expect(guest.net.statistics.tcpConnections).toBe(1);
     guest.sendTcp("10.0.2.2", { sourcePort: 1000, targetPort: port, sequence: 106, flags: TCP.RST });
+    expect(guest.net.statistics.tcpConnections).toBe(0);
+  });
+
+  /** A guest with a connection to a server of the machine. */
+  async function established(onSocket: (socket: Socket) => void) {
+    const guest = new Guest({ hostLoopback: true });
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on("error", () => {});
+      onSocket(socket);
+    });
+    onTestFinished(() => void server.close());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    open(guest, port);
+    let { sequence: next } = await guest.nextTcp();
+    next = (next + 1) >>> 0;
+    let own = 101;
+    const send = (flags: number, data = "") => {
+      const payload = text(data);
+      const ports = { sourcePort: 1000, targetPort: port };
+      guest.sendTcp("10.0.2.2", { ...ports, sequence: own, acknowledgment: next, flags, payload });
+      own += payload.length + (flags & TCP.FIN);
+    };
+    send(TCP.ACK);
+    /** Takes what comes, up to the machine's FIN or RST. */
+    const rest = async () => {
+      let said = "";
+      for (;;) {
+        const { flags, payload } = await guest.nextTcp();
+        if (flags & TCP.RST) return `${said} reset`;
+        said += Buffer.from(payload).toString();
+        next = (next + payload.length + (flags & TCP.FIN)) >>> 0;
+        if (payload.length > 0 || flags & TCP.FIN) send(TCP.ACK);
+        if (flags & TCP.FIN) return said;
+      }
+    };
+    return { guest, send, rest };
+  }
+
+  test("half-closed by the guest: the server hears the end, and answers after it", async () => {
+    const { guest, send, rest } = await established((socket) => {
+      let heard = "";
+      socket.on("data", (data) => (heard += data));
+      socket.on("end", () => socket.end(`heard ${heard}`));
+    });
+    send(TCP.ACK | TCP.FIN, "all of it");
+    expect(await rest()).toBe("heard all of it");
+    expect(guest.net.statistics.tcpConnections).toBe(0);
+  });
+
+  test("half-closed by the server: the guest goes on until it is done", async () => {
+    const heard = new Promise<string>((resolve) => {
+      void established((socket) => {
+        let all = "";
+        socket.end("bye");
+        socket.on("data", (data) => (all += data));
+        socket.on("end", () => resolve(all));
+      }).then(async ({ send, rest }) => {
+        expect(await rest()).toBe("bye");
+        send(TCP.ACK, "still ");
+        send(TCP.ACK | TCP.FIN, "here");
+      });
+    });
+    expect(await heard).toBe("still here");
+  });
+
+  test("broken off by the server: the guest is told by a reset", async () => {
+    const { guest, send, rest } = await established((socket) => socket.on("data", () => socket.resetAndDestroy()));
+    send(TCP.ACK, "hello");
+    expect(await rest()).toBe(" reset");
     expect(guest.net.statistics.tcpConnections).toBe(0);
   });
 

@@ -1,9 +1,10 @@
-// One end of a TCP connection (RFC 9293 3.10; RFC 5961 against blind resets; 7323 window scale), as the NAT plays it towards a
-// guest in the name of a host far away. Knows no packets of the network below and no sockets of the machine: segments go out and come
+// One end of a TCP connection (RFC 9293 3.10; RFC 5961 against blind resets; 7323 window scale; 2018 selective acknowledgments; 1122
+// keep-alive), as the NAT plays it towards a guest in the name of a host far away. Knows no packets of the network below and no sockets of the machine: segments go out and come
 // in, bytes likewise. Invariant: sent <= highest, and unacknowledged bytes are buffered until acknowledged.
 
 import type { Timers } from "../timers.js";
 import { TcpReceiver } from "./tcp-receiver.js";
+import { Scoreboard } from "./tcp-scoreboard.js";
 import { SendBuffer, sequenceDistance, TCP, type TcpSegment } from "./tcp-segment.js";
 import { CongestionWindow, RetransmissionTimeout } from "./tcp-timing.js";
 
@@ -54,12 +55,17 @@ const FIN_WAIT_2_MS = 60_000;
 const DELAYED_ACK_MS = 20;
 const CHALLENGE_INTERVAL_MS = 1000;
 const MAX_CHALLENGES = 20;
+/** A guest that says nothing for so long is asked whether it is still there, and given up after so many questions. */
+const KEEP_ALIVE_MS = 600_000;
+const KEEP_ALIVE_INTERVAL_MS = 75_000;
+const MAX_KEEP_ALIVES = 8;
 
 export class TcpConnection {
   readonly #options: TcpConnectionOptions;
   readonly #receiver: TcpReceiver;
   readonly #buffer = new SendBuffer();
   readonly #timeout = new RetransmissionTimeout();
+  readonly #scoreboard = new Scoreboard();
   #congestion: CongestionWindow;
   #state: TcpState = "closed";
   #mss = DEFAULT_MSS;
@@ -79,6 +85,11 @@ export class TcpConnection {
   #unacknowledged = 0;
   #stopTimer: (() => void) | undefined;
   #stopAck: (() => void) | undefined;
+  #stopKeepAlive: (() => void) | undefined;
+  #heard = 0;
+  #keepAlives = 0;
+  /** Both sides take selective acknowledgments. */
+  #usesSack = true;
 
   constructor(options: TcpConnectionOptions) {
     this.#options = options;
@@ -104,10 +115,11 @@ export class TcpConnection {
     this.#takeSyn(segment);
   }
 
-  #takeSyn({ sequence, mss, windowScale, window, acknowledgment }: TcpSegment): void {
+  #takeSyn({ sequence, mss, windowScale, takesSack = false, window, acknowledgment }: TcpSegment): void {
     this.#receiver.start(sequence);
     this.#mss = Math.max(64, Math.min(this.#options.mss, mss ?? DEFAULT_MSS));
     this.#congestion = new CongestionWindow(this.#mss);
+    this.#usesSack = takesSack;
     if (windowScale !== undefined) {
       this.#windowScale = windowScale;
       this.#receiver.scale = WINDOW_SCALE;
@@ -142,7 +154,8 @@ export class TcpConnection {
       acknowledgment: isAnswer ? this.#receiver.next : 0,
       flags: isAnswer ? TCP.SYN | TCP.ACK : TCP.SYN,
       window: this.#receiver.advertise(true),
-      ...{ mss: this.#options.mss, windowScale: offersScale ? WINDOW_SCALE : undefined, payload: new Uint8Array(0) },
+      ...{ mss: this.#options.mss, windowScale: offersScale ? WINDOW_SCALE : undefined },
+      ...{ takesSack: this.#usesSack, payload: new Uint8Array(0) },
     };
     this.#options.send(segment, this.#mss);
   }
@@ -151,6 +164,8 @@ export class TcpConnection {
 
   receive(segment: TcpSegment): void {
     if (this.#state === "closed") return;
+    this.#heard = this.#options.timers.now();
+    this.#keepAlives = 0;
     if (this.#state === "syn-sent") return void this.#receiveInSynSent(segment);
     const { flags, sequence, payload } = segment;
     const length = payload.length + (flags & TCP.FIN ? 1 : 0);
@@ -193,12 +208,13 @@ export class TcpConnection {
     this.#tries = 0;
     this.#stop();
     this.#state = "established";
+    this.#keepAlive(KEEP_ALIVE_MS);
     this.#options.onConnected();
   }
 
   /** @returns whether the rest of the segment counts */
   #takeAcknowledgment(segment: TcpSegment): boolean {
-    const { acknowledgment, sequence, window, payload, flags } = segment;
+    const { acknowledgment, sequence, window, payload, flags, sack = [] } = segment;
     const acknowledged = sequenceDistance(acknowledgment, this.#oldest);
     if (sequenceDistance(acknowledgment, this.#highest) > 0) {
       // Of what was never sent.
@@ -214,12 +230,11 @@ export class TcpConnection {
       return true;
     }
     const scaled = window * 2 ** this.#windowScale;
+    // With selective acknowledgments: one that tells of more that has come (RFC 6675 2).
+    const tellsMore = this.#usesSack && acknowledged >= 0 && this.#scoreboard.take(sack, acknowledgment, this.#highest);
+    const isSame = payload.length === 0 && !(flags & TCP.FIN) && scaled === this.#window;
     const isDuplicate =
-      acknowledged === 0 &&
-      payload.length === 0 &&
-      !(flags & TCP.FIN) &&
-      scaled === this.#window &&
-      this.#highest !== this.#oldest;
+      acknowledged === 0 && this.#highest !== this.#oldest && (sack.length > 0 && this.#usesSack ? tellsMore : isSame);
     if (
       acknowledged >= 0 &&
       (sequenceDistance(sequence, this.#windowSequence) > 0 ||
@@ -227,11 +242,18 @@ export class TcpConnection {
     )
       this.#takeWindow(segment);
     if (acknowledged > 0) this.#advance(acknowledgment, acknowledged);
-    else if (isDuplicate) {
-      const flight = sequenceDistance(this.#highest, this.#oldest);
-      if (this.#congestion.duplicate(flight, this.#highest)) this.#resendFirst();
-    }
+    else if (isDuplicate) this.#takeDuplicate();
     return true;
+  }
+
+  /** A packet has left the network: one may follow, of what is known to be lost, or else (by the window) a new one. */
+  #takeDuplicate(): void {
+    const { isRecovering } = this.#congestion;
+    if (isRecovering && this.#resendHole()) return;
+    const flight = sequenceDistance(this.#highest, this.#oldest);
+    if (!this.#congestion.duplicate(flight, this.#highest)) return;
+    this.#scoreboard.startRecovery(this.#oldest);
+    if (!this.#resendHole()) this.#resendFirst();
   }
 
   #takeWindow({ sequence, acknowledgment, window }: TcpSegment): void {
@@ -251,8 +273,12 @@ export class TcpConnection {
     }
     this.#timeout.advanced();
     this.#tries = 0;
-    if (this.#congestion.acknowledged(count, (position) => sequenceDistance(acknowledgment, position) >= 0))
-      this.#resendFirst();
+    this.#scoreboard.advance(acknowledgment);
+    const isPartial = this.#congestion.acknowledged(
+      count,
+      (position) => sequenceDistance(acknowledgment, position) >= 0,
+    );
+    if (isPartial && !this.#resendHole() && !this.#scoreboard.wasResent(acknowledgment)) this.#resendFirst();
     this.#stop();
     if (this.#highest !== this.#oldest) this.#arm();
     if (count > data) this.#finAcknowledged();
@@ -391,7 +417,10 @@ export class TcpConnection {
     this.#stopAck = undefined;
     this.#unacknowledged = 0;
     const window = this.#receiver.advertise(false);
-    this.#options.send({ sequence, acknowledgment: this.#receiver.next, flags, window, payload }, this.#mss);
+    // Beside data there is no room for it in a packet of full size.
+    const blocks = this.#usesSack && payload.length === 0 && !(flags & TCP.RST) ? this.#receiver.blocks : [];
+    const sack = blocks.length > 0 ? blocks : undefined;
+    this.#options.send({ sequence, acknowledgment: this.#receiver.next, flags, window, sack, payload }, this.#mss);
   }
 
   /**
@@ -425,6 +454,18 @@ export class TcpConnection {
     else if (this.#highest !== this.#oldest) this.#emit(this.#oldest, TCP.FIN | TCP.ACK, new Uint8Array(0));
   }
 
+  /** @returns false: no more is known to be lost */
+  #resendHole(): boolean {
+    const hole = this.#scoreboard.takeHole(this.#oldest, this.#mss);
+    if (!hole) return false;
+    const offset = sequenceDistance(hole.at, this.#oldest);
+    const length = Math.min(hole.length, this.#buffer.length - offset);
+    if (length <= 0) return false;
+    this.#timed = undefined;
+    this.#sendData(offset, length);
+    return true;
+  }
+
   /** A closed window is asked for, in case that its opening was lost. */
   #persist(): void {
     if (this.#window === 0 && this.#buffer.length > 0 && !this.#stopTimer) this.#arm();
@@ -453,10 +494,23 @@ export class TcpConnection {
       this.#sendData(0, 1);
     } else {
       this.#congestion.timedOut(sequenceDistance(this.#highest, this.#oldest));
+      this.#scoreboard.clear();
       this.#next = this.#oldest;
       while (this.#outputOnce());
     }
     if (!this.#stopTimer) this.#arm();
+  }
+
+  /** Asks who has been silent, by a number that was acknowledged before, whether it is still there (RFC 9293 3.8.4). */
+  #keepAlive(milliseconds: number): void {
+    const { timers } = this.#options;
+    this.#stopKeepAlive = timers.after(milliseconds, () => {
+      const silent = timers.now() - this.#heard;
+      if (silent < KEEP_ALIVE_MS) return this.#keepAlive(KEEP_ALIVE_MS - silent);
+      if (this.#keepAlives++ >= MAX_KEEP_ALIVES) return this.abort();
+      this.#emit((this.#oldest - 1) >>> 0, TCP.ACK, new Uint8Array(0));
+      this.#keepAlive(KEEP_ALIVE_INTERVAL_MS);
+    });
   }
 
   #finish(how: "done" | "reset"): void {
@@ -465,6 +519,7 @@ export class TcpConnection {
     this.#stop();
     this.#stopAck?.();
     this.#stopAck = undefined;
+    this.#stopKeepAlive?.();
     this.#options.onClosed(how);
   }
 }

@@ -45,6 +45,7 @@ interface Entry {
 const [MSS_4, MSS_6] = [1460, 1440] as const;
 const mssTo = (guest: IpAddress): number => (typeof guest === "number" ? MSS_4 : MSS_6);
 const CONNECT_TIMEOUT_MS = 60_000;
+const KEEP_ALIVE_MS = 600_000;
 const [FIRST_PORT, LAST_PORT] = [49_152, 65_535];
 
 export class TcpProxy {
@@ -168,6 +169,8 @@ export class TcpProxy {
     this.#entries.set(key, entry);
     this.#counts.add(owner, 1);
     socket.setNoDelay(true);
+    // A partner that vanishes is noticed by the machine, and the guest told.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.unref();
     socket.on("data", (chunk: Buffer) => {
       connection.write(chunk);

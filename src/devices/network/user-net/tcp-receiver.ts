@@ -1,7 +1,8 @@
 // The receiving half of a TCP connection: what arrives in order goes on, what came too early waits in bounded memory, and a window
 // says how much may come (RFC 9293 3.8.6). The window's right edge never moves back.
 
-import { sequenceDistance } from "./tcp-segment.js";
+import { withRange } from "./tcp-scoreboard.js";
+import { type SackBlock, sequenceDistance } from "./tcp-segment.js";
 
 interface Piece {
   readonly sequence: number;
@@ -9,6 +10,8 @@ interface Piece {
 }
 
 const MAX_PIECES = 128;
+/** So many find room beside no other option. */
+const MAX_BLOCKS = 4;
 
 export class TcpReceiver {
   readonly #capacity: () => number;
@@ -16,6 +19,8 @@ export class TcpReceiver {
   readonly #backlog: () => number;
   readonly #onData: (data: Uint8Array) => void;
   readonly #early: Piece[] = [];
+  /** Where the piece that came last begins. */
+  #latest = 0;
   next = 0;
   #edge = 0;
   /** Sequence number of the other side's FIN. */
@@ -100,6 +105,17 @@ export class TcpReceiver {
     // Overlapping pieces could hold more than the window.
     if (bytes > 2 * this.#capacity()) return;
     this.#early.splice(index < 0 ? this.#early.length : index, 0, { sequence, data: data.slice() });
+    this.#latest = sequence;
+  }
+
+  /** What has come too early, the range of the latest piece first (RFC 2018 4). */
+  get blocks(): readonly SackBlock[] {
+    let ranges: readonly SackBlock[] = [];
+    for (const { sequence, data } of this.#early)
+      ranges = withRange(ranges, [sequence, (sequence + data.length) >>> 0]);
+    const isLatest = ([start, end]: SackBlock) =>
+      sequenceDistance(start, this.#latest) <= 0 && sequenceDistance(end, this.#latest) > 0;
+    return [...ranges.filter(isLatest), ...ranges.filter((range) => !isLatest(range))].slice(0, MAX_BLOCKS);
   }
 
   #deliverEarly(): void {

@@ -1,7 +1,10 @@
-// TCP segments (RFC 9293 3.1) with the options that matter here: maximum segment size and window scale (RFC 7323). What guests
-// send is checked against its length; sequence numbers are compared modulo 2^32.
+// TCP segments (RFC 9293 3.1) with the options that matter here: maximum segment size, window scale (RFC 7323), selective
+// acknowledgments (RFC 2018). What guests send is checked against its length; sequence numbers are compared modulo 2^32.
 
 export const TCP = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16 } as const;
+
+/** Sequence numbers of the first byte, and of the one after the last. */
+export type SackBlock = readonly [start: number, end: number];
 
 export interface TcpSegment {
   readonly sourcePort: number;
@@ -13,11 +16,15 @@ export interface TcpSegment {
   readonly window: number;
   readonly mss?: number | undefined;
   readonly windowScale?: number | undefined;
+  /** Of a SYN: its sender takes selective acknowledgments. */
+  readonly takesSack?: boolean | undefined;
+  /** What has come beyond the acknowledgment; at most four. */
+  readonly sack?: readonly SackBlock[] | undefined;
   readonly payload: Uint8Array;
 }
 
 const HEADER_SIZE = 20;
-const OPTION = { end: 0, nop: 1, mss: 2, windowScale: 3 } as const;
+const OPTION = { end: 0, nop: 1, mss: 2, windowScale: 3, sackPermitted: 4, sack: 5 } as const;
 /** RFC 7323 2.3 */
 const MAX_SCALE = 14;
 
@@ -35,13 +42,15 @@ export function parseTcp(bytes: Uint8Array): TcpSegment | undefined {
     acknowledgment: view.getUint32(8),
     flags,
     window: view.getUint16(14),
-    ...(flags & TCP.SYN ? parseOptions(view, headerSize) : {}),
+    ...(headerSize > HEADER_SIZE ? parseOptions(view, headerSize, (flags & TCP.SYN) !== 0) : {}),
     payload: bytes.subarray(headerSize),
   };
 }
 
-function parseOptions(view: DataView, end: number): { mss?: number; windowScale?: number } {
-  const found: { mss?: number; windowScale?: number } = {};
+type Options = Pick<TcpSegment, "mss" | "windowScale" | "takesSack" | "sack">;
+
+function parseOptions(view: DataView, end: number, isSyn: boolean): Options {
+  const found: { -readonly [K in keyof Options]: Options[K] } = {};
   for (let at = HEADER_SIZE; at < end; ) {
     const kind = view.getUint8(at);
     if (kind === OPTION.end) break;
@@ -52,19 +61,33 @@ function parseOptions(view: DataView, end: number): { mss?: number; windowScale?
     if (at + 1 >= end) break;
     const length = view.getUint8(at + 1);
     if (length < 2 || at + length > end) break;
-    if (kind === OPTION.mss && length === 4) found.mss = view.getUint16(at + 2);
-    if (kind === OPTION.windowScale && length === 3) found.windowScale = Math.min(MAX_SCALE, view.getUint8(at + 2));
+    if (isSyn && kind === OPTION.mss && length === 4) found.mss = view.getUint16(at + 2);
+    if (isSyn && kind === OPTION.windowScale && length === 3)
+      found.windowScale = Math.min(MAX_SCALE, view.getUint8(at + 2));
+    if (isSyn && kind === OPTION.sackPermitted && length === 2) found.takesSack = true;
+    if (!isSyn && kind === OPTION.sack) found.sack = readBlocks(view, at + 2, at + length);
     at += length;
   }
   return found;
 }
 
+function readBlocks(view: DataView, start: number, end: number): SackBlock[] {
+  const blocks: SackBlock[] = [];
+  for (let at = start; at + 8 <= end; at += 8) blocks.push([view.getUint32(at), view.getUint32(at + 4)]);
+  return blocks;
+}
+
+const word = (value: number): number[] => [value >>> 24, (value >> 16) & 0xff, (value >> 8) & 0xff, value & 0xff];
+
 /** A segment without its checksum. */
 export function buildTcp(segment: TcpSegment): Uint8Array {
-  const { mss, windowScale, payload } = segment;
+  const { mss, windowScale, takesSack, sack = [], payload } = segment;
   const options: number[] = [];
   if (mss !== undefined) options.push(OPTION.mss, 4, mss >> 8, mss & 0xff);
   if (windowScale !== undefined) options.push(OPTION.nop, OPTION.windowScale, 3, windowScale);
+  if (takesSack) options.push(OPTION.nop, OPTION.nop, OPTION.sackPermitted, 2);
+  if (sack.length > 0)
+    options.push(OPTION.nop, OPTION.nop, OPTION.sack, 2 + 8 * sack.length, ...sack.flat().flatMap(word));
   const headerSize = HEADER_SIZE + options.length;
   const bytes = new Uint8Array(headerSize + payload.length);
   const view = new DataView(bytes.buffer);

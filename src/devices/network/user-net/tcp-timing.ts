@@ -52,6 +52,11 @@ export class CongestionWindow {
     this.bytes = 10 * mss;
   }
 
+  /** Between the notice of a loss and the acknowledgment of all that was under way then. */
+  get isRecovering(): boolean {
+    return this.#recover !== undefined;
+  }
+
   /**
    * New data was acknowledged.
    * @param isBeyond whether `recover` of the loss is acknowledged. @returns true: the next hole is to be sent again
