@@ -5,8 +5,8 @@ import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "../emit
 import type { FunctionBuilder, Value } from "../wasm/function-builder.js";
 
 export interface Comparison {
-  /** "result": with a carry in it; "step": the addition of 1 or -1 (b) that left CF alone. */
-  readonly kind: "sub" | "add" | "step" | "logic" | "result" | "float";
+  /** "result": with a carry in it; "step": the addition of 1 or -1 (b) that left CF alone; "carry": CF alone is known. */
+  readonly kind: "sub" | "add" | "step" | "logic" | "result" | "float" | "carry";
   /** Bits of the operands. */
   readonly size: number;
   readonly a: Value;
@@ -51,6 +51,7 @@ const DOUBLE_COMPARISONS = [0x61, 0x62, 0x63, 0x64, 0x65, 0x66] as const;
 export function fusedCondition(f: FunctionBuilder, c: Comparison, cc: number): Value | undefined {
   if (c.kind === "float") return fusedFloat(f, c, cc);
   const { size, a, b, result } = c;
+  if (c.kind === "carry") return cc === 2 ? result : cc === 3 ? f.eqz(result) : undefined;
   const signed = (v: Value) => f.signExtend(v, size);
   const zero = f.constantLike(result, 0);
   // A branch takes a comparison as it is, but not a negated one.

@@ -472,6 +472,9 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (constant === 0 || constant >= size || !this.#flags.setShift(direction, size, source, constant, result))
       super.flagsAfterShift(shift);
   }
+  override setCf(cf: Value): void {
+    if (!this.#flags.setCarry(cf)) super.setCf(cf);
+  }
   override flagsFloat(a: Value, b: Value): void {
     super.flagsFloat(a, b);
     this.#flags.note({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });

@@ -1,5 +1,5 @@
 // The status flags of a region: two locals, X and Y, and KIND, which says how FLAG_RESULT and FLAG_AUX (../state-layout.ts) follow
-// from them; 0: they are them. So nothing is computed for flags that nobody asks for. Beside that it is known within a block, and
+// from them; 0: they are them. A third one has CF where that was set alone. So nothing is computed for flags that nobody asks for. Beside that it is known within a block, and
 // in blocks behind ones that agree, what the flags come from.
 
 import { carriesOfAddition, carriesOfSubtraction } from "../emit/carries.js";
@@ -36,7 +36,11 @@ const DOWN = 0x800;
 const SHIFT_LEFT = 0x1000; // X, after Y was shifted
 const SHIFT_RIGHT = 0x2000;
 const SHIFT_ARITHMETIC = 0x4000;
+/** Added to any of these and to 0: CF isn't what follows from them. */
+const CARRY = 0x8000;
 const COUNT = 16;
+/** Of these CF follows at once. X and Y are unsigned. */
+const PLAIN = SUBTRACT | ADD | UP | DOWN;
 
 const operations = { left: SHIFT_LEFT, right: SHIFT_RIGHT, arithmetic: SHIFT_ARITHMETIC } as const;
 
@@ -45,6 +49,7 @@ export class RegionFlags {
   readonly #x: Variable;
   readonly #y: Variable;
   readonly #kind: Variable;
+  readonly #carry: Variable;
   #comparison: Comparison | undefined;
   #source: FlagSource | undefined;
   /** The result that was set, until FLAG_AUX is. */
@@ -59,6 +64,7 @@ export class RegionFlags {
     this.#x = emitter.lasting("i64");
     this.#y = emitter.lasting("i64");
     this.#kind = emitter.lasting("i32");
+    this.#carry = emitter.lasting("i32");
   }
 
   /** Where the region is entered: takes the flags from the vCPU's state. */
@@ -123,7 +129,7 @@ export class RegionFlags {
     if (!e.unconditional) return false;
     this.forget();
     const { kind, size, a, b, result, carry } = comparison;
-    if (kind === "result" || kind === "float") throw new Error("jit: flags of unknown operands");
+    if (kind === "result" || kind === "float" || kind === "carry") throw new Error("jit: flags of unknown operands");
     const down = kind === "step" && b.constant < 0n;
     const wide = (v: Value) => e.extendU(size < 32 ? e.zeroExtend(v, size) : v);
     const operation = kind === "sub" ? SUBTRACT : kind !== "step" ? ADD : down ? DOWN : UP;
@@ -142,6 +148,18 @@ export class RegionFlags {
     const amount = e.constant(size, direction === "left" ? size - count : count - 1);
     const carry = e.let(e.and(e.wrap(e.shrU(source, amount)), e.i32(1)));
     this.#know({ kind: "result", size, a: source, b: source, result, carry });
+    return true;
+  }
+  /** CF alone becomes this; false as for `set`. */
+  setCarry(value: Value): boolean {
+    const e = this.#e;
+    if (!e.unconditional) return false;
+    const carry = e.let(value);
+    this.forget();
+    this.#written = true;
+    e.set(this.#carry, carry);
+    e.set(this.#kind, e.or(e.get(this.#kind), e.i32(CARRY)));
+    this.#know({ kind: "carry", size: 32, a: carry, b: carry, result: carry, carry });
     return true;
   }
   #assign(x: Value, y: Value, kind: number): void {
@@ -178,7 +196,8 @@ export class RegionFlags {
     this.#read = true;
     const { comparison } = this;
     if (this.#source !== "aux") {
-      if (comparison) return e.let(e.extendS(e.signExtend(comparison.result, comparison.size)));
+      if (comparison && comparison.kind !== "carry")
+        return e.let(e.extendS(e.signExtend(comparison.result, comparison.size)));
       this.#settle();
     }
     return e.let(e.get(this.#x));
@@ -199,8 +218,10 @@ export class RegionFlags {
   carry(): Value {
     const e = this.#e;
     this.#read = true;
-    const carry = e.variable(e.wrap(e.get(this.#y)));
-    e.if(e.eqz(e.and(e.get(this.#kind), e.i32(UP | DOWN))), () => {
+    const [x, y, kind] = [e.get(this.#x), e.get(this.#y), e.get(this.#kind)];
+    const carry = e.variable(e.select(e.and(kind, e.i32(UP | DOWN)), e.wrap(y), e.ltU(x, y)));
+    const plain = e.and(kind, e.i32(PLAIN | CARRY));
+    e.ifRare(e.geU(e.sub(plain, e.i32(1)), e.i32(PLAIN)), () => {
       this.#settle();
       e.set(carry, e.shrU(e.wrap(e.get(this.#y)), e.i32(31)));
     });
@@ -210,7 +231,7 @@ export class RegionFlags {
   /** Makes X and Y the result and FLAG_AUX, whatever they are. */
   #settle(): void {
     const e = this.#e;
-    e.if(e.get(this.#kind), () => {
+    e.if(e.and(e.get(this.#kind), e.i32(~CARRY)), () => {
       const kind = e.get(this.#kind);
       const size = e.let(e.and(kind, e.i32(0xff)));
       const has = (bits: number) => e.let(e.and(kind, e.i32(bits)));
@@ -244,7 +265,12 @@ export class RegionFlags {
       );
       const unused = e.let(e.extendU(e.sub(e.i32(64), size)));
       e.set(this.#x, e.shrS(e.shl(e.get(this.#x), unused), unused));
-      e.set(this.#kind, e.i32(0));
     });
+    e.ifRare(e.and(e.get(this.#kind), e.i32(CARRY)), () => {
+      const aux = e.let(e.wrap(e.get(this.#y)));
+      const others = e.and(aux, e.i32(0x3fffffff));
+      e.set(this.#y, e.extendU(e.or(withCarry(e, aux, e.get(this.#carry)), others)));
+    });
+    e.set(this.#kind, e.i32(0));
   }
 }
