@@ -36,6 +36,7 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
   const emitter = new JitEmitter({
     runtime: runtimeIndices,
     id: request.id,
+    entry: (block) => entries.indexOf(block) + 1,
     route: (block) => {
       const via = structure.via(current, block + 1);
       return {
@@ -137,6 +138,7 @@ function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstructio
       crosses: last ? block.crosses : 0,
       target: relative && last ? block.target : undefined,
       returnTo: last ? block.returnTo : undefined,
+      behindCalls: last ? block.behindCalls : [],
     };
   });
 }

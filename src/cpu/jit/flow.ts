@@ -15,6 +15,8 @@ export interface RegionContext {
   readonly id: number;
   /** Label to branch to for an edge's block, after setting the selector unless it is 0. */
   route(block: number): Route;
+  /** The selector of an entry. */
+  entry(block: number): number;
 }
 
 export interface RegionInstruction {
@@ -32,6 +34,7 @@ export interface RegionInstruction {
   readonly crosses: number;
   readonly target: Edge | undefined;
   readonly returnTo: Edge | undefined;
+  readonly behindCalls: readonly Edge[];
 }
 
 export interface Route {

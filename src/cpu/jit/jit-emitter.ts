@@ -37,9 +37,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly #flags: RegionFlags;
   /** Address of the region's first page. */
   readonly pageVa: Variable;
-  /** Where the region was entered last: address of the page, and the record. */
-  readonly #entryVa: Variable;
-  readonly #entryRecord: Variable;
   /** Which entry, or which block of the loop whose head control goes to. */
   readonly #selector: Variable;
   readonly #indirectTarget: Variable;
@@ -82,18 +79,18 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.tlb = super.local("i32");
     this.pageVa = super.local("i64");
     this.#flags = new RegionFlags(this);
-    this.#entryVa = super.local("i64");
-    this.#entryRecord = super.local("i32");
     this.#selector = super.local("i32");
     this.#indirectTarget = super.local("i64");
-    this.set(this.#entryVa, this.load("i64", this.state, S.PAGE_VA));
-    this.set(this.#entryRecord, this.param(1));
+    this.#enter(this.param(1), this.load("i64", this.state, S.PAGE_VA));
     this.#exit = this.begin("block");
     this.#again = this.begin("loop");
     this.#indirect = this.begin("block");
-    this.set(this.#selector, this.load("i32", this.get(this.#entryRecord), R.ENTRY));
+  }
+  /** The region is entered by this record, of the page at `va`. */
+  #enter(record: Value, va: Value): void {
+    this.set(this.#selector, this.load("i32", record, R.ENTRY));
     const distance = this.extendS(this.and(this.get(this.#selector), this.i32(-4096)));
-    this.set(this.pageVa, this.sub(this.get(this.#entryVa), distance));
+    this.set(this.pageVa, this.sub(va, distance));
     this.set(this.#selector, this.and(this.get(this.#selector), this.i32(0xfff)));
   }
 
@@ -211,8 +208,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     const target = this.get(this.#indirectTarget);
     ifRecord(this, this.state, target, (record, va) => {
       this.if(this.eq(this.load("i32", record, R.REGION), this.i32(this.#context.id)), () => {
-        this.set(this.#entryRecord, record);
-        this.set(this.#entryVa, va);
+        this.#enter(record, va);
         this.br(this.#again);
       });
       this.store("i64", this.state, va, S.PAGE_VA);
@@ -522,18 +518,40 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   jump(target: Value): void {
     const to = this.let(target);
-    const { returnTo, position, decoded } = this.#instruction;
+    const { returnTo, behindCalls, position, decoded } = this.#instruction;
     const isReturn = decoded.form.semantics === "RET_NEAR";
     if (returnTo && returnTo.block >= 0) {
       const expected = this.add(this.get(this.pageVa), this.i64(returnTo.at));
       this.ifUsual(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
     }
-    this.set(this.#indirectTarget, to);
     this.#count(this.#cost.before + position + 1);
+    if (behindCalls.length > 0) this.#return(this.let(this.sub(to, this.get(this.pageVa))), behindCalls);
+    this.set(this.#indirectTarget, to);
     // What a return leads to called this region.
     if (!isReturn) this.#noteLeft();
     this.br(this.#indirect);
     this.#markDead();
+  }
+  /** Goes on at the entry that lies at a distance, if it is one of these. */
+  #return(distance: Value, entries: readonly Edge[]): void {
+    if (entries.length > 3) {
+      const half = entries.length >> 1;
+      const [low, high] = [entries.slice(0, half), entries.slice(half)];
+      const search = (some: readonly Edge[]) => () => this.#return(distance, some);
+      this.if(this.ltS(distance, this.i64(high[0]!.at)), search(low), search(high));
+      return;
+    }
+    for (const { at, block, table } of entries) {
+      const enter = () => {
+        this.set(this.#selector, this.i32(this.#context.entry(block)));
+        this.br(this.#again);
+      };
+      this.if(this.eq(distance, this.i64(at)), () => {
+        if (table === 0) return enter();
+        const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(at / 4096) * 4096)));
+        this.ifUsual(isMapped(this, this.state, va, table), enter);
+      });
+    }
   }
   jumpRelative(_to: Operand): void {
     const { position } = this.#instruction;

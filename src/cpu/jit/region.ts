@@ -62,6 +62,8 @@ export interface Block {
   target: Exit | undefined;
   /** Where the last instruction, a return from a copied function, leads if nothing strange happens. */
   returnTo: Exit | undefined;
+  /** The same of a shared function's return: the entries behind the calls that reach it. */
+  behindCalls: readonly Block[];
 }
 
 export interface Region {
@@ -91,6 +93,8 @@ export const limitsFor = (instructions: number): RegionLimits => ({
 });
 const MAX_INLINE = 40;
 const MAX_DEPTH = 3;
+/** Places that a return is compared with. */
+const MAX_RETURNS = 16;
 
 export class RegionFinder {
   readonly #memory: MachineMemory;
@@ -192,6 +196,7 @@ class Search {
     for (const context of this.#contexts) this.#connect(context);
     const entries = [...this.#entries].flatMap((at) => this.#root.blocks.get(at) ?? []);
     if (entries.length === 0) return undefined;
+    this.#pair(entries);
     const order: Block[] = [];
     const seen = new Set<Block>();
     const open = new Set<Block>();
@@ -337,7 +342,13 @@ class Search {
         last = following;
       }
       const block = { at, page: first.page, instructions };
-      context.blocks.set(at, { ...block, fallThrough: undefined, target: undefined, returnTo: undefined });
+      context.blocks.set(at, {
+        ...block,
+        fallThrough: undefined,
+        target: undefined,
+        returnTo: undefined,
+        behindCalls: [],
+      });
     }
   }
 
@@ -354,5 +365,43 @@ class Search {
       }
       if (flow === "return" && context.parent) block.returnTo = exit(context.parent, context.returnAt);
     }
+  }
+
+  /** Finds where shared functions return to. */
+  #pair(entries: readonly Block[]): void {
+    const { blocks } = this.#root;
+    const callers = new Map<Block, Block[]>();
+    for (const block of blocks.values()) {
+      const { at, length, flow } = block.instructions.at(-1)!;
+      const callee = flow === "call" && !this.#root.inlined.has(at) ? block.target?.block : undefined;
+      const behind = blocks.get(at + length);
+      if (!callee || !behind || !entries.includes(behind)) continue;
+      const known = callers.get(callee);
+      if (known) known.push(behind);
+      else callers.set(callee, [behind]);
+    }
+    const expected = new Map<Block, Set<Block>>();
+    for (const [callee, behind] of callers) {
+      for (const block of this.#returnsOf(callee)) {
+        const all = expected.get(block) ?? new Set();
+        for (const place of behind) all.add(place);
+        expected.set(block, all);
+      }
+    }
+    for (const [block, places] of expected)
+      if (places.size <= MAX_RETURNS) block.behindCalls = [...places].sort((a, b) => a.at - b.at);
+  }
+  /** The blocks in which a shared function that begins here returns. */
+  #returnsOf(callee: Block): Block[] {
+    const returns: Block[] = [];
+    const seen = new Set([callee]);
+    for (const block of seen) {
+      const { at, length, flow } = block.instructions.at(-1)!;
+      if (flow === "return") returns.push(block);
+      const isCall = flow === "call" || flow === "indirectCall";
+      const ways = [isCall ? this.#root.blocks.get(at + length) : block.target?.block, block.fallThrough?.block];
+      for (const next of ways) if (next) seen.add(next);
+    }
+    return returns;
   }
 }

@@ -26,6 +26,8 @@ export interface BlockRequest {
   readonly target: Edge | undefined;
   /** Where the last instruction, a return, is expected to lead. */
   readonly returnTo: Edge | undefined;
+  /** Entries, in ascending order, where it may be expected to lead otherwise. */
+  readonly behindCalls: readonly Edge[];
 }
 
 export interface RegionRequest {

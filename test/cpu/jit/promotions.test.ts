@@ -66,7 +66,12 @@ test("a large region needs more samples; what is optimized or gone needs nothing
 
 test("a module for the optimizing compiler says so for each function, behind their types; any engine runs it", () => {
   const block = { at: 0, bytes: Uint8Array.of(0x90), records: [64], crosses: 0 };
-  const ways = { fallThrough: { at: 1, block: -1, record: 128, table: 0 }, target: undefined, returnTo: undefined };
+  const ways = {
+    fallThrough: { at: 1, block: -1, record: 128, table: 0 },
+    target: undefined,
+    returnTo: undefined,
+    behindCalls: [],
+  };
   const request: RegionRequest = { id: 1, blocks: [{ ...block, ...ways }], entries: [0] };
   const decoder = new Decoder({ features: DEFAULT_FEATURES });
   const bytes = (tier: "quick" | "optimized") => emitRegions([request, request], decoder, semantics, tier).bytes;

@@ -49,12 +49,13 @@ class Machines {
     }
   }
 
-  /** From the start with a budget, then to the end, in both. */
-  agree(budget: number): void {
+  /** From the start with a budget, then, after the change, to the end, in both. */
+  agree(budget: number, change = () => {}): void {
     this.#restart();
     for (const most of [budget, 1000]) {
       for (const { cpu } of this.both) cpu.run(most);
       expect(this.compiled.observe(), `budget ${budget}`).toBe(this.interpreted.observe());
+      if (most === budget) change();
     }
   }
   agreeAtEveryBudget(most = 60): void {
@@ -116,6 +117,42 @@ test("a callee that returns elsewhere than behind its call", () => {
   const machines = new Machines(program("e8 fb 0f 00 00 ff c2 ff c9 75 f5 f4", "48 83 04 24 02 c3"), { 1: 5n });
   machines.agreeAtEveryBudget();
   expect(machines.compiled.cpu.state.gpr(2)).toBe(0x11000n);
+});
+
+describe("a function too long to be copied", () => {
+  // Five times call CALLEE; inc edx; then dec ecx; jnz to the start; hlt
+  // / mov edi, 3; h: 14 times inc eax; dec edi; jnz h; 30 times inc eax; ret
+  const calls = [0, 7, 14, 21, 28].map(
+    (at) => `e8 ${(0xffb - at).toString(16).replace(/(.)(..)/, "$2 0$1")} 00 00 ff c2`,
+  );
+  const main = `${calls.join("")} ff c9 75 d9 f4`;
+  const long = `bf 03 00 00 00 ${"ff c0".repeat(14)} ff cf 75 e0 ${"ff c0".repeat(30)} c3`;
+
+  test("returns to each of its calls", () => {
+    const machines = new Machines(program(main, long), { 0: 0n, 1: 2n, 2: 0n });
+    for (let budget = 1; budget < 800; budget += 5) machines.agree(budget);
+    expect(machines.compiled.cpu.state.gpr(0)).toBe(720n);
+    expect(machines.compiled.cpu.state.gpr(2)).toBe(10n);
+  });
+
+  test("returns to what is mapped there now", () => {
+    const machines = new Machines(program(main, long), { 0: 0n, 1: 2n, 2: 0n });
+    // dec edx instead of inc edx
+    const other = hex(main.replaceAll("ff c2", "ff ca"));
+    const map = (frame: number) => {
+      for (const { memory, cpu } of machines.both) {
+        memory.writeU64(0x4000 + 8 * (CODE >> 12), BigInt(frame) | 0x67n);
+        cpu.flushTlbAll();
+      }
+    };
+    machines.write(0x18000, other);
+    for (let budget = 1; budget < 420; budget += 3) {
+      machines.agree(budget, () => map(0x18000));
+      map(CODE);
+    }
+    machines.agree(20, () => map(0x18000));
+    expect(machines.compiled.cpu.state.gpr(2)).toBe(BigInt.asUintN(32, -10n));
+  });
 });
 
 test("a function that calls itself", () => {
