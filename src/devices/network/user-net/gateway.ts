@@ -15,7 +15,7 @@ import {
 } from "../transport.js";
 import { DhcpServer } from "./dhcp.js";
 import { isTransportRight, pseudoHeaderSum, Reassembler, transportChecksum } from "./ip-packet.js";
-import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4 } from "./ipv4.js";
+import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4, putIpv4 } from "./ipv4.js";
 import { parseSubnet } from "./nat-options.js";
 
 export interface GatewayOptions {
@@ -215,7 +215,7 @@ export class Gateway {
     if (!mac) return;
     const frame = new Uint8Array(OFFLOAD_HEADERS + segment.length);
     this.#putHeader(frame, mac);
-    frame.set(buildIpv4(from, to, PROTOCOL_TCP, segment), 14);
+    putIpv4(frame, 14, from, to, PROTOCOL_TCP, segment);
     sendThrough(this.#port, frame, { kind: "tcp4", segmentSize });
   }
 

@@ -47,6 +47,18 @@ export function buildIpv4(source: number, target: number, protocol: number, payl
   return build(source, target, protocol, payload, 0, 0);
 }
 
+/** Puts a whole packet into the rest of a frame, from byte `at` on. */
+export function putIpv4(
+  frame: Uint8Array,
+  at: number,
+  source: number,
+  target: number,
+  protocol: number,
+  payload: Uint8Array,
+): void {
+  put(frame.subarray(at), source, target, protocol, payload, 0, 0);
+}
+
 /** The packet as a link of this MTU takes it: whole, or in fragments. */
 export function fragmentIpv4(
   { source, target, protocol, identification, payload }: Omit<Ipv4Packet, "fragmentOffset" | "hasMoreFragments">,
@@ -71,7 +83,20 @@ function build(
   fragment: number,
 ): Uint8Array {
   const packet = new Uint8Array(HEADER_SIZE + payload.length);
-  const view = new DataView(packet.buffer);
+  put(packet, source, target, protocol, payload, identification, fragment);
+  return packet;
+}
+
+function put(
+  packet: Uint8Array,
+  source: number,
+  target: number,
+  protocol: number,
+  payload: Uint8Array,
+  identification: number,
+  fragment: number,
+): void {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   view.setUint8(0, 0x45);
   view.setUint16(2, packet.length);
   view.setUint16(4, identification);
@@ -82,5 +107,4 @@ function build(
   view.setUint32(16, target);
   view.setUint16(10, internetChecksum(packet, 0, HEADER_SIZE));
   packet.set(payload, HEADER_SIZE);
-  return packet;
 }
