@@ -27,13 +27,15 @@ describe("disks of a Linux guest", () => {
   let guest: GuestDomain;
   const log: string[] = [];
   const content = Buffer.from(Array.from({ length: MIB / 4 }, (_, i) => `${i}\n`).join("")).subarray(0, MIB);
+  let [isSlow, goOn] = [false, () => {}];
   const faulty = new FaultyStore(
     new MemoryStore(4 * MIB),
     ({ operation, offset }) => {
       const isBad = offset >= 2 * MIB && (operation === "read" || operation === "write");
-      return isBad ? { error: "worn out" } : undefined;
+      return isBad ? { error: "worn out" } : isSlow ? { delayMs: 1000 } : undefined;
     },
-    () => Promise.resolve(),
+    // As long as the test likes.
+    () => new Promise((resolve) => (goOn = resolve)),
   );
 
   /** Runs a command that must succeed. */
@@ -53,7 +55,7 @@ describe("disks of a Linux guest", () => {
       ramdisk: image.initrd,
       memory: "192M",
       disks: [
-        { vdev: "xvda", target: emptyDisk("raw.img", 32 * MIB) },
+        { vdev: "xvda", target: emptyDisk("raw.img", 32 * MIB), persistentGrants: true },
         { vdev: "xvdb", target: path("disk.qcow2"), format: "qcow2" },
         { vdev: "xvdc", target: path("readonly.img"), access: "r" },
         { vdev: "xvdd", target: path("readonly.img"), cdrom: true },
@@ -79,6 +81,7 @@ describe("disks of a Linux guest", () => {
     expect(await run("dmesg | grep xvda")).toContain(
       "xvda: flush diskcache: enabled; persistent grants: enabled; indirect descriptors: enabled",
     );
+    expect(await run("dmesg | grep xvdb")).toContain("persistent grants: disabled; indirect descriptors: enabled");
     expect(guest.disks().map(({ name, state }) => `${name} ${state}`)).toEqual(
       ["xvda", "xvdb", "xvdc", "xvdd", "xvde", "xvdf"].map((name) => `${name} 4`),
     );
@@ -150,6 +153,17 @@ describe("disks of a Linux guest", () => {
     expect(await run("dmesg | grep 'I/O error'")).toContain("xvde");
     expect(log.join("\n")).toContain("worn out");
     await run("dd if=/dev/xvda of=/dev/null bs=64k count=16 iflag=direct");
+  });
+
+  test("a slow disk keeps its own requests waiting, and no others", async () => {
+    isSlow = true;
+    await run("(dd if=/dev/xvde of=/tmp/slow bs=4k count=1 iflag=direct 2>/dev/null; echo done > /tmp/done) &");
+    await run("dd if=/dev/xvda of=/dev/null bs=64k count=16 iflag=direct; [ ! -e /tmp/done ]");
+    isSlow = false;
+    goOn();
+    await run(
+      "i=0; until [ -e /tmp/done ] || [ $i -ge 100 ]; do sleep 0.1; i=$((i+1)); done; [ $(wc -c < /tmp/slow) = 4096 ]",
+    );
   });
 
   test("a full file system of the host, and an image that is cut short meanwhile, are I/O errors and lines in the log", async ({

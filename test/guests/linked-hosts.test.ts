@@ -1,5 +1,5 @@
 // Two hosts, each a process of its own (`xen-ts up`), whose guests are joined by a socket link: they reach each other, a capture by
-// `xen-ts network-dump` shows it.
+// `xen-ts network-dump` shows it, and interfaces come and go by `network-attach` and `network-detach` while packets pass.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -80,4 +80,35 @@ test("guests of two host processes reach each other, and a capture shows how", a
   );
   for (const echo of echoes) expect(echo.subarray(60).every((byte) => byte === 0x5a)).toBe(true);
   expect(frames.some((frame) => frame.readUInt16BE(12) === 0x0806)).toBe(true);
+});
+
+test("an interface comes and goes while packets pass, and comes again", async () => {
+  const [left, right] = consoles as [GuestConsole, GuestConsole];
+  const wait = (condition: string) =>
+    `i=0; until ${condition} || [ $i -ge 100 ]; do sleep 0.1; i=$((i+1)); done; ${condition}`;
+  for (const round of [1, 2]) {
+    const path = join(directory, `second${round}`);
+    for (const [i, name] of names.entries()) {
+      const words = ["network-attach", name, "type=stream", `path=${path}`, `listen=${1 - i}`];
+      expect(await xenTs(words, { env: envOf(name) })).toMatchObject({ code: 0 });
+      await consoles[i]!.run(`${wait("[ -e /sys/class/net/eth1 ]")}; ip addr add 10.5.0.${i + 1}/24 dev eth1`);
+      await consoles[i]!.run("ip link set eth1 up");
+    }
+    expect(await right.run("ping -c 2 10.5.0.1")).toContain("2 packets received");
+    // Both ways busy while it is taken away.
+    for (const [i, other] of [2, 1].entries())
+      await consoles[i]!.run(`(ping -s 1400 -i 0.01 10.5.0.${other} > /tmp/pings 2>&1 &); sleep 0.5`);
+    for (const name of names) {
+      const detached = await xenTs(["network-detach", name, "1"], { env: envOf(name) });
+      expect(detached).toMatchObject({ code: 0, stderr: "" });
+    }
+    for (const console of [left, right]) {
+      await console.run(wait("[ ! -e /sys/class/net/eth1 ]"));
+      // It may have ended by itself, without a way to go.
+      await console.run("killall ping 2>/dev/null || true");
+    }
+  }
+  expect(await left.run("ping -c 2 192.168.5.2")).toContain("2 packets received");
+  for (const console of [left, right])
+    expect(await console.run("dmesg | grep -cE 'WARNING:|BUG:|Call Trace' || true")).toBe("0\n");
 });
