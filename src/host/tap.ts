@@ -19,8 +19,8 @@ export class TapError extends Error {
 interface SystemCalls {
   /** -errno on failure. */
   setInterface(fd: number, request: Uint8Array): number;
-  /** Calls back when the file can be read, or after so many milliseconds. */
-  poll(fd: number, milliseconds: number, done: () => void): void;
+  /** Calls back when the file of the entry (struct pollfd) can be read, or after so many milliseconds. */
+  poll(entry: Uint8Array, milliseconds: number, done: () => void): void;
 }
 
 const DEVICE = "/dev/net/tun";
@@ -48,13 +48,7 @@ async function systemCalls(): Promise<SystemCalls> {
   const poll = c.func("int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)");
   return {
     setInterface: (fd, request) => (ioctl(fd, TUNSETIFF, request) < 0 ? -koffi.errno() : 0),
-    poll(fd, milliseconds, done) {
-      const entry = new Uint8Array(8);
-      const view = new DataView(entry.buffer);
-      view.setInt32(0, fd, true);
-      view.setInt16(4, POLLIN, true);
-      poll.async(entry, 1, milliseconds, done);
-    },
+    poll: (entry, milliseconds, done) => poll.async(entry, 1, milliseconds, done),
   };
 }
 
@@ -66,6 +60,8 @@ class TapPort implements PacketPort {
   readonly #fd: number;
   readonly #calls: SystemCalls;
   readonly #buffer = new Uint8Array(MAX_FRAME_SIZE);
+  /** Ours for as long as we poll: the kernel writes to it while another thread waits, and koffi doesn't hold it. */
+  readonly #entry = new Uint8Array(new ArrayBuffer(8));
   #isClosed = false;
   /** Frames that the device had no room for. */
   dropped = 0;
@@ -74,11 +70,14 @@ class TapPort implements PacketPort {
     this.name = name;
     this.#fd = fd;
     this.#calls = calls;
+    const view = new DataView(this.#entry.buffer);
+    view.setInt32(0, fd, true);
+    view.setInt16(4, POLLIN, true);
     this.#wait();
   }
 
   #wait(): void {
-    this.#calls.poll(this.#fd, POLL_MS, () => {
+    this.#calls.poll(this.#entry, POLL_MS, () => {
       if (this.#isClosed) return close(this.#fd, () => {});
       this.#read();
       this.#wait();

@@ -142,6 +142,13 @@ const asked = new Promise((resolve) => {
 sender.send(packet);
 result.routed = await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, 5000, false))]);
 
+// What another thread waits on stays where it is, however often memory is collected and used again.
+const garbage = [];
+for (const end = Date.now() + 3000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 5))) {
+  for (let i = 0; i < 3000; i++) garbage[i % 500] = [new Uint8Array(8 + (i % 64)), new Uint8Array(new ArrayBuffer(8))];
+  gc();
+}
+
 try {
   await host.network("again").connect({ type: "tap", device: "xents0" });
 } catch (error) {
