@@ -72,6 +72,7 @@ export {
   pairPorts,
   type StreamPort,
   type TapPort,
+  type TapRoute,
   type VifConfig,
   type VifPort,
 } from "./host/vif-config.js";

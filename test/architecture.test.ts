@@ -108,7 +108,7 @@ const OUTSIDE: Readonly<Record<string, RegExp>> = {
   "src/control": /^node:(fs|net|os|path|stream)$/,
   "src/toolstack": /^node:(fs|os|path|stream)$/,
   "src/devices/network": /^node:(dgram|dns|fs|net)$/,
-  "src/host": /^(node:(crypto|events|fs|fs\/promises|net|os|path|stream|tty|v8|worker_threads)|koffi)$/,
+  "src/host": /^(node:(child_process|crypto|events|fs|fs\/promises|net|os|path|stream|tty|v8|worker_threads)|koffi)$/,
   "src/cli": /^(node:.*|commander)$/,
   images: /^(node:.*|tar-stream)$/,
   src: /^node:.*$/,

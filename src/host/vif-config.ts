@@ -28,6 +28,16 @@ export interface TapPort {
   readonly type: "tap";
   /** Default: one that the kernel makes up. */
   readonly device?: string;
+  /** Sets the device up as Xen's script vif-route does; default: nothing is done to it. */
+  readonly route?: TapRoute;
+}
+
+/** The machine routes packets for these addresses to the device, and answers ARP on it for whom it leads to. Needs root. */
+export interface TapRoute {
+  /** IPv4 and IPv6 addresses of the guest. */
+  readonly addresses: readonly string[];
+  /** Whose IPv4 address the machine has towards the guest; default: the default route's device. */
+  readonly gatewayDevice?: string;
 }
 
 export type VifPort = NatPort | StreamPort | TapPort;
@@ -45,7 +55,7 @@ export interface VifConfig {
   readonly vifname?: string;
   /** "10Mb/s", "250KB/s", "1MB/s@20ms": limits what the guest sends. */
   readonly rate?: string;
-  /** For the guest and the store; nothing is configured from it. */
+  /** For the guest and the store; in xl's words with script=vif-route also what is routed to it. */
   readonly ip?: string;
   readonly mtu?: number;
   /** Tells the frontend whether to trust us; default true. */

@@ -1,10 +1,11 @@
 // The vif strings of xl.cfg (xl-network-configuration(5)): `key=value` and flags, separated by commas. Beyond xl's keys: what the
 // interface is plugged into when that isn't a bridge (type=user|stream|tap, …). Errors and notes name the key.
 
+import { isIP } from "node:net";
 import { parseHostForward, parseSubnet, parseSubnet6 } from "../devices/network/user-net/nat-options.js";
 import { XenError } from "./errors.js";
 import { parseMac } from "./mac-address.js";
-import type { VifConfig, VifPort } from "./vif-config.js";
+import type { TapRoute, VifConfig, VifPort } from "./vif-config.js";
 import { parseRate } from "./vif-rate.js";
 
 export interface ParsedVif {
@@ -69,9 +70,34 @@ class VifParser {
     if (this.#forwards.length > 0) this.config.hostfwd = this.#forwards;
   }
 
+  #route(): TapRoute {
+    const addresses = this.given("ip")?.split(/\s+/) ?? [];
+    const wrong = addresses.find((address) => isIP(address) === 0);
+    if (wrong !== undefined) throw bad("ip", `${wrong} is not an address`);
+    if (addresses.length === 0) throw bad("ip", "is missing: script=vif-route routes it to the guest");
+    const { gatewaydev } = this.config;
+    return { addresses, ...(gatewaydev === undefined ? {} : { gatewayDevice: gatewaydev }) };
+  }
+
+  #noteScript(script: string | undefined, isRouted: boolean): void {
+    const { gatewaydev } = this.config;
+    if (isRouted) return;
+    if (script !== undefined && script !== "vif-bridge" && script !== "vif-nat")
+      this.notes.push(`script: ${this.given("script")} is recorded and not run; the interface is a port of its bridge`);
+    if (gatewaydev !== undefined)
+      this.notes.push(
+        `gatewaydev: ${gatewaydev} is recorded and has no effect: it is for script=vif-route without a bridge`,
+      );
+  }
+
   #port(): VifPort | undefined {
     const script = this.given("script")?.split("/").at(-1);
-    const type = this.given("type") ?? (script === "vif-nat" ? "user" : undefined);
+    // Xen's routed interfaces have no bridge.
+    const isRouted = script === "vif-route" && this.given("bridge") === undefined;
+    const given = this.given("type");
+    const isPlain = given === undefined || given === "vif" || given === "ioemu";
+    const type = !isPlain ? given : script === "vif-nat" ? "user" : isRouted ? "tap" : undefined;
+    this.#noteScript(script, isRouted && type === "tap");
     const only = (keys: readonly string[], types: string) => {
       for (const key of keys)
         if (this.given(key) !== undefined || (key === "dns" && this.dns.length > 0))
@@ -102,8 +128,12 @@ class VifParser {
         return { type: "stream", path, listen: boolean("listen", this.given("listen") ?? "0") };
       }
       case "tap": {
-        const device = this.given("ifname");
-        return { type: "tap", ...(device === undefined ? {} : { device }) };
+        const device = this.given("ifname") ?? (isRouted ? this.given("vifname") : undefined);
+        return {
+          type: "tap",
+          ...(device === undefined ? {} : { device }),
+          ...(isRouted ? { route: this.#route() } : {}),
+        };
       }
     }
     return undefined;
@@ -123,16 +153,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   bridge: ({ config }, value) => void (config.bridge = value),
   vifname: ({ config }, value) => void (config.vifname = value),
   ip: ({ config }, value) => void (config.ip = value),
-  script: ({ config, notes }, value) => {
-    config.script = value;
-    const name = value.split("/").at(-1)!;
-    if (name !== "vif-bridge" && name !== "vif-nat")
-      notes.push(`script: ${value} is recorded and not run; the interface is a port of its bridge`);
-  },
-  gatewaydev: ({ config, notes }, value) => {
-    config.gatewaydev = value;
-    notes.push(`gatewaydev: ${value} is recorded and has no effect; use type=tap to route through the machine`);
-  },
+  script: ({ config }, value) => void (config.script = value),
+  gatewaydev: ({ config }, value) => void (config.gatewaydev = value),
   netdev: (parser, value) => RULES.gatewaydev!(parser, value),
   backend: (_, value) => {
     if (value !== "0" && value !== "Domain-0") throw bad("backend", `${value}: driver domains don't exist, only 0`);

@@ -16,11 +16,11 @@ describe("vif strings", () => {
 
   test("every key", () => {
     const { config, notes } = parseVif(
-      " ip=10.0.0.1 , vifname=v0,script=/etc/xen/scripts/vif-route,gatewaydev=eth0,rate=10Mb/s,devid=3,mtu=9000,untrusted,type=vif,backend=0",
+      " ip=10.0.0.1 , vifname=v0,script=/etc/xen/scripts/vif-route,gatewaydev=eth0,bridge=b,rate=10Mb/s,devid=3,mtu=9000,untrusted,type=vif,backend=0",
     );
     expect(config).toEqual({
       ...{ ip: "10.0.0.1", vifname: "v0", script: "/etc/xen/scripts/vif-route", gatewaydev: "eth0" },
-      ...{ rate: "10Mb/s", devid: 3, mtu: 9000, trusted: false },
+      ...{ bridge: "b", rate: "10Mb/s", devid: 3, mtu: 9000, trusted: false },
     });
     expect(notes.map((note) => note.split(":")[0])).toEqual(["script", "gatewaydev"]);
   });
@@ -39,6 +39,11 @@ describe("vif strings", () => {
       ...{ type: "stream", path: "/run/link", listen: true },
     });
     expect(parseVif("type=tap,ifname=tap3").config.port).toEqual({ type: "tap", device: "tap3" });
+    const { config, notes } = parseVif("script=vif-route,ip=10.0.0.9 fd00::9,gatewaydev=eth1,vifname=web,type=vif");
+    expect(config.port).toEqual({
+      ...{ type: "tap", device: "web", route: { addresses: ["10.0.0.9", "fd00::9"], gatewayDevice: "eth1" } },
+    });
+    expect(notes).toEqual([]);
   });
 
   test.each([
@@ -53,6 +58,8 @@ describe("vif strings", () => {
     ["type=user,bridge=b", "vif: bridge can't be given with type=user: it is either"],
     ["restrict=1", "vif: restrict is for type=user only"],
     ["type=user,restrict=maybe", "vif: restrict maybe is neither 1 nor 0"],
+    ["script=vif-route", "vif: ip is missing: script=vif-route routes it to the guest"],
+    ["script=vif-route,ip=10.0.0", "vif: ip 10.0.0 is not an address"],
     ["type=stream", "vif: path is missing: type=stream needs the path of a Unix socket"],
     ["hostfwd=8080", 'vif: hostfwd: hostfwd: "8080" is not of the form tcp:127.0.0.1:8080-:80'],
     ["backend=5", "vif: backend 5: driver domains don't exist, only 0"],

@@ -1,8 +1,9 @@
 // Runs in a network namespace of its own (test/cli/tap.spawn.test.ts): TAP devices on networks of a host, with the kernel's stack, its
 // bridge and its routing on the other side. Prints one JSON object.
 import { execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createXenHost } from "../../dist/src/index.js";
 
 const ip = (...words) => execFileSync("ip", words.join(" ").split(" "), { encoding: "utf8" });
@@ -141,6 +142,39 @@ const asked = new Promise((resolve) => {
 });
 sender.send(packet);
 result.routed = await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, 5000, false))]);
+
+// A device that is set up as by Xen's script vif-route: a station behind it, asked for by ARP, answers the machine's echo request.
+const routedNetwork = host.network("routed");
+const route = { addresses: ["10.7.0.77", "fd00:7::77"], gatewayDevice: "xents2" };
+result.names.push(await routedNetwork.connect({ type: "tap", device: "xents4", route }));
+result.routes = [
+  ip("route show dev xents4").trim(),
+  ip("-6 route show fd00:7::77").trim().split(" ").slice(0, 3).join(" "),
+];
+result.proxies = readFileSync("/proc/sys/net/ipv4/conf/xents4/proxy_arp", "latin1").trim();
+const station = routedNetwork.addPort("station");
+station.onFrame = (got) => {
+  const frame = Buffer.from(got);
+  const answer = Buffer.from(frame);
+  answer.set(frame.subarray(6, 12), 0);
+  answer.set(MAC, 6);
+  if (frame.readUInt16BE(12) === 0x0806 && frame.readUInt32BE(38) === 0x0a07004d) {
+    answer.set([0, 2, ...MAC, 10, 7, 0, 77, ...frame.subarray(22, 32)], 20);
+    station.send(answer);
+  }
+  if (frame.readUInt16BE(12) === 0x0800 && frame[23] === 17) result.datagram = frame.subarray(26, 34).join(".");
+};
+const sent = createSocket("udp4");
+for (let i = 0; i < 50 && !result.datagram; i++) {
+  sent.send("hello", 7, "10.7.0.77");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+sent.close();
+for (const addresses of [["10.7.0.79"], ["bogus"]])
+  await host
+    .network("refused")
+    .connect({ type: "tap", route: { addresses, gatewayDevice: "nowhere" } })
+    .catch((error) => (result.refused ??= []).push(error.message));
 
 // What another thread waits on stays where it is, however often memory is collected and used again.
 const garbage = [];
