@@ -139,6 +139,7 @@ export class Jit {
     const state = view.getUint8(record + R.COMPILED);
     if (heat < GROW || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
     if (!installed.regionOf(view.getUint32(record + R.REGION, true))?.isCut) return;
+    view.setUint8(record + R.RAN, 1);
     this.#found(record, cpu);
   }
 
@@ -170,6 +171,7 @@ export class Jit {
     const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
     view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
     if (heat < Math.min(needed, MAX_THRESHOLD) || state & (Waiting | Coming)) return;
+    view.setUint8(record + R.RAN, 1);
     this.#found(place, cpu);
   }
 
@@ -178,7 +180,6 @@ export class Jit {
     const { view } = memory;
     const page = cache.pageOfTable(view.getUint32(record + R.PAGE, true));
     if (!page) return;
-    view.setUint8(record + R.RAN, 1);
     view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Waiting);
     const va = view.getBigUint64(cpu + S.PAGE_VA, true);
     const place = { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va };
@@ -199,12 +200,18 @@ export class Jit {
   }
 
   /** What is to be compiled for a place that comes out of the queue, if it's still worth it. */
-  #prepare({ record, page, place, link }: Hot): PendingRegion | undefined {
+  #prepare({ record: found, page, place, link }: Hot): PendingRegion | undefined {
     const { cache, compiler, installed, memory } = this.#parts;
     const { view } = memory;
-    const state = view.getUint8(record + R.COMPILED);
-    if (view.getUint32(record + R.HANDLER, true) < Slot.First || !(state & Waiting) || !cache.hasRoom) return undefined;
-    view.setUint8(record + R.COMPILED, state & ~Waiting);
+    let state = view.getUint8(found + R.COMPILED);
+    if (view.getUint32(found + R.HANDLER, true) < Slot.First || !(state & Waiting) || !cache.hasRoom) return undefined;
+    const record = link ? found : this.#firstThatRan(found);
+    if (record === found) view.setUint8(found + R.COMPILED, state & ~Waiting);
+    else {
+      view.setUint8(found + R.COMPILED, (state & ~Waiting) | Never);
+      if (record === 0 || view.getUint8(record + R.COMPILED) !== 0) return undefined;
+      state = 0;
+    }
     if (link?.cluster.some(({ region }) => installed.regionOf(region.request.id) !== region)) return undefined;
     // Meanwhile another region has come to hold it, or soon will.
     if (state & Coming || (state & (Inside | Enters)) === Inside) {
@@ -367,6 +374,21 @@ export class Jit {
       at = before;
     }
     return at;
+  }
+
+  /** Where control came into the stretch that begins here: the head of a loop behind code that no longer runs. 0: it didn't. */
+  #firstThatRan(start: number): number {
+    const { memory, handlers } = this.#parts;
+    const { view } = memory;
+    const page = view.getUint32(start + R.PAGE, true);
+    for (let at = start, i = 0; i < MAX_STRETCH; i++, at += R.RECORD_SIZE) {
+      if (view.getUint8(at + R.RAN)) return at;
+      const next = at + R.RECORD_SIZE;
+      const slot = view.getUint32(next + R.HANDLER, true);
+      if (handlers.branches(view.getUint32(at + R.HANDLER, true)) || slot < Slot.First) break;
+      if (view.getUint32(next + R.PAGE, true) !== page) break;
+    }
+    return 0;
   }
 
   /** Compiles the region at a page offset now, whatever its heat, with code that has not run yet; for tests. */

@@ -309,6 +309,20 @@ test("a loop is compiled though the code that leads into it doesn't run again", 
   expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
 });
 
+test("that loop's region begins at the loop's head, wherever samples met it", () => {
+  for (let before = 0; before < 8; before++) {
+    const service = new HeldService();
+    // l: add eax, 3; mov esi, ecx; test esi, esi; mov edi, esi; dec ecx; jnz l; hlt
+    const bytes = hex(`${"90".repeat(before)} 31 d2 31 db 83 c0 03 89 ce 85 f6 89 f7 ff c9 75 f3 f4`);
+    const tier = machine({ service }, bytes);
+    expect(loop(tier, 400_000)).toBe(1_200_000);
+    const entries = service.jobs.flatMap(({ requests }) =>
+      requests.map(({ blocks, entries }) => blocks[entries[0]!]!.at),
+    );
+    expect(entries).toEqual([before + 4]);
+  }
+});
+
 test("a loop and the function that it calls by pointer become one region", () => {
   // l: call rsi; dec ecx; jnz l; hlt / on the next page: f: add eax, 3; ret
   const bytes = new Uint8Array(0x1010).fill(0xf4);
