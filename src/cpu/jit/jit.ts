@@ -206,11 +206,13 @@ export class Jit {
     let state = view.getUint8(found + R.COMPILED);
     if (view.getUint32(found + R.HANDLER, true) < Slot.First || !(state & Waiting) || !cache.hasRoom) return undefined;
     const record = link ? found : this.#firstThatRan(found);
-    if (record === found) view.setUint8(found + R.COMPILED, state & ~Waiting);
-    else {
-      view.setUint8(found + R.COMPILED, (state & ~Waiting) | Never);
-      if (record === 0 || view.getUint8(record + R.COMPILED) !== 0) return undefined;
-      state = 0;
+    view.setUint8(found + R.COMPILED, state & ~Waiting);
+    if (record !== found) {
+      // What leads into the loop is compiled when it runs: if not the loop's samples come back, it does.
+      view.setUint16(found + R.HEAT, 0, true);
+      state = record === 0 ? Never : view.getUint8(record + R.COMPILED);
+      if (state & ~Coming) view.setUint8(found + R.COMPILED, view.getUint8(found + R.COMPILED) | Never);
+      if (state !== 0) return undefined;
     }
     if (link?.cluster.some(({ region }) => installed.regionOf(region.request.id) !== region)) return undefined;
     // Meanwhile another region has come to hold it, or soon will.
