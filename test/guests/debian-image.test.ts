@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BuiltImage } from "../../images/index.js";
 import { createXenHost, type DomainConfig, type GuestDomain, MemoryStore, type XenHost } from "../../src/index.js";
 import { makeWholeDeb } from "../images/support/deb-maker.js";
+import { xenTs } from "../support/command.js";
 import { debianFile } from "../support/debian-file.js";
 import { testImage } from "../support/image.js";
 
@@ -126,6 +127,12 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
     test("powers off", async () => {
       expect(await guest.shutdown()).toBe("poweroff");
     });
+  });
+
+  test("xen-ts run debian --exec: the command's output alone, and its status", async () => {
+    const command = "id -un; dpkg-query -W -f '$" + "{Package}\\n' bash; findmnt -no SOURCE /; exit 7";
+    const result = await xenTs(["run", "debian", "--timeout", "240", "--exec", command]);
+    expect(result).toEqual({ code: 7, stdout: "root\nbash\n/dev/xvda\n", stderr: "" });
   });
 
   test("PvGrub boots it", async () => {
