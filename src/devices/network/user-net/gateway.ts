@@ -2,7 +2,7 @@
 // addresses, and hands TCP and UDP to whoever carries them on. It knows no sockets of the machine. Nothing that a guest sends
 // throws; what is kept of guests is bounded.
 
-import { foldSum, internetChecksum } from "../checksum.js";
+import { internetChecksum } from "../checksum.js";
 import { ignoreFrame, type PacketPort, sendThrough } from "../packet-port.js";
 import type { Timers } from "../timers.js";
 import {
@@ -14,7 +14,7 @@ import {
   PROTOCOL_UDP,
 } from "../transport.js";
 import { DhcpServer } from "./dhcp.js";
-import { isTransportRight, pseudoHeaderSum, Reassembler, transportChecksum } from "./ip-packet.js";
+import { isTransportRight, Reassembler, sumTcp, udpDatagram } from "./ip-packet.js";
 import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4, putIpv4 } from "./ipv4.js";
 import { parseSubnet } from "./nat-options.js";
 
@@ -191,31 +191,17 @@ export class Gateway {
   }
 
   sendUdp(to: number, from: number, sourcePort: number, targetPort: number, data: Uint8Array): void {
-    const datagram = new Uint8Array(8 + data.length);
-    const view = new DataView(datagram.buffer);
-    view.setUint16(0, sourcePort);
-    view.setUint16(2, targetPort);
-    view.setUint16(4, datagram.length);
-    datagram.set(data, 8);
-    view.setUint16(6, transportChecksum(from, to, PROTOCOL_UDP, datagram) || 0xffff);
-    this.#send(to, from, PROTOCOL_UDP, datagram);
+    this.#send(to, from, PROTOCOL_UDP, udpDatagram(from, to, sourcePort, targetPort, data));
   }
 
   /** @param segment without its checksum. @param segmentSize payload that fits the wire: longer segments go out to be cut */
   sendTcp(to: number, from: number, segment: Uint8Array, segmentSize: number): void {
-    const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength);
-    const headerSize = (segment[12]! >> 4) * 4;
-    if (segment.length - headerSize <= segmentSize) {
-      view.setUint16(16, transportChecksum(from, to, PROTOCOL_TCP, segment));
-      return void this.#send(to, from, PROTOCOL_TCP, segment);
-    }
-    // Whoever cuts it fills in the rest of the sum.
-    view.setUint16(16, ~foldSum(pseudoHeaderSum(from, to, PROTOCOL_TCP, segment.length)));
+    if (sumTcp(from, to, segment, segmentSize)) return void this.#send(to, from, PROTOCOL_TCP, segment);
     const mac = this.#neighbours.get(to);
     if (!mac) return;
     const frame = new Uint8Array(OFFLOAD_HEADERS + segment.length);
     this.#putHeader(frame, mac);
-    putIpv4(frame, 14, from, to, PROTOCOL_TCP, segment);
+    putIpv4(frame.subarray(14), from, to, PROTOCOL_TCP, segment);
     sendThrough(this.#port, frame, { kind: "tcp4", segmentSize });
   }
 

@@ -2,12 +2,11 @@
 // requests (RFC 4443) and questions for the name server, and hands TCP and UDP to whoever carries them on. Nothing that a guest sends
 // throws; what is kept of guests is bounded.
 
-import { foldSum } from "../checksum.js";
 import type { Offload } from "../offload.js";
 import type { Timers } from "../timers.js";
 import { ETHERTYPE_IPV6, PROTOCOL_TCP, PROTOCOL_UDP } from "../transport.js";
 import { answerDhcp6 } from "./dhcp6.js";
-import { isTransportRight, pseudoHeaderSum, Reassembler, transportChecksum } from "./ip-packet.js";
+import { isTransportRight, Reassembler, sumTcp, transportChecksum, udpDatagram } from "./ip-packet.js";
 import {
   buildIpv6,
   fragmentIpv6,
@@ -201,26 +200,12 @@ export class Gateway6 {
   // --- to guests ---
 
   sendUdp(to: string, from: string, sourcePort: number, targetPort: number, data: Uint8Array): void {
-    const datagram = new Uint8Array(8 + data.length);
-    const view = new DataView(datagram.buffer);
-    view.setUint16(0, sourcePort);
-    view.setUint16(2, targetPort);
-    view.setUint16(4, datagram.length);
-    datagram.set(data, 8);
-    view.setUint16(6, transportChecksum(from, to, PROTOCOL_UDP, datagram) || 0xffff);
-    this.#send(to, from, PROTOCOL_UDP, datagram);
+    this.#send(to, from, PROTOCOL_UDP, udpDatagram(from, to, sourcePort, targetPort, data));
   }
 
   /** @param segment without its checksum. @param segmentSize payload that fits the wire: longer segments go out to be cut */
   sendTcp(to: string, from: string, segment: Uint8Array, segmentSize: number): void {
-    const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength);
-    const headerSize = (segment[12]! >> 4) * 4;
-    if (segment.length - headerSize <= segmentSize) {
-      view.setUint16(16, transportChecksum(from, to, PROTOCOL_TCP, segment));
-      return void this.#send(to, from, PROTOCOL_TCP, segment);
-    }
-    // Whoever cuts it fills in the rest of the sum.
-    view.setUint16(16, ~foldSum(pseudoHeaderSum(from, to, PROTOCOL_TCP, segment.length)));
+    if (sumTcp(from, to, segment, segmentSize)) return void this.#send(to, from, PROTOCOL_TCP, segment);
     const mac = this.#neighbours.get(to);
     if (!mac) return;
     const packet = buildIpv6({ source: from, target: to, protocol: PROTOCOL_TCP, payload: segment });

@@ -29,13 +29,45 @@ function addressSum(address: IpAddress): number {
 }
 
 /** What TCP, UDP and ICMPv6 checksums cover beside the segment, not folded. */
-export function pseudoHeaderSum(source: IpAddress, target: IpAddress, protocol: number, length: number): number {
+function pseudoHeaderSum(source: IpAddress, target: IpAddress, protocol: number, length: number): number {
   return addressSum(source) + addressSum(target) + protocol + length;
 }
 
 /** Over pseudo-header and segment, with whatever stands in the checksum field. */
 export function transportChecksum(source: IpAddress, target: IpAddress, protocol: number, segment: Uint8Array): number {
   return foldSum(sumWords(segment, 0, segment.length, pseudoHeaderSum(source, target, protocol, segment.length)));
+}
+
+export function udpDatagram(
+  source: IpAddress,
+  target: IpAddress,
+  sourcePort: number,
+  targetPort: number,
+  data: Uint8Array,
+): Uint8Array {
+  const datagram = new Uint8Array(8 + data.length);
+  const view = new DataView(datagram.buffer);
+  view.setUint16(0, sourcePort);
+  view.setUint16(2, targetPort);
+  view.setUint16(4, datagram.length);
+  datagram.set(data, 8);
+  view.setUint16(6, transportChecksum(source, target, PROTOCOL_UDP, datagram) || 0xffff);
+  return datagram;
+}
+
+/**
+ * Fills in a TCP segment's checksum. Returns whether it fits the wire, with `segmentSize` bytes of payload at most; for one that doesn't
+ * the sum covers the pseudo-header alone, and whoever cuts the segment fills in the rest.
+ */
+export function sumTcp(source: IpAddress, target: IpAddress, segment: Uint8Array, segmentSize: number): boolean {
+  const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength);
+  const headerSize = (segment[12]! >> 4) * 4;
+  const isWhole = segment.length - headerSize <= segmentSize;
+  const sum = isWhole
+    ? transportChecksum(source, target, PROTOCOL_TCP, segment)
+    : ~foldSum(pseudoHeaderSum(source, target, PROTOCOL_TCP, segment.length));
+  view.setUint16(16, sum);
+  return isWhole;
 }
 
 /**

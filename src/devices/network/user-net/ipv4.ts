@@ -42,21 +42,18 @@ export function parseIpv4(bytes: Uint8Array): Ipv4Packet | undefined {
   };
 }
 
-/** A whole packet. */
-export function buildIpv4(source: number, target: number, protocol: number, payload: Uint8Array): Uint8Array {
-  return build(source, target, protocol, payload, 0, 0);
-}
-
-/** Puts a whole packet into the rest of a frame, from byte `at` on. */
-export function putIpv4(
-  frame: Uint8Array,
-  at: number,
+/** A packet, whole unless it's said to be a fragment (`fragment` as in the header). */
+export function buildIpv4(
   source: number,
   target: number,
   protocol: number,
   payload: Uint8Array,
-): void {
-  put(frame.subarray(at), source, target, protocol, payload, 0, 0);
+  identification = 0,
+  fragment = 0,
+): Uint8Array {
+  const packet = new Uint8Array(HEADER_SIZE + payload.length);
+  putIpv4(packet, source, target, protocol, payload, identification, fragment);
+  return packet;
 }
 
 /** The packet as a link of this MTU takes it: whole, or in fragments. */
@@ -69,32 +66,22 @@ export function fragmentIpv4(
   const fragments: Uint8Array[] = [];
   for (let at = 0; at < payload.length; at += step) {
     const more = at + step < payload.length ? 0x2000 : 0;
-    fragments.push(build(source, target, protocol, payload.subarray(at, at + step), identification, more | (at / 8)));
+    fragments.push(
+      buildIpv4(source, target, protocol, payload.subarray(at, at + step), identification, more | (at / 8)),
+    );
   }
   return fragments;
 }
 
-function build(
-  source: number,
-  target: number,
-  protocol: number,
-  payload: Uint8Array,
-  identification: number,
-  fragment: number,
-): Uint8Array {
-  const packet = new Uint8Array(HEADER_SIZE + payload.length);
-  put(packet, source, target, protocol, payload, identification, fragment);
-  return packet;
-}
-
-function put(
+/** Fills `packet` with a packet. */
+export function putIpv4(
   packet: Uint8Array,
   source: number,
   target: number,
   protocol: number,
   payload: Uint8Array,
-  identification: number,
-  fragment: number,
+  identification = 0,
+  fragment = 0,
 ): void {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   view.setUint8(0, 0x45);
