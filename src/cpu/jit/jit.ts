@@ -362,35 +362,33 @@ export class Jit {
 
   /** The first record of the straight stretch that `record` lies in; 0 when it's no instruction. */
   #leader(record: number): number {
-    const { memory, handlers } = this.#parts;
-    const { view } = memory;
-    if (view.getUint32(record + R.HANDLER, true) < Slot.First) return 0;
-    const page = view.getUint32(record + R.PAGE, true);
+    if (this.#parts.memory.view.getUint32(record + R.HANDLER, true) < Slot.First) return 0;
     let at = record;
-    for (let i = 0; i < MAX_STRETCH; i++) {
-      const before = at - R.RECORD_SIZE;
-      const slot = view.getUint32(before + R.HANDLER, true);
-      if (slot < Slot.First || view.getUint32(before + R.PAGE, true) !== page || handlers.branches(slot)) break;
-      const next = view.getUint16(before + R.OFFSET, true) + view.getUint8(before + R.LENGTH);
-      if (next !== view.getUint16(at + R.OFFSET, true)) break;
-      at = before;
-    }
+    for (let i = 0; i < MAX_STRETCH && this.#leadsOn(at - R.RECORD_SIZE); i++) at -= R.RECORD_SIZE;
     return at;
   }
 
   /** Where control came into the stretch that begins here: the head of a loop behind code that no longer runs. 0: it didn't. */
   #firstThatRan(start: number): number {
-    const { memory, handlers } = this.#parts;
-    const { view } = memory;
-    const page = view.getUint32(start + R.PAGE, true);
-    for (let at = start, i = 0; i < MAX_STRETCH; i++, at += R.RECORD_SIZE) {
+    const { view } = this.#parts.memory;
+    for (let at = start, i = 0; i <= MAX_STRETCH; i++, at += R.RECORD_SIZE) {
       if (view.getUint8(at + R.RAN)) return at;
-      const next = at + R.RECORD_SIZE;
-      const slot = view.getUint32(next + R.HANDLER, true);
-      if (handlers.branches(view.getUint32(at + R.HANDLER, true)) || slot < Slot.First) break;
-      if (view.getUint32(next + R.PAGE, true) !== page) break;
+      if (!this.#leadsOn(at)) break;
     }
     return 0;
+  }
+
+  /** Whether the record behind this one is the next instruction, and always runs after it. */
+  #leadsOn(record: number): boolean {
+    const { memory, handlers } = this.#parts;
+    const { view } = memory;
+    const next = record + R.RECORD_SIZE;
+    const slot = view.getUint32(record + R.HANDLER, true);
+    if (slot < Slot.First || handlers.branches(slot)) return false;
+    if (view.getUint32(next + R.HANDLER, true) < Slot.First) return false;
+    if (view.getUint32(record + R.PAGE, true) !== view.getUint32(next + R.PAGE, true)) return false;
+    const end = view.getUint16(record + R.OFFSET, true) + view.getUint8(record + R.LENGTH);
+    return end === view.getUint16(next + R.OFFSET, true);
   }
 
   /** Compiles the region at a page offset now, whatever its heat, with code that has not run yet; for tests. */
