@@ -101,7 +101,7 @@ export class RunLoop {
     this.#yields[this.#cpu] = vcpu.hasYielded;
     this.#isWaiting = vcpu.hasYielded && !hypervisor.scheduler.hasWork(this.#cpu);
     const took = performance.now() - before;
-    if (executed >= this.#budget / 2) {
+    if (executed >= this.#budget / 2 || took > GRAIN_MS) {
       const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
       this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
     }

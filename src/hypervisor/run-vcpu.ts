@@ -30,8 +30,14 @@ const PAUSES_OF_A_SLICE = 64;
 /** Timers are looked at after so many instructions, or a part of a slice where guest code runs fast: leaving it has its price. */
 const TIMER_INTERVAL = 50_000;
 const TIMER_PARTS = 8;
+/**
+ * A turn ends after so many ns whatever is left of its budget, for code that turns out to be much slower than the code before it:
+ * looked at with the timers, and after so many exits. Under virtual time a turn takes none.
+ */
+const LONGEST_TURN = 4_000_000n;
+const EXITS_PER_LOOK = 64;
 
-/** @param budget about how many instructions may run. @returns how many did. */
+/** @param budget about how many instructions may run, fewer when they take long. @returns how many did. */
 export function runVcpu(vcpu: Vcpu, budget: number): number {
   const { hypervisor } = vcpu.domain;
   hypervisor.runTimers();
@@ -42,13 +48,20 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
   let left = budget;
   const interval = Math.max(TIMER_INTERVAL, Math.floor(budget / TIMER_PARTS));
   let untilTimers = interval;
+  let exits = 0;
+  const end = hypervisor.time.now() + LONGEST_TURN;
   while (left > 0 && vcpu.isRunnable && !vcpu.hasYielded) {
     const used = step(vcpu, Math.min(left, untilTimers));
     left -= used;
     untilTimers -= used;
-    if (untilTimers > 0) continue;
-    untilTimers = interval;
-    hypervisor.runTimers();
+    const isDue = untilTimers <= 0;
+    if (!isDue && ++exits < EXITS_PER_LOOK) continue;
+    exits = 0;
+    if (isDue) {
+      untilTimers = interval;
+      hypervisor.runTimers();
+    }
+    if (hypervisor.time.now() >= end) break;
   }
   countGate(vcpu);
   leave(vcpu);

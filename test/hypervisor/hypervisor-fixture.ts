@@ -54,8 +54,11 @@ export interface Host {
   readonly engine: Engine;
 }
 
-/** `gate`: system calls and iret in WebAssembly where they can be; `jit`: hot code is compiled. */
-export function makeHost(frames = 8192, { gate = true, jit = false } = {}): Host {
+/**
+ * `gate`: system calls and iret in WebAssembly where they can be; `jit`: hot code is compiled; `nsPerLook`: what passes between two
+ * looks at the clock.
+ */
+export function makeHost(frames = 8192, { gate = true, jit = false, nsPerLook = 1000n } = {}): Host {
   const memory = new MachineMemory({ frames, engineBytes: 24 * 2 ** 20 });
   const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 2 ** 20, jit });
   if (gate) engine.setGate(writeGate(memory));
@@ -64,7 +67,7 @@ export function makeHost(frames = 8192, { gate = true, jit = false } = {}): Host
   let time = 0n;
   const hypervisor = createHypervisor({
     memory,
-    clock: { monotonic: () => (time += 1000n), wall: () => 0n },
+    clock: { monotonic: () => (time += nsPerLook), wall: () => 0n },
     tscKhz: 1_000_000,
     random: () => 0.5,
     createCpu: (domid, vcpu) => {

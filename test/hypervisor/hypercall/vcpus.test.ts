@@ -56,7 +56,7 @@ let p2m: Uint32Array;
 let v0: Vcpu;
 let v1: Vcpu;
 
-function build(options: { jit?: boolean } = {}): void {
+function build(options: { jit?: boolean; nsPerLook?: bigint } = {}): void {
   host = makeHost(8192, options);
   const guest = makeDomain(host, false, { vcpus: 3 });
   ({ domain, vcpu: v0, p2m } = guest);
@@ -323,6 +323,16 @@ describe("what one vCPU changes the others see", () => {
     putWords(v0, DATA, [1]);
     expect(runVcpu(v1, 1000)).toBeGreaterThanOrEqual(1000);
     expect([word(DATA + 24n), v1.hasYielded]).toEqual([1n, false]);
+  });
+
+  it("gives way when its turn has taken some milliseconds, whatever is left of its budget", () => {
+    const executed = (nsPerLook: bigint) => {
+      build({ nsPerLook });
+      start(COPY_LOOP);
+      return runVcpu(v1, 800_000);
+    };
+    expect(executed(0n)).toBe(800_000);
+    expect(executed(1_000_000n)).toBeLessThan(400_000);
   });
 
   it("gives way after the same instruction when the wait is compiled code", () => {
