@@ -137,12 +137,16 @@ export const saveAreaOperations: HostOperationTable = {
     storeX87(state, area, cpu.argNumber(1) === 64);
     storeMxcsr(state, area);
     storeXmm(state, area);
+    // The processor begins with the last byte.
+    cpu.probeWrite(linear + BigInt(LEGACY_SIZE - 1), 1);
     cpu.probeWrite(linear, LEGACY_SIZE);
     cpu.writeBytes(linear, area);
   },
   fxrstor: (cpu) => {
     const { state } = cpu;
-    const area = cpu.readBytes(aligned(cpu, 16n), LEGACY_SIZE);
+    const linear = aligned(cpu, 16n);
+    cpu.read(linear + BigInt(LEGACY_SIZE - 1), 1);
+    const area = cpu.readBytes(linear, LEGACY_SIZE);
     state.setU32(S.MXCSR, checkedMxcsr(cpu, area));
     loadX87(state, area, cpu.argNumber(1) === 64);
     loadXmm(state, area);

@@ -20,13 +20,17 @@ export function waits(e: Emitter): void {
 /** The longest access that one segment check takes. */
 const CHECK_BYTES = 248;
 
+/** An access from here raises #SS or #GP by segment, which host operations can't tell. */
+function checkCanonical(e: Emitter, linear: Value): void {
+  const canonical = e.eq(e.shrS(e.shl(linear, e.i64(16)), e.i64(16)), linear);
+  e.if(e.eqz(canonical), () => e.readLinear(linear, 8));
+}
+
 /** Linear address (i64) of a memory operand of `bytes` bytes, all of it checked against the segment. */
 export function areaLinear(e: Emitter, area: Operand, bytes: number, write: boolean): Value {
   if (e.mode === 64) {
     const linear = e.let(area.linear());
-    // An access from here raises #SS or #GP by segment, which host operations can't tell.
-    const canonical = e.eq(e.shrS(e.shl(linear, e.i64(16)), e.i64(16)), linear);
-    e.if(e.eqz(canonical), () => e.readLinear(linear, 8));
+    checkCanonical(e, linear);
     return linear;
   }
   const offset = area.address();
@@ -35,6 +39,26 @@ export function areaLinear(e: Emitter, area: Operand, bytes: number, write: bool
     e.segmentLinear("operand", e.let(e.add(offset, e.i64(at))), 8 * piece, write);
   }
   return e.segmentLinear("operand", offset, 8 * Math.min(bytes, CHECK_BYTES), write);
+}
+
+/**
+ * The same of an area that must be aligned, which host operations check: misalignment comes before the segment's limit, whose check
+ * is of the first byte alone then. `lastFirst`: the processor begins with the last byte.
+ */
+export function alignedAreaLinear(
+  e: Emitter,
+  area: Operand,
+  bytes: number,
+  write: boolean,
+  alignment: number,
+  lastFirst: boolean,
+): Value {
+  const first = e.mode === 64 ? areaLinear(e, area, 1, write) : e.segmentLinear("operand", area.address(), 8, write);
+  e.if(e.eqz(e.and(e.wrap(first), e.i32(alignment - 1))), () => {
+    if (e.mode !== 64) areaLinear(e, area, bytes, write);
+    else if (lastFirst) checkCanonical(e, e.let(e.add(first, e.i64(bytes - 1))));
+  });
+  return first;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Emitter, Operand, SemanticsTable } from "../emit/emitter.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { Reg } from "../state-layout.js";
-import { areaLinear, needsUnit, waits } from "./x87-common.js";
+import { alignedAreaLinear, areaLinear, needsUnit, waits } from "./x87-common.js";
 
 const OSXSAVE = 0x40000;
 const MP_TS = 0xa;
@@ -13,14 +13,15 @@ const MP_TS = 0xa;
 /** FXSAVE, FXRSTOR: no wait; CR0.EM raises #NM too. */
 const legacyArea = (operation: string, write: boolean) => (e: Emitter, area: Operand) => {
   needsUnit(e);
-  e.host(operation, areaLinear(e, area, 512, write), e.i32(e.size));
+  e.host(operation, alignedAreaLinear(e, area, 512, write, 16, true), e.i32(e.size));
 };
 
 /** XSAVE family: #UD without CR4.OSXSAVE, #NM for CR0.TS alone. */
 const extendedArea = (operation: string, write: boolean) => (e: Emitter, area: Operand) => {
   e.raiseIf(e.eqz(e.and(e.stateLoad("i32", S.CR4), e.i32(OSXSAVE))), Vector.UD);
   e.raiseIf(e.and(e.stateLoad("i32", S.CR0), e.i32(8)), Vector.NM);
-  e.host(operation, areaLinear(e, area, 576, write), e.i32(e.size), e.gpr(Reg.RAX, 32));
+  const linear = alignedAreaLinear(e, area, 576, write, 64, false);
+  e.host(operation, linear, e.i32(e.size), e.gpr(Reg.RAX, 32));
 };
 
 /** FNENI, FNDISI, FNSETPM did something on the 8087 and 287 only. */

@@ -127,6 +127,46 @@ describe("FXSAVE and FXRSTOR", () => {
   });
 });
 
+describe("what comes first", () => {
+  const fxsave = "0f ae 43";
+  const fxrstor = "0f ae 4b";
+
+  test.each([
+    ["FXSAVE", fxsave],
+    ["FXRSTOR", fxrstor],
+    ["XSAVE", "0f ae 63"],
+    ["XRSTOR", "0f ae 6b"],
+  ])("outside 64-bit mode %s is misaligned before it is too long for the segment", (_, code) => {
+    reset();
+    state.codeMode = 1;
+    const segment = (number: number, limit: number) =>
+      state.setSegment(number, { selector: 0x10, base: 0n, limit, attributes: 0xc093 });
+    segment(S.Seg.CS, 0xffffffff);
+    // It ends a little behind the area's begin.
+    segment(S.Seg.SS, AREA + 0x40);
+    try {
+      expect(run(`36 ${code} 08`)).toMatchObject(raises(Vector.GP));
+      expect(run(`36 ${code} 00`)).toMatchObject(raises(Vector.SS));
+      // The first byte itself.
+      expect(run(`36 ${code} 48`)).toMatchObject(raises(Vector.SS));
+      segment(S.Seg.SS, 0xffffffff);
+      m.memory.u8.fill(0, AREA, AREA + 1024);
+      expect(run(`36 ${code} 00`)).toMatchObject(halts);
+    } finally {
+      state.codeMode = 2;
+    }
+  });
+
+  test.each([
+    ["FXSAVE", "48 0f ae 00"],
+    ["FXRSTOR", "48 0f ae 08"],
+  ])("%s begins with its last byte", (_, code) => {
+    reset();
+    // mov rax, 0x7fffffffff80: the end isn't canonical, the begin isn't there.
+    expect(run(`48 b8 80 ff ff ff ff 7f 00 00 ${code}`)).toMatchObject(raises(Vector.GP));
+  });
+});
+
 describe("XSAVE family", () => {
   const all = "b8 ff ff ff ff ba ff ff ff ff";
 
