@@ -86,6 +86,25 @@ function loadXmm(state: CpuState, area: Uint8Array): void {
   state.bytes(S.XMM, length).set(area.subarray(XMM_AT, XMM_AT + length));
 }
 
+/** What FXSAVE64 writes in 64-bit mode: 512 bytes. */
+export function saveImage(state: CpuState): Uint8Array {
+  const image = new Uint8Array(LEGACY_SIZE);
+  storeX87(state, image, true);
+  storeMxcsr(state, image);
+  image.set(state.bytes(S.XMM, 256), XMM_AT);
+  return image;
+}
+
+/** Loads such an image as FXRSTOR64 does. Returns false, and changes nothing, when its MXCSR has reserved bits. */
+export function loadImage(state: CpuState, image: Uint8Array): boolean {
+  const mxcsr = new DataView(image.buffer, image.byteOffset, image.length).getUint32(MXCSR_AT, true);
+  if (mxcsr & ~MXCSR_MASK) return false;
+  state.setU32(S.MXCSR, mxcsr);
+  loadX87(state, image, true);
+  state.bytes(S.XMM, 256).set(image.subarray(XMM_AT, XMM_AT + 256));
+  return true;
+}
+
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }

@@ -1,10 +1,12 @@
 // VCPUOP_initialise for a 64-bit PV vCPU: registers, traps, tables and callbacks from a vcpu_guest_context (arch-x86/xen.h).
 
+import { loadImage } from "../../cpu/host/save-area.js";
 import { KERNEL_GS_BASE, Reg, Seg } from "../../cpu/state-layout.js";
 import type { Vcpu } from "../hypervisor.js";
 import type { vcpu_guest_context } from "../public/arch-x86/xen.js";
 import {
   VGCF_failsafe_disables_events,
+  VGCF_I387_VALID,
   VGCF_IN_KERNEL,
   VGCF_online,
   VGCF_syscall_disables_events,
@@ -33,6 +35,8 @@ export function setGuestContext(vcpu: Vcpu, context: GuestContext): number {
   if (!(flags & VGCF_IN_KERNEL)) return -errno.EINVAL; // the hypervisor only starts vCPUs in the guest kernel
   resetPvCpu(vcpu);
   setRegisters(vcpu, context);
+  // An image that a processor wouldn't load leaves the FPU as after a reset.
+  if (flags & VGCF_I387_VALID) loadImage(vcpu.cpu.state, context.fpu_ctxt);
   setTraps(vcpu, context);
   pv.eventCallback.address = context.event_callback_eip;
   pv.failsafeCallback.address = context.failsafe_callback_eip;

@@ -1,6 +1,7 @@
 // A 64-bit PV vCPU's state as XEN_DOMCTL_getvcpucontext gives it (arch-x86/xen.h: vcpu_guest_context): what guest-context.ts sets, read
-// back. The FPU isn't among it, and VGCF_I387_VALID says so.
+// back.
 
+import { saveImage } from "../../cpu/host/save-area.js";
 import { KERNEL_GS_BASE, Reg, Seg } from "../../cpu/state-layout.js";
 import type { Vcpu } from "../hypervisor.js";
 import * as X from "../public/arch-x86/xen.js";
@@ -18,13 +19,14 @@ export function readGuestContext(vcpu: Vcpu): Uint8Array {
   // The GS base that isn't in use waits in KERNEL_GS_BASE.
   const [gs, otherGs] = [state.segmentBase(Seg.GS), state.u64(KERNEL_GS_BASE)];
   const flags =
+    X.VGCF_I387_VALID |
     (pv.kernelMode ? X.VGCF_IN_KERNEL : 0) |
     (pv.failsafeCallback.masksEvents ? X.VGCF_failsafe_disables_events : 0) |
     (pv.syscallCallback.masksEvents ? X.VGCF_syscall_disables_events : 0) |
     (vcpu.isUp ? X.VGCF_online : 0);
   const pad6 = new Uint8Array(6);
   return X.vcpu_guest_context.encode(64, {
-    fpu_ctxt: new Uint8Array(512),
+    fpu_ctxt: saveImage(state),
     flags: BigInt(flags),
     user_regs: {
       ...{ r15: gpr(Reg.R15), r14: gpr(Reg.R14), r13: gpr(Reg.R13), r12: gpr(Reg.R12), rbp: gpr(Reg.RBP) },

@@ -9,7 +9,12 @@ import { schedOp } from "../../../src/hypervisor/hypercall/sched.js";
 import { updateVaMapping } from "../../../src/hypervisor/hypercall/update-va-mapping.js";
 import { vcpuOp } from "../../../src/hypervisor/hypercall/vcpu.js";
 import type { Domain, Vcpu } from "../../../src/hypervisor/hypervisor.js";
-import { VGCF_IN_KERNEL, VGCF_online, vcpu_guest_context } from "../../../src/hypervisor/public/arch-x86/xen.js";
+import {
+  VGCF_I387_VALID,
+  VGCF_IN_KERNEL,
+  VGCF_online,
+  vcpu_guest_context,
+} from "../../../src/hypervisor/public/arch-x86/xen.js";
 import { errno } from "../../../src/hypervisor/public/errno.js";
 import { EVTCHNOP_bind_ipi, EVTCHNOP_bind_vcpu, EVTCHNOP_send } from "../../../src/hypervisor/public/event-channel.js";
 import { SCHEDOP_block, SCHEDOP_poll, SHUTDOWN_poweroff } from "../../../src/hypervisor/public/sched.js";
@@ -22,6 +27,7 @@ import {
   VIRQ_TIMER,
   vcpu_info,
 } from "../../../src/hypervisor/public/xen.js";
+import { readGuestContext } from "../../../src/hypervisor/pv/read-context.js";
 import { runVcpu } from "../../../src/hypervisor/run-vcpu.js";
 import {
   BASE,
@@ -117,6 +123,33 @@ describe("vCPUs come and go", () => {
     expect(vcpu(V.VCPUOP_up, 1)).toBe(0);
     expect(vcpu(V.VCPUOP_is_up, 1)).toBe(1);
     expect(vcpu(V.VCPUOP_is_up, 3)).toBe(-errno.ENOENT);
+  });
+
+  it("starts with the FPU it was given, which a core has too", () => {
+    const image = new Uint8Array(512);
+    const view = new DataView(image.buffer);
+    view.setUint16(0, 0x27f, true); // control: double precision
+    view.setUint16(2, 6 << 11, true); // two values on the stack
+    image[4] = 0xc0;
+    view.setBigUint64(32, 0x8000_0000_0000_0000n, true); // ST(0) = 1
+    view.setUint16(40, 0x3fff, true);
+    view.setBigUint64(48, 0xc000_0000_0000_0000n, true); // ST(1) = 3
+    view.setUint16(56, 0x4000, true);
+    view.setUint32(24, 0x9fc0, true); // MXCSR: flush to zero, denormals are zeros
+    view.setUint32(28, 0xffff, true);
+    for (let i = 0; i < 256; i++) image[160 + i] = i;
+    const fields = vcpu_guest_context.decode(context(), 64);
+    const given = (fpu_ctxt: Uint8Array, flags: number) =>
+      put(vcpu_guest_context.encode(64, { ...fields, fpu_ctxt, flags: BigInt(VGCF_IN_KERNEL | flags) }));
+    expect(vcpu(V.VCPUOP_initialise, 1, given(image, VGCF_I387_VALID))).toBe(0);
+    const core = vcpu_guest_context.decode(readGuestContext(v1), 64);
+    expect([core.fpu_ctxt, Number(core.flags) & VGCF_I387_VALID]).toEqual([image, VGCF_I387_VALID]);
+    // With an MXCSR that no processor loads it is as after a reset.
+    view.setUint32(24, 0x1_0000, true);
+    expect(vcpu(V.VCPUOP_initialise, 2, given(image, VGCF_I387_VALID))).toBe(0);
+    const reset = vcpu_guest_context.decode(readGuestContext(domain.vcpus[2]!), 64).fpu_ctxt as Uint8Array;
+    expect([reset[0], reset[1], reset[4], reset[24], reset[25]]).toEqual([0x7f, 3, 0, 0x80, 0x1f]);
+    expect(reset.subarray(160, 416).every((byte) => byte === 0)).toBe(true);
   });
 
   it("goes down and up again where it was; the last one takes the domain along", () => {
