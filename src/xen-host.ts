@@ -232,7 +232,7 @@ export class XenHost {
     const observer = joinObservers(this.#profiler, this.#perfTrace);
     this.#hypervisor.observer = observer;
     this.#engine.observer = observer;
-    this.#store = new XenStoreServer(memory);
+    this.#store = new XenStoreServer(memory, { timers: this.#networkServices.timers });
     this.#store.onLog = (line) => config.log?.(line);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,

@@ -144,7 +144,7 @@ export class XenStoreClient extends XenStoreView {
     this.closed.catch(() => {});
     socket.on("data", (bytes) => {
       try {
-        for (const message of this.#reader.push(bytes)) this.#receive(message);
+        for (const message of this.#reader.readAll(bytes)) this.#receive(message);
       } catch (error) {
         this.#end(error as Error);
       }

@@ -3,8 +3,10 @@
 
 import * as W from "../public/io/xs_wire.js";
 import { type ControlledStore, control, printable } from "./control.js";
+import { type OpenRequest, OutstandingRequests } from "./outstanding.js";
 import { absolutePath, homeOf } from "./path.js";
 import { formatPermissions, parsePermissions } from "./permissions.js";
+import type { Outgoing } from "./ring.js";
 import type { StoreView, Transaction } from "./store.js";
 import { StoreError } from "./store-error.js";
 import { Watches } from "./watches.js";
@@ -16,6 +18,8 @@ const OK = bytesOf("OK\0");
 
 /** What a connection needs of the server around it. */
 export interface ConnectionHost extends ControlledStore {
+  /** Whose handling causes what happens now. */
+  request: OpenRequest | undefined;
   isIntroduced(domid: number): boolean;
   /** Requests of the toolstack, which only dom0 may make. @throws StoreError */
   introduce(domid: number, mfn: number, port: number): void;
@@ -28,16 +32,17 @@ type Handler = (view: StoreView, payload: Uint8Array) => Uint8Array;
 export class StoreConnection {
   readonly domid: number;
   readonly #host: ConnectionHost;
-  readonly #send: (bytes: Uint8Array) => void;
+  readonly #send: (message: Outgoing) => void;
   readonly #reader = new MessageReader();
   readonly watches: Watches;
+  readonly outstanding = new OutstandingRequests();
   readonly #transactions = new Map<number, Transaction>();
   #nextTransaction = 1;
   /** Watch events that wait until the reply of the request that caused them has been sent. */
-  #events: Uint8Array[] = [];
+  #events: Outgoing[] = [];
   #isHandling = false;
 
-  constructor(host: ConnectionHost, domid: number, send: (bytes: Uint8Array) => void) {
+  constructor(host: ConnectionHost, domid: number, send: (message: Outgoing) => void) {
     this.#host = host;
     this.domid = domid;
     this.#send = send;
@@ -49,9 +54,23 @@ export class StoreConnection {
     return this.#transactions.size;
   }
 
-  /** Handles what has arrived completely. @throws WireError when the stream is broken */
-  receive(bytes: Uint8Array): void {
-    for (const message of this.#reader.push(bytes)) this.#handle(message);
+  /** Bytes of its transactions, of its domain's quota `memory`. */
+  get transactionBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#transactions.values()) sum += bytes;
+    return sum;
+  }
+
+  /** Bytes arrived. */
+  push(bytes: Uint8Array): void {
+    this.#reader.push(bytes);
+  }
+
+  /** Handles the next request, and returns it. @throws WireError when the stream is broken */
+  handleNext(): Message | undefined {
+    const message = this.#reader.next();
+    if (message) this.#handle(message);
+    return message;
   }
 
   /** Forgets watches and transactions, as for a client that starts anew. */
@@ -63,7 +82,8 @@ export class StoreConnection {
 
   #watchEvent(path: string, token: string): void {
     const payload = joinStrings([path, token]);
-    const event = encodeMessage({ type: W.XS_WATCH_EVENT, requestId: 0, transactionId: 0, payload });
+    const bytes = encodeMessage({ type: W.XS_WATCH_EVENT, requestId: 0, transactionId: 0, payload });
+    const event = { bytes, event: `${path}\0${token}`, done: this.#host.request?.hold() ?? (() => {}) };
     if (this.#isHandling) this.#events.push(event);
     else this.#send(event);
   }
@@ -71,6 +91,10 @@ export class StoreConnection {
   #handle(message: Message): void {
     const { type, requestId, transactionId } = message;
     let reply: Message;
+    const request = this.outstanding.begin();
+    const done = request.hold();
+    const outer = this.#host.request;
+    this.#host.request = request;
     this.#isHandling = true;
     try {
       reply = { type, requestId, transactionId, payload: this.#answer(message) };
@@ -79,10 +103,17 @@ export class StoreConnection {
       reply = { type: W.XS_ERROR, requestId, transactionId, payload: bytesOf(`${error.code}\0`) };
     } finally {
       this.#isHandling = false;
+      this.#host.request = outer;
     }
     if (this.#host.isTraced) this.#trace(message, reply);
-    this.#send(encodeMessage(reply));
+    this.#send({ bytes: encodeMessage(reply), done });
     for (const event of this.#events.splice(0)) this.#send(event);
+  }
+
+  /** Bytes left of the domain's quota `memory`. */
+  get #room(): number {
+    if (this.domid === 0) return Number.POSITIVE_INFINITY;
+    return this.#host.store.quota.memory - this.#host.store.memoryOf(this.domid);
   }
 
   #trace({ type, transactionId, payload }: Message, reply: Message): void {
@@ -109,6 +140,7 @@ export class StoreConnection {
     const { transactionNodes } = this.#host.store.quota;
     if (this.domid !== 0 && (touched.size > transactionNodes || changes.length > MAX_TRANSACTION_CHANGES))
       throw new StoreError("ENOSPC");
+    if (this.#room <= 0) throw new StoreError("ENOMEM");
     const answer = handler(transaction, payload);
     if (answer.length > W.XENSTORE_PAYLOAD_MAX) throw new StoreError("E2BIG");
     return answer;
@@ -181,7 +213,7 @@ export class StoreConnection {
     },
     [W.XS_WATCH]: (_view, payload) => {
       const [path, token] = strings(payload, 2);
-      this.watches.add(path!, token!);
+      this.watches.add(path!, token!, this.#room);
       this.#watchEvent(path!, token!);
       return OK;
     },
@@ -198,8 +230,12 @@ export class StoreConnection {
     [W.XS_TRANSACTION_START]: () => {
       if (this.domid !== 0 && this.#transactions.size >= this.#host.store.quota.transactions)
         throw new StoreError("ENOSPC");
+      if (this.#room <= 0) throw new StoreError("ENOMEM");
       const id = this.#nextTransaction++;
-      this.#transactions.set(id, this.#host.store.begin());
+      this.#transactions.set(
+        id,
+        this.#host.store.begin(() => this.#room),
+      );
       return joinStrings([String(id)]);
     },
     // Handled before dispatch: it has no view of its own.

@@ -1,5 +1,5 @@
 // XS_CONTROL (docs: xenstore.txt, "Administrative"): what `xenstore-control` asks of a running store, as xenstored 4.17 answers. Of its
-// commands these are here: check, log, print, quota, help; the others (live-update, logfile, memreport) are EINVAL, as anything unknown.
+// commands these are here: check, log, print, quota, quota-soft, help; the others (live-update, logfile, memreport) are EINVAL, as anything unknown.
 
 import { QUOTA_NAMES, type StoreQuota, type XenStore } from "./store.js";
 import { StoreError } from "./store-error.js";
@@ -11,7 +11,15 @@ export interface ControlledStore {
   /** A line for the host's log. */
   log(line: string): void;
   /** What a domain's connection has; undefined: it has none. */
-  usage(domid: number): { readonly watches: number; readonly transactions: number } | undefined;
+  usage(domid: number): StoreUsage | undefined;
+}
+
+export interface StoreUsage {
+  readonly watches: number;
+  readonly transactions: number;
+  readonly outstanding: number;
+  /** Bytes. */
+  readonly memory: number;
 }
 
 interface Command {
@@ -50,6 +58,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   quota: { parameters: "[set <name> <val>|<domid>]", run: quota },
+  "quota-soft": { parameters: "[set <name> <val>]", run: softQuota },
   help: {
     parameters: "",
     run: (_server, words) => {
@@ -83,26 +92,35 @@ const QUOTA_TEXTS: Readonly<Record<keyof StoreQuota, string>> = {
   nodes: "Nodes per domain",
   watches: "Watches per domain",
   transactions: "Transactions per domain",
+  outstanding: "Outstanding requests per domain",
   transactionNodes: "Max. number of accessed nodes per transaction",
+  memory: "Total Xenstore memory per domain (error level)",
   nodeBytes: "Max. size of a node",
-  pathLength: "Max. length of a relative path",
+  pathLength: "Max. length of a node path",
   permissions: "Max. number of permissions per node",
 };
+
+const limitLine = (name: string, value: number, text: string) =>
+  `${name.padEnd(17)}: ${String(value).padStart(8)} ${text}`;
+
+/** @throws StoreError EINVAL */
+function limitOf(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new StoreError("EINVAL");
+  return Number(text);
+}
 
 function quota(server: ControlledStore, words: readonly string[]): string {
   const { quota: limits } = server.store;
   const [first, name, value] = words;
   if (first === undefined) {
-    const lines = Object.entries(QUOTA_NAMES).map(
-      ([shown, key]) => `${shown.padEnd(17)}: ${String(limits[key]).padStart(8)} ${QUOTA_TEXTS[key]}`,
-    );
+    const lines = Object.entries(QUOTA_NAMES).map(([shown, key]) => limitLine(shown, limits[key], QUOTA_TEXTS[key]));
     return ["Quota settings:", ...lines].join("\n");
   }
   if (first === "set") {
     expectWords(words, 3);
     const key = Object.hasOwn(QUOTA_NAMES, name!) ? QUOTA_NAMES[name!] : undefined;
-    if (!key || !/^[1-9]\d{0,8}$/.test(value!)) throw new StoreError("EINVAL");
-    limits[key] = Number(value);
+    if (!key) throw new StoreError("EINVAL");
+    limits[key] = limitOf(value!);
     return DONE;
   }
   expectWords(words, 1);
@@ -110,9 +128,20 @@ function quota(server: ControlledStore, words: readonly string[]): string {
   const domid = Number(first);
   const usage = server.usage(domid);
   if (!usage) throw new StoreError("ENOENT");
-  const line = (shown: string, count: number) => `${shown.padEnd(16)}: ${String(count).padStart(8)}`;
-  return [
-    ...[`Domain ${domid}:`, line("nodes", server.store.owned(domid))],
-    ...[line("watches", usage.watches), line("transactions", usage.transactions)],
-  ].join("\n");
+  const { watches, transactions, outstanding, memory } = usage;
+  const counts = { nodes: server.store.owned(domid).nodes, watches, transactions, outstanding, memory };
+  const lines = Object.entries(counts).map(([shown, count]) => `${shown.padEnd(16)}: ${String(count).padStart(8)}`);
+  return [`Domain ${domid}:`, ...lines].join("\n");
+}
+
+function softQuota({ store }: ControlledStore, words: readonly string[]): string {
+  if (words.length === 0)
+    return [
+      "Quota settings:",
+      limitLine("memory", store.softMemory, "Total Xenstore memory per domain (warning level)"),
+    ].join("\n");
+  const [verb, name, value] = expectWords(words, 3);
+  if (verb !== "set" || name !== "memory") throw new StoreError("EINVAL");
+  store.softMemory = limitOf(value!);
+  return DONE;
 }

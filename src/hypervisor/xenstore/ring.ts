@@ -6,16 +6,29 @@ import type { MachineMemory } from "../../mmu/machine-memory.js";
 import { XENSTORE_ERROR_PROTO, XENSTORE_ERROR_RINGIDX, XENSTORE_RING } from "../public/io/xs_wire.js";
 
 const MASK = XENSTORE_RING.size - 1;
-/** Replies and events that a guest hasn't taken; beyond this its requests wait. */
-const MAX_UNSENT = 1 << 16;
-/** What is queued beyond this is lost: watch events for a guest that doesn't read, which others may cause without end. */
-const MAX_QUEUED = 1 << 18;
+
+/** What goes to a client. */
+export interface Outgoing {
+  readonly bytes: Uint8Array;
+  /** Of watch events: what makes two of them the same. */
+  readonly event?: string;
+  /** Call it when the client has all of it, or never will. */
+  readonly done: () => void;
+}
+
+interface Queued extends Outgoing {
+  /** Milliseconds. */
+  readonly since: number;
+}
 
 export class StoreRing {
   readonly #memory: MachineMemory;
   readonly #page: number;
-  #unsent: Uint8Array[] = [];
+  #unsent: Queued[] = [];
   #unsentBytes = 0;
+  /** Bytes of the first one that are in the ring already. */
+  #headSent = 0;
+  readonly #events = new Set<string>();
   #isBroken = false;
 
   /** @param page machine address of the page */
@@ -28,6 +41,15 @@ export class StoreRing {
     return this.#isBroken;
   }
 
+  /** Bytes that wait for room. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  get hasUnsentEvents(): boolean {
+    return this.#events.size > 0;
+  }
+
   #index(at: number): number {
     return this.#memory.readU32(this.#page + at);
   }
@@ -36,11 +58,12 @@ export class StoreRing {
   fail(error: typeof XENSTORE_ERROR_PROTO | typeof XENSTORE_ERROR_RINGIDX = XENSTORE_ERROR_PROTO): void {
     this.#isBroken = true;
     this.#memory.writeU32(this.#page + XENSTORE_RING.error, error);
+    this.clear();
   }
 
-  /** Takes what the guest has written; empty while its answers pile up. */
+  /** Takes what the guest has written. */
   read(): Uint8Array {
-    if (this.#isBroken || this.#unsentBytes > MAX_UNSENT) return new Uint8Array(0);
+    if (this.#isBroken) return new Uint8Array(0);
     const consumed = this.#index(XENSTORE_RING.req_cons);
     const produced = this.#index(XENSTORE_RING.req_prod);
     const count = (produced - consumed) >>> 0;
@@ -55,11 +78,45 @@ export class StoreRing {
     return bytes;
   }
 
-  /** Queues a message for the guest. */
-  write(bytes: Uint8Array): void {
-    if (this.#isBroken || this.#unsentBytes > MAX_QUEUED) return;
-    this.#unsent.push(bytes);
+  /** Queues a message for the guest; an event that waits already isn't queued again. */
+  write(message: Outgoing, now: number): void {
+    const { bytes, event, done } = message;
+    if (this.#isBroken || (event !== undefined && this.#events.has(event))) {
+      done();
+      return;
+    }
+    if (event !== undefined) this.#events.add(event);
+    this.#unsent.push({ ...message, since: now });
     this.#unsentBytes += bytes.length;
+  }
+
+  /** Drops events that wait since `moment` or longer. A message whose beginning is in the ring stays, but nobody waits for it. */
+  dropEvents(moment: number): void {
+    const isOld = ({ event, since }: Queued) => event !== undefined && since <= moment;
+    const [head] = this.#unsent;
+    if (head && this.#headSent > 0 && isOld(head)) head.done();
+    const first = this.#headSent > 0 ? 1 : 0;
+    this.#drop(this.#unsent.filter((message, i) => i >= first && isOld(message)));
+  }
+
+  /** The client is gone, or hopeless. */
+  clear(): void {
+    this.#drop([...this.#unsent]);
+    this.#headSent = 0;
+  }
+
+  #drop(messages: readonly Queued[]): void {
+    const gone = new Set(messages);
+    this.#unsent = this.#unsent.filter((message) => !gone.has(message));
+    for (const message of messages) {
+      this.#unsentBytes -= message.bytes.length;
+      this.#finish(message);
+    }
+  }
+
+  #finish({ event, done }: Queued): void {
+    if (event !== undefined) this.#events.delete(event);
+    done();
   }
 
   /** Moves queued bytes into the ring as far as it has room. Returns whether any were moved. */
@@ -75,14 +132,17 @@ export class StoreRing {
     const before = produced;
     while (room > 0 && this.#unsent.length > 0) {
       const head = this.#unsent[0]!;
-      const part = head.subarray(0, room);
+      const part = head.bytes.subarray(this.#headSent, this.#headSent + room);
       for (let i = 0; i < part.length; i++)
         this.#memory.writeU8(this.#page + XENSTORE_RING.rsp + ((produced + i) & MASK), part[i]!);
       produced = (produced + part.length) >>> 0;
       room -= part.length;
-      this.#unsentBytes -= part.length;
-      if (part.length === head.length) this.#unsent.shift();
-      else this.#unsent[0] = head.subarray(part.length);
+      this.#headSent += part.length;
+      if (this.#headSent < head.bytes.length) break;
+      this.#headSent = 0;
+      this.#unsent.shift();
+      this.#unsentBytes -= head.bytes.length;
+      this.#finish(head);
     }
     if (produced === before) return false;
     this.#memory.writeU32(this.#page + XENSTORE_RING.rsp_prod, produced);

@@ -1,12 +1,25 @@
 // The XenStore database: nodes, permissions, quota, and transactions. A plain engine without connections or rings. Paths are
 // absolute and checked (path.ts). Failures are StoreErrors.
-// Invariant: `counts` is the number of nodes each domain owns in the present tree.
+// Invariant: `holdings` is what each domain owns in the present tree.
 
 import { XENSTORE_REL_PATH_MAX } from "../public/io/xs_wire.js";
 import { joinPath, splitPath } from "./path.js";
 import { inherit, isAllowed, ownerOf, type Permissions } from "./permissions.js";
 import { StoreError } from "./store-error.js";
-import { countOwned, findNode, newNode, pathsBelow, replaceNode, type StoreNode } from "./tree.js";
+import {
+  addHolding,
+  bytesOfNode,
+  childPath,
+  countNode,
+  countTree,
+  findNode,
+  type Holdings,
+  NO_HOLDINGS,
+  newNode,
+  pathsBelow,
+  replaceNode,
+  type StoreNode,
+} from "./tree.js";
 
 /** What an unprivileged domain may have, with xenstored's values; XS_CONTROL changes them. */
 export interface StoreQuota {
@@ -14,8 +27,12 @@ export interface StoreQuota {
   nodes: number;
   watches: number;
   transactions: number;
+  /** Requests whose replies and events aren't all with those they go to. */
+  outstanding: number;
   /** Nodes that a transaction depends on. */
   transactionNodes: number;
+  /** Bytes of its nodes, watches, transactions, requests and what waits for it. */
+  memory: number;
   /** Bytes of name and value of one node. */
   nodeBytes: number;
   /** Bytes of a relative path. */
@@ -25,13 +42,17 @@ export interface StoreQuota {
 }
 
 export const DEFAULT_QUOTA: Readonly<StoreQuota> = {
-  ...{ nodes: 1000, watches: 128, transactions: 10, transactionNodes: 1024, nodeBytes: 2048 },
-  ...{ pathLength: XENSTORE_REL_PATH_MAX, permissions: 5 },
+  ...{ nodes: 1000, watches: 128, transactions: 10, outstanding: 20, transactionNodes: 1024 },
+  ...{ memory: 2560 * 1024, nodeBytes: 2048, pathLength: XENSTORE_REL_PATH_MAX, permissions: 5 },
 };
+
+/** Bytes of which a line in the log tells when a domain has more. */
+export const DEFAULT_SOFT_MEMORY = 2048 * 1024;
 
 /** As xenstored calls them, in its order. */
 export const QUOTA_NAMES: Readonly<Record<string, keyof StoreQuota>> = {
-  ...{ nodes: "nodes", watches: "watches", transactions: "transactions", "transaction-nodes": "transactionNodes" },
+  ...{ nodes: "nodes", watches: "watches", transactions: "transactions", outstanding: "outstanding" },
+  ...{ "transaction-nodes": "transactionNodes", memory: "memory" },
   ...{ "node-size": "nodeBytes", "path-max": "pathLength", permissions: "permissions" },
 };
 
@@ -49,8 +70,8 @@ export interface StoreView {
   root: StoreNode;
   /** Changes so far, in order. */
   readonly changes: Change[];
-  /** Nodes that each domain has gained in this view. */
-  readonly gained: Map<number, number>;
+  /** What each domain has gained in this view. */
+  readonly gained: Map<number, Holdings>;
   /** Called with each path whose node, present or not, influenced a result, and how much of it did. */
   touch(path: string, scope: Scope): void;
 }
@@ -59,19 +80,23 @@ export interface StoreView {
 export type Scope = "node" | "children" | "tree";
 const SCOPES: readonly Scope[] = ["node", "children", "tree"];
 
+const NOTHING: Uint8Array = new Uint8Array(0);
 const ROOT_PERMISSIONS: Permissions = [{ access: "r", domid: 0 }];
 
 export class XenStore {
   readonly quota: StoreQuota;
   #root = newNode(ROOT_PERMISSIONS);
-  readonly #counts = new Map<number, number>();
+  readonly #holdings = new Map<number, Holdings>();
   /** XS_SET_TARGET: a domain that acts for another (a device model's) has its rights too. */
   readonly targets = new Map<number, number>();
   /** Called after changes were made for good. */
   onChanges: (changes: readonly Change[]) => void = () => {};
+  /** Bytes that a domain uses of the quota `memory` beside its nodes. */
+  memoryElsewhere: (domid: number) => number = () => 0;
+  softMemory = DEFAULT_SOFT_MEMORY;
 
   constructor(quota: Partial<StoreQuota> = {}) {
-    countOwned(this.#root, this.#counts, 1);
+    countTree(this.#holdings, "/", this.#root, 1);
     this.quota = { ...DEFAULT_QUOTA, ...quota };
   }
 
@@ -79,9 +104,14 @@ export class XenStore {
     return this.#root;
   }
 
-  /** Number of nodes a domain owns. */
-  owned(domid: number): number {
-    return this.#counts.get(domid) ?? 0;
+  /** Number of nodes a domain owns, and their bytes. */
+  owned(domid: number): Holdings {
+    return this.#holdings.get(domid) ?? NO_HOLDINGS;
+  }
+
+  /** Bytes that a domain uses of the quota `memory`. */
+  memoryOf(domid: number): number {
+    return this.owned(domid).bytes + this.memoryElsewhere(domid);
   }
 
   /** Runs single operations directly on the store; watches hear of them when `run` returns. */
@@ -94,51 +124,50 @@ export class XenStore {
 
   #install(root: StoreNode, changes: readonly Change[]): void {
     if (root === this.#root) return;
-    this.#recount(this.#root, root);
+    this.#recount("/", this.#root, root);
     this.#root = root;
     this.onChanges(changes);
   }
 
   /** Follows only the parts of the trees that differ. */
-  #recount(old: StoreNode | undefined, present: StoreNode | undefined): void {
+  #recount(path: string, old: StoreNode | undefined, present: StoreNode | undefined): void {
     if (old === present) return;
     if (!old || !present) {
-      if (old) countOwned(old, this.#counts, -1);
-      if (present) countOwned(present, this.#counts, 1);
+      if (old) countTree(this.#holdings, path, old, -1);
+      if (present) countTree(this.#holdings, path, present, 1);
       return;
     }
-    this.#count(old, -1);
-    this.#count(present, 1);
+    countNode(this.#holdings, path, old, -1);
+    countNode(this.#holdings, path, present, 1);
     for (const name of new Set([...old.children.keys(), ...present.children.keys()]))
-      this.#recount(old.children.get(name), present.children.get(name));
-  }
-
-  #count({ permissions }: StoreNode, by: number): void {
-    const owner = ownerOf(permissions);
-    this.#counts.set(owner, this.owned(owner) + by);
+      this.#recount(childPath(path, name), old.children.get(name), present.children.get(name));
   }
 
   /** Puts a whole tree in place of what there is; nobody is told. */
   replace(root: StoreNode): void {
-    this.#recount(this.#root, root);
+    this.#recount("/", this.#root, root);
     this.#root = root;
   }
 
   /** Counts anew what each domain owns. @returns a line for each count that was wrong, and isn't any more */
   check(): string[] {
-    const counts = new Map<number, number>();
-    countOwned(this.#root, counts, 1);
+    const counted = new Map<number, Holdings>();
+    countTree(counted, "/", this.#root, 1);
     const lines: string[] = [];
-    for (const domid of new Set([...counts.keys(), ...this.#counts.keys()])) {
-      const [right, wrong] = [counts.get(domid) ?? 0, this.owned(domid)];
-      if (right !== wrong) lines.push(`domain ${domid} owns ${right} nodes, not ${wrong}`);
-      this.#counts.set(domid, right);
+    for (const domid of new Set([...counted.keys(), ...this.#holdings.keys()])) {
+      const [right, wrong] = [counted.get(domid) ?? NO_HOLDINGS, this.owned(domid)];
+      if (right.nodes !== wrong.nodes || right.bytes !== wrong.bytes)
+        lines.push(
+          `domain ${domid} owns ${right.nodes} nodes of ${right.bytes} bytes, not ${wrong.nodes} of ${wrong.bytes}`,
+        );
+      this.#holdings.set(domid, right);
     }
     return lines;
   }
 
-  begin(): Transaction {
-    return new Transaction(this.#root);
+  /** @param room bytes that are left of the quota `memory` */
+  begin(room: () => number = () => Number.POSITIVE_INFINITY): Transaction {
+    return new Transaction(this.#root, room);
   }
 
   /**
@@ -151,7 +180,7 @@ export class XenStore {
       this.#install(transaction.root, transaction.changes);
       return;
     }
-    this.#checkCount(domid, transaction.gained.get(domid) ?? 0, 0);
+    for (const [owner, gained] of transaction.gained) this.#require(domid, owner, gained);
     for (const [path, scope] of transaction.touched)
       if (!isSame(findNode(this.#root, path), findNode(transaction.base, path), scope)) throw new StoreError("EAGAIN");
     let root = this.#root;
@@ -160,9 +189,18 @@ export class XenStore {
     this.#install(root, transaction.changes);
   }
 
-  #checkCount(domid: number, gained: number, created: number): void {
-    if (domid !== 0 && gained + created > 0 && this.owned(domid) + gained + created > this.quota.nodes)
-      throw new StoreError("ENOSPC");
+  /** May `domid` make `owner` own so much more? Giving up is always allowed, and dom0 isn't asked. */
+  #require(domid: number, owner: number, { nodes, bytes }: Holdings): void {
+    if (domid === 0 || owner === 0) return;
+    if (nodes > 0 && this.owned(owner).nodes + nodes > this.quota.nodes) throw new StoreError("ENOSPC");
+    if (bytes > 0 && this.memoryOf(owner) + bytes > this.quota.memory) throw new StoreError("ENOMEM");
+  }
+
+  #requireMore(view: StoreView, domid: number, owner: number, nodes: number, bytes: number): void {
+    const gained = view.gained.get(owner) ?? NO_HOLDINGS;
+    // What a transaction gained is its domain's memory until its end, and counted there.
+    const more = view instanceof Transaction ? bytes + nodes * TOUCHED_BYTES : gained.bytes + bytes;
+    this.#require(domid, owner, { nodes: gained.nodes + nodes, bytes: more });
   }
 
   // --- operations ---
@@ -225,6 +263,10 @@ export class XenStore {
       return;
     }
     if (!this.#isAllowed(old.permissions, domid, "w")) throw new StoreError("EACCES");
+    const owner = ownerOf(old.permissions);
+    const more = value.length - old.value.length;
+    if (more > 0) this.#requireMore(view, domid, owner, 0, more);
+    addHolding(view.gained, owner, 0, more);
     this.#put(view, path, { ...old, value: value.slice() });
   }
 
@@ -236,15 +278,17 @@ export class XenStore {
   }
 
   /** Creates a node and the ancestors that are missing. */
-  #create(view: StoreView, domid: number, path: string, value: Uint8Array = new Uint8Array(0)): void {
+  #create(view: StoreView, domid: number, path: string, value = NOTHING): void {
     const parts = splitPath(path);
     const { node: parent, depth } = this.#nearest(view, path);
     if (!this.#isAllowed(parent.permissions, domid, "w")) throw new StoreError("EACCES");
-    const created = parts.length - depth;
-    this.#checkCount(domid, view.gained.get(domid) ?? 0, created);
     const permissions = inherit(parent.permissions, domid);
     const owner = ownerOf(permissions);
-    view.gained.set(owner, (view.gained.get(owner) ?? 0) + created);
+    let bytes = value.length;
+    for (let at = depth + 1; at <= parts.length; at++)
+      bytes += bytesOfNode(joinPath(parts.slice(0, at)), { permissions, value: NOTHING });
+    this.#requireMore(view, domid, owner, parts.length - depth, bytes);
+    addHolding(view.gained, owner, parts.length - depth, bytes);
     for (let at = depth + 1; at < parts.length; at++) {
       const missing = joinPath(parts.slice(0, at));
       view.root = replaceNode(view.root, missing, newNode(permissions));
@@ -272,7 +316,7 @@ export class XenStore {
     }
     if (!this.#isAllowed(node.permissions, domid, "w")) throw new StoreError("EACCES");
     const gone = [...pathsBelow(node, path)];
-    countOwned(node, view.gained, -1);
+    countTree(view.gained, path, node, -1);
     const { permissions } = node;
     view.root = replaceNode(view.root, path, undefined);
     for (const each of gone) view.changes.push({ path: each, permissions });
@@ -284,12 +328,12 @@ export class XenStore {
     if (domid !== 0 && ownerOf(node.permissions) !== domid) throw new StoreError("EACCES");
     if (domid !== 0 && ownerOf(permissions) !== domid) throw new StoreError("EPERM");
     if (domid !== 0 && permissions.length > this.quota.permissions) throw new StoreError("ENOSPC");
-    for (const [owner, by] of [
-      [ownerOf(node.permissions), -1],
-      [ownerOf(permissions), 1],
-    ] as const)
-      view.gained.set(owner, (view.gained.get(owner) ?? 0) + by);
-    this.#put(view, path, { ...node, permissions });
+    const changed = { ...node, permissions };
+    const [owner, before, after] = [ownerOf(permissions), bytesOfNode(path, node), bytesOfNode(path, changed)];
+    if (after > before) this.#requireMore(view, domid, owner, 0, after - before);
+    addHolding(view.gained, ownerOf(node.permissions), -1, -before);
+    addHolding(view.gained, owner, 1, after);
+    this.#put(view, path, changed);
   }
 
   #checkSize(domid: number, path: string, value: Uint8Array): void {
@@ -315,21 +359,40 @@ function graft(root: StoreNode, path: string, node: StoreNode | undefined): Stor
   return replaceNode(root, path, { ...node, children: present?.children ?? new Map() });
 }
 
+/** What a transaction costs for each path that it depends on or changed. */
+const TOUCHED_BYTES = 32;
+
 /** A view of the store as it was when the transaction began, with its own changes. */
 export class Transaction implements StoreView {
   readonly base: StoreNode;
   root: StoreNode;
   readonly changes: Change[] = [];
-  readonly gained = new Map<number, number>();
+  readonly gained = new Map<number, Holdings>();
   readonly touched = new Map<string, Scope>();
+  readonly #room: () => number;
+  #touchedBytes = 0;
 
-  constructor(base: StoreNode) {
+  constructor(base: StoreNode, room: () => number) {
     this.base = base;
+    this.#room = room;
     this.root = base;
   }
 
+  /** Of the quota `memory` of the domain whose transaction it is. */
+  get bytes(): number {
+    let gained = 0;
+    for (const { bytes } of this.gained.values()) gained += Math.max(0, bytes);
+    return TOUCHED_BYTES * (1 + this.changes.length) + this.#touchedBytes + gained;
+  }
+
+  /** @throws StoreError ENOMEM */
   touch(path: string, scope: Scope): void {
     const known = this.touched.get(path);
+    if (known === undefined) {
+      const bytes = TOUCHED_BYTES + path.length;
+      if (bytes > this.#room()) throw new StoreError("ENOMEM");
+      this.#touchedBytes += bytes;
+    }
     if (!known || SCOPES.indexOf(scope) > SCOPES.indexOf(known)) this.touched.set(path, scope);
   }
 }

@@ -40,15 +40,44 @@ function replaceAt(root: StoreNode, parts: readonly string[], depth: number, nod
   return { ...root, children };
 }
 
-/** Number of nodes that each domain owns in a subtree, added to `counts` times `factor`. */
-export function countOwned(node: StoreNode, counts: Map<number, number>, factor: 1 | -1): void {
-  const owner = node.permissions[0].domid;
-  counts.set(owner, (counts.get(owner) ?? 0) + factor);
-  for (const child of node.children.values()) countOwned(child, counts, factor);
+/** What a domain owns: nodes, and their bytes as the quota `memory` counts them. */
+export interface Holdings {
+  readonly nodes: number;
+  readonly bytes: number;
+}
+
+export const NO_HOLDINGS: Holdings = { nodes: 0, bytes: 0 };
+
+const NODE_BYTES = 24;
+const PERMISSION_BYTES = 8;
+
+/** Of one node without those below: path, permissions, value. */
+export function bytesOfNode(path: string, { permissions, value }: Pick<StoreNode, "permissions" | "value">): number {
+  return NODE_BYTES + path.length + PERMISSION_BYTES * permissions.length + value.length;
+}
+
+export function addHolding(all: Map<number, Holdings>, owner: number, nodes: number, bytes: number): void {
+  const old = all.get(owner);
+  all.set(owner, { nodes: (old?.nodes ?? 0) + nodes, bytes: (old?.bytes ?? 0) + bytes });
+}
+
+/** Adds one node, or with -1 takes it away. */
+export function countNode(all: Map<number, Holdings>, path: string, node: StoreNode, by: 1 | -1): void {
+  addHolding(all, node.permissions[0].domid, by, by * bytesOfNode(path, node));
+}
+
+/** The same for a node and all below it. */
+export function countTree(all: Map<number, Holdings>, path: string, node: StoreNode, by: 1 | -1): void {
+  countNode(all, path, node, by);
+  for (const [name, child] of node.children) countTree(all, childPath(path, name), child, by);
+}
+
+export function childPath(path: string, name: string): string {
+  return path === "/" ? `/${name}` : `${path}/${name}`;
 }
 
 /** Paths of a node and all below it. */
 export function* pathsBelow(node: StoreNode, path: string): Generator<string> {
   yield path;
-  for (const [name, child] of node.children) yield* pathsBelow(child, path === "/" ? `/${name}` : `${path}/${name}`);
+  for (const [name, child] of node.children) yield* pathsBelow(child, childPath(path, name));
 }

@@ -5,6 +5,8 @@ import { isAllowed } from "./permissions.js";
 import type { Change } from "./store.js";
 import { StoreError } from "./store-error.js";
 
+const WATCH_BYTES = 32;
+
 interface Watch {
   /** As the client wrote it. */
   readonly path: string;
@@ -17,6 +19,7 @@ export class Watches {
   readonly #domid: number;
   readonly #limit: () => number;
   #list: Watch[] = [];
+  #bytes = 0;
   readonly #deliver: (path: string, token: string) => void;
 
   /** @param limit how many an unprivileged domain may have */
@@ -26,12 +29,20 @@ export class Watches {
     this.#deliver = deliver;
   }
 
-  /** The first event comes at once. @throws StoreError */
-  add(path: string, token: string): void {
+  /** Of the quota `memory`. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @param room bytes that it may take. @throws StoreError */
+  add(path: string, token: string, room = Number.POSITIVE_INFINITY): void {
     const absolute = isSpecial(path) ? path : absolutePath(path, this.#domid);
     if (this.#list.some((watch) => watch.absolute === absolute && watch.token === token))
       throw new StoreError("EEXIST");
     if (this.#domid !== 0 && this.#list.length >= this.#limit()) throw new StoreError("E2BIG");
+    const bytes = WATCH_BYTES + path.length + absolute.length + token.length;
+    if (bytes > room) throw new StoreError("ENOMEM");
+    this.#bytes += bytes;
     this.#list.push({ path, absolute, token });
   }
 
@@ -39,11 +50,13 @@ export class Watches {
   remove(path: string, token: string): void {
     const at = this.#list.findIndex((watch) => watch.path === path && watch.token === token);
     if (at < 0) throw new StoreError("ENOENT");
-    this.#list.splice(at, 1);
+    for (const watch of this.#list.splice(at, 1))
+      this.#bytes -= WATCH_BYTES + watch.path.length + watch.absolute.length + watch.token.length;
   }
 
   clear(): void {
     this.#list = [];
+    this.#bytes = 0;
   }
 
   get size(): number {

@@ -25,27 +25,31 @@ export function encodeMessage({ type, requestId, transactionId, payload }: Messa
 export class MessageReader {
   #pending = new Uint8Array(0);
 
-  /** @throws WireError */
-  push(bytes: Uint8Array): Message[] {
+  push(bytes: Uint8Array): void {
     const all = new Uint8Array(this.#pending.length + bytes.length);
     all.set(this.#pending);
     all.set(bytes, this.#pending.length);
+    this.#pending = all;
+  }
+
+  /** The next message, when all of it is there. @throws WireError */
+  next(): Message | undefined {
+    const { length } = this.#pending;
+    if (length < XSD_SOCKMSG_SIZE) return undefined;
+    const header = xsd_sockmsg.decode(this.#pending, 64);
+    if (header.len > XENSTORE_PAYLOAD_MAX) throw new WireError(`message of ${header.len} bytes`);
+    const end = XSD_SOCKMSG_SIZE + header.len;
+    if (end > length) return undefined;
+    const payload = this.#pending.slice(XSD_SOCKMSG_SIZE, end);
+    this.#pending = this.#pending.subarray(end);
+    return { type: header.type, requestId: header.req_id, transactionId: header.tx_id, payload };
+  }
+
+  /** All that are complete with these bytes. @throws WireError */
+  readAll(bytes: Uint8Array): Message[] {
+    this.push(bytes);
     const messages: Message[] = [];
-    let at = 0;
-    while (all.length - at >= XSD_SOCKMSG_SIZE) {
-      const header = xsd_sockmsg.decode(all.subarray(at), 64);
-      if (header.len > XENSTORE_PAYLOAD_MAX) throw new WireError(`message of ${header.len} bytes`);
-      const end = at + XSD_SOCKMSG_SIZE + header.len;
-      if (end > all.length) break;
-      messages.push({
-        type: header.type,
-        requestId: header.req_id,
-        transactionId: header.tx_id,
-        payload: all.slice(at + XSD_SOCKMSG_SIZE, end),
-      });
-      at = end;
-    }
-    this.#pending = all.slice(at);
+    for (let message = this.next(); message; message = this.next()) messages.push(message);
     return messages;
   }
 

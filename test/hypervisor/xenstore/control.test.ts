@@ -18,12 +18,14 @@ beforeEach(() => {
 function client(domid: number) {
   const reader = new MessageReader();
   let reply = "";
-  const connection = new StoreConnection(server, domid, (bytes) => {
-    for (const { type, payload } of reader.push(bytes))
+  const connection = new StoreConnection(server, domid, ({ bytes, done }) => {
+    done();
+    for (const { type, payload } of reader.readAll(bytes))
       if (type !== W.XS_WATCH_EVENT) reply = (type === W.XS_ERROR ? "!" : "") + textOf(payload).replace(/\0$/, "");
   });
   return (type: number, ...words: string[]): string => {
-    connection.receive(encodeMessage({ type, requestId: 1, transactionId: 0, payload: joinStrings(words) }));
+    connection.push(encodeMessage({ type, requestId: 1, transactionId: 0, payload: joinStrings(words) }));
+    connection.handleNext();
     return reply;
   };
 }
@@ -50,7 +52,8 @@ describe("XS_CONTROL", () => {
     [["quota", "set", "nodes", "0"]],
     [["quota", "set", "nodes", "-1"]],
     [["quota", "set", "constructor", "1"]],
-    [["quota", "set", "memory", "1"]],
+    [["quota-soft", "set", "nodes", "1"]],
+    [["quota-soft", "memory"]],
   ])("%j is EINVAL", (words) => {
     expect(control(...words)).toBe("!EINVAL");
     expect(log).toEqual([]);
@@ -63,6 +66,7 @@ describe("XS_CONTROL", () => {
       "log             on|off",
       "print           <string>",
       "quota           [set <name> <val>|<domid>]",
+      "quota-soft      [set <name> <val>]",
     ]);
   });
 
@@ -96,11 +100,22 @@ describe("XS_CONTROL", () => {
   });
 
   test("quota shows the limits, changes them, and they hold at once", () => {
-    expect(control("quota").split("\n").slice(0, 3)).toEqual([
+    // As xenstored 4.17 has them.
+    expect(control("quota").split("\n")).toEqual([
       "Quota settings:",
       "nodes            :     1000 Nodes per domain",
       "watches          :      128 Watches per domain",
+      "transactions     :       10 Transactions per domain",
+      "outstanding      :       20 Outstanding requests per domain",
+      "transaction-nodes:     1024 Max. number of accessed nodes per transaction",
+      "memory           :  2621440 Total Xenstore memory per domain (error level)",
+      "node-size        :     2048 Max. size of a node",
+      "path-max         :     2048 Max. length of a node path",
+      "permissions      :        5 Max. number of permissions per node",
     ]);
+    expect(control("quota-soft")).toBe(
+      "Quota settings:\nmemory           :  2097152 Total Xenstore memory per domain (warning level)",
+    );
     server.update((view) => {
       server.store.mkdir(view, 0, "/local/domain/5");
       server.store.setPermissions(view, 0, "/local/domain/5", [{ access: "n", domid: 5 }]);
@@ -128,7 +143,14 @@ describe("XS_CONTROL", () => {
       server.store.setPermissions(view, 0, "/x", [{ access: "n", domid: 1 }]);
     });
     expect(control("quota", "1")).toBe(
-      "Domain 1:\nnodes           :        1\nwatches         :        0\ntransactions    :        0",
+      [
+        "Domain 1:",
+        "nodes           :        1",
+        "watches         :        0",
+        "transactions    :        0",
+        "outstanding     :        0",
+        "memory          :       34",
+      ].join("\n"),
     );
   });
 });

@@ -7,88 +7,11 @@ import {
   removeDomainNodes,
 } from "../../../src/hypervisor/xenstore/domain-nodes.js";
 import { XenStoreServer } from "../../../src/hypervisor/xenstore/server.js";
-import {
-  encodeMessage,
-  joinStrings,
-  type Message,
-  MessageReader,
-  textOf,
-} from "../../../src/hypervisor/xenstore/wire.js";
+import { encodeMessage, joinStrings } from "../../../src/hypervisor/xenstore/wire.js";
 import { MachineMemory } from "../../../src/mmu/machine-memory.js";
+import { description, StoreGuest as Guest, joinedText, PAGE } from "./store-guest.js";
 
-const PAGE = 4096;
-const { size, req, rsp, req_cons, req_prod, rsp_cons, rsp_prod } = W.XENSTORE_RING;
-
-/** A guest's xenbus driver: talks through the ring page only. */
-class Guest {
-  readonly memory: MachineMemory;
-  readonly server: XenStoreServer;
-  readonly domid: number;
-  readonly #reader = new MessageReader();
-  #nextId = 1;
-  readonly messages: Message[] = [];
-
-  constructor(memory: MachineMemory, server: XenStoreServer, domid: number) {
-    this.memory = memory;
-    this.server = server;
-    this.domid = domid;
-    server.connect(domid, PAGE * domid, { notify: () => this.#receive() });
-  }
-  #index(at: number): number {
-    return this.memory.readU32(PAGE * this.domid + at);
-  }
-  #receive(): void {
-    const base = PAGE * this.domid;
-    const from = this.#index(rsp_cons);
-    const count = (this.#index(rsp_prod) - from) >>> 0;
-    const bytes = Uint8Array.from({ length: count }, (_, i) => this.memory.readU8(base + rsp + ((from + i) % size)));
-    this.memory.writeU32(base + rsp_cons, from + count);
-    this.messages.push(...this.#reader.push(bytes));
-    if (count > 0) this.server.service(this.domid);
-  }
-  /** Sends bytes in pieces that fit the ring. */
-  send(bytes: Uint8Array): void {
-    const base = PAGE * this.domid;
-    for (let done = 0; done < bytes.length; ) {
-      const at = this.#index(req_prod);
-      const room = size - ((at - this.#index(req_cons)) >>> 0);
-      if (room === 0) throw new Error("the server doesn't take requests");
-      const part = bytes.subarray(done, done + room);
-      for (const [i, byte] of part.entries()) this.memory.writeU8(base + req + ((at + i) % size), byte);
-      this.memory.writeU32(base + req_prod, at + part.length);
-      this.server.service(this.domid);
-      done += part.length;
-    }
-  }
-  /** Payload of the reply; "!ENOENT" for errors. */
-  request(type: number, payload: string, transactionId = 0): string {
-    const requestId = this.#nextId++;
-    const bytes = Uint8Array.from(payload, (c) => c.charCodeAt(0));
-    this.send(encodeMessage({ type, requestId, transactionId, payload: bytes }));
-    const at = this.messages.findIndex((m) => m.requestId === requestId && m.type !== W.XS_WATCH_EVENT);
-    if (at < 0) throw new Error("no reply");
-    const [reply] = this.messages.splice(at, 1);
-    const text = textOf(reply!.payload);
-    return reply!.type === W.XS_ERROR ? `!${text.replace("\0", "")}` : text;
-  }
-  events(): string[] {
-    return this.messages.splice(0).map((m) => textOf(m.payload).split("\0").slice(0, 2).join(" "));
-  }
-}
-
-const description = {
-  domid: 1,
-  name: "guest",
-  handle: Uint8Array.from({ length: 16 }, (_, i) => i),
-  memoryKib: 262144,
-  maxMemoryKib: 262144,
-  vcpus: 1,
-  onlineVcpus: 1,
-  storePort: 1,
-  storeMfn: 1,
-  consolePort: 2,
-  consoleMfn: 2,
-};
+const { req, req_prod } = W.XENSTORE_RING;
 
 function setup() {
   const memory = new MachineMemory({ frames: 8, engineBytes: 65536 });
@@ -266,7 +189,7 @@ describe("a domain over its ring", () => {
       ["0"],
       [],
     ]);
-    expect(server.store.owned(1)).toBe(0);
+    expect(server.store.owned(1).nodes).toBe(0);
     expect([server.directory("/libxl"), server.directory("/local/domain/0/backend/console")]).toEqual([[], []]);
   });
 
@@ -301,10 +224,6 @@ function tree(server: XenStoreServer, path: string): unknown {
   return [path, server.read(path), server.directory(path).map((name) => tree(server, `${path}/${name}`))];
 }
 
-function joinedText(...strings: string[]): string {
-  return strings.map((text) => `${text}\0`).join("");
-}
-
 describe("a hostile domain", () => {
   test("gets no more nodes in a transaction than outside, and no endless transaction", () => {
     const { guest, server } = setup();
@@ -322,7 +241,7 @@ describe("a hostile domain", () => {
       for (let i = 0; i < 600; i++) guest.request(W.XS_WRITE, `data/${name}${i}\0`, id);
     expect(guest.request(W.XS_TRANSACTION_END, "T\0", two)).toBe("OK\0");
     expect(guest.request(W.XS_TRANSACTION_END, "T\0", three)).toBe("!ENOSPC");
-    expect(server.store.owned(1)).toBeLessThanOrEqual(1000);
+    expect(server.store.owned(1).nodes).toBeLessThanOrEqual(1000);
     const four = start();
     let writes = 0;
     while (writes < 20_000 && guest.request(W.XS_WRITE, "data/b1\0x", four) === "OK\0") writes++;
@@ -377,7 +296,7 @@ describe("a hostile domain", () => {
           }
         expect(outside()).toEqual(before);
         expect(answers).not.toContain("key");
-        expect(server.store.owned(1)).toBeLessThanOrEqual(1000);
+        expect(server.store.owned(1).nodes).toBeLessThanOrEqual(1000);
         const { watches, transactions } = server.usage(1)!;
         expect(watches).toBeLessThanOrEqual(128);
         expect(transactions).toBeLessThanOrEqual(10);

@@ -65,7 +65,7 @@ describe("nodes", () => {
     s.perms("/home", ["n1"]);
     expect(code(() => s.write("/other", "x", 1))).toBe("EACCES");
     s.write("/home/x/y", "1", 1);
-    expect(s.store.owned(1)).toBe(3);
+    expect(s.store.owned(1).nodes).toBe(3);
     expect(code(() => s.read("/home/x/y", 2))).toBe("EACCES");
     expect(code(() => s.read("/home/nothing", 2))).toBe("EACCES");
     expect(code(() => s.read("/home/nothing", 1))).toBe("ENOENT");
