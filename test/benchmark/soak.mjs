@@ -6,6 +6,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -112,14 +113,20 @@ let records = 0;
 const outputs = new Map();
 const begin = performance.now();
 const MIB = 2 ** 20;
+/** How long the event loop waits for its turn: guests' slices, compilation, garbage collection. */
+const delays = monitorEventLoopDelay({ resolution: 1 });
 while (performance.now() - begin < minutes * 60_000) {
   const start = performance.now();
+  delays.reset();
+  delays.enable();
   const { stdout, exitCode } = await guest.exec("B=/bench sh /bench/round.sh 2>&1 | tee /tmp/last | md5sum", {
     timeout: 600_000,
   });
   if (exitCode !== 0) throw new Error(`a round ended with ${exitCode}: ${stdout}`);
   outputs.set(stdout, (outputs.get(stdout) ?? 0) + 1);
   const roundMs = performance.now() - start;
+  delays.disable();
+  const pauses = { longestMs: delays.max / 1e6, per1000Ms: delays.percentile(99.9) / 1e6 };
   collectGarbage();
   const { rss, heapUsed, external } = process.memoryUsage();
   const { instructions, compiledRegions, codeBytes, codeInvalidations, jitCacheBytes } = host.statistics;
@@ -128,11 +135,12 @@ while (performance.now() - begin < minutes * 60_000) {
     settled: (rss - records) / MIB,
     seconds: (performance.now() - begin) / 1000,
     roundMs,
+    pauses,
     ...{ rss: rss / MIB, heap: heapUsed / MIB, external: external / MIB },
     ...{ instructions, compiledRegions, codeBytes, codeInvalidations, jitCacheBytes },
   };
   samples.push(sample);
-  const figures = `${sample.rss.toFixed(0)} MiB resident, ${sample.heap.toFixed(0)} heap, ${sample.external.toFixed(0)} external`;
+  const figures = `${sample.rss.toFixed(0)} MiB resident, ${sample.heap.toFixed(0)} heap, ${sample.external.toFixed(0)} external, longest pause ${pauses.longestMs.toFixed(0)} ms`;
   console.log(
     `${sample.seconds.toFixed(0).padStart(5)} s  round ${samples.length}  ${(sample.roundMs / 1000).toFixed(2)} s  ${figures}  ${compiledRegions} regions made  ${stdout.slice(0, 8)}`,
   );
@@ -164,6 +172,10 @@ if (samples.length >= 8) {
     failed ||= !flat;
   }
 } else console.log("too few rounds to tell about memory");
+const pause = (of) => median(samples.map(({ pauses }) => pauses[of])).toFixed(1);
+console.log(
+  `pauses of the event loop: longest of a round ${pause("longestMs")} ms (median), 999 of 1,000 below ${pause("per1000Ms")} ms`,
+);
 console.log(
   `${samples.length} rounds, ${outputs.size} output, ${(samples.at(-1).instructions / 1e9).toFixed(1)} G instructions`,
 );
