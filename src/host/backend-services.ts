@@ -19,7 +19,10 @@ export function backendServices(domain: Domain, store: XenStoreServer, deferred:
       read: (ref, offset, target) => readGrant(domain, ref, offset, target),
       write: (ref, offset, source) => writeGrant(domain, ref, offset, source),
     },
-    events: { bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)) },
+    events: {
+      bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)),
+      bindPrompt: (port, onEvent) => domain.events.bindHost(port, deferred.deferBursts(onEvent)),
+    },
   };
 }
 

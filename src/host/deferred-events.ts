@@ -1,6 +1,10 @@
 // What guests' events ask of backends, put off until the vCPU's turn is over, as a dom0 on another CPU would see them a little later:
 // what a guest sends meanwhile is taken in one go, and its kernel sees its device busy, so that TCP joins small writes to large
-// packets. In the order of the events, so that a run can be repeated.
+// packets. Where a backend says that it found one request at a time, waiting only has the guest go idle and come back: such events
+// are seen to within the hypercall that sends them. In the order of the events, so that a run can be repeated.
+
+/** Events seen to at once before one is put off again, to see whether the guest would have sent more meanwhile. */
+const MOST_AT_ONCE = 31;
 
 export class DeferredEvents {
   #waiting: (() => void)[] = [];
@@ -8,13 +12,30 @@ export class DeferredEvents {
 
   /** A callback that runs `work` once in the next `flush`, however often it is called before. */
   defer(work: () => void): () => void {
+    return this.deferBursts(() => {
+      work();
+      return 0;
+    });
+  }
+
+  /** The same, or at once, while `work`, which returns how many requests it found, finds one at a time. */
+  deferBursts(work: () => number): () => void {
     let isWaiting = false;
+    /** Events to see to at once, and how many it were the last time. */
+    let left = 0;
+    let granted = 0;
     const run = () => {
       isWaiting = false;
-      work();
+      granted = work() === 1 ? Math.min(2 * granted + 1, MOST_AT_ONCE) : 0;
+      left = granted;
     };
     return () => {
       if (isWaiting) return;
+      if (left > 0) {
+        left--;
+        work();
+        return;
+      }
       isWaiting = true;
       this.#waiting.push(run);
     };

@@ -27,8 +27,13 @@ export interface EventBinding {
 }
 
 export interface EventAccess {
-  /** Undefined when that isn't a port which the guest has left for us. `onEvent` must not throw. */
+  /** Undefined when that isn't a port which the guest has left for us. `onEvent` must not throw; it runs once for all events of a turn. */
   bind(port: number, onEvent: () => void): EventBinding | undefined;
+  /**
+   * The same, but while `onEvent`, which returns how many requests it found, finds one at a time, it runs within the hypercall that sends
+   * the event.
+   */
+  bindPrompt(port: number, onEvent: () => number): EventBinding | undefined;
 }
 
 export interface StoreAccess {

@@ -43,7 +43,10 @@ export class TestGuest {
       read: (ref, offset, target) => this.#copy(ref, false, ({ bytes }) => target.set(slice(bytes, offset, target))),
       write: (ref, offset, source) => this.#copy(ref, true, ({ bytes }) => slice(bytes, offset, source).set(source)),
     },
-    events: { bind: (port, onEvent) => this.#bind(port, onEvent) },
+    events: {
+      bind: (port, onEvent) => this.#bind(port, onEvent),
+      bindPrompt: (port, onEvent) => this.#bind(port, onEvent),
+    },
   };
 
   #map(ref: number, isWritable: boolean): GrantedPage | undefined {

@@ -161,7 +161,7 @@ export class BlockBackend implements BackendDriver {
     });
     if (ring.isBroken) throw new FrontendError(`${path}: the ring's indices make no sense`);
     const port = readNumber(services.store, `${path}/event-channel`, MAX_U32);
-    const event = services.events.bind(port, () => ring.service());
+    const event = services.events.bindPrompt(port, () => ring.service());
     if (!event) throw new FrontendError(`${path}: event channel ${port} can't be bound`);
     ring.event = event;
     this.#rings.push(ring);

@@ -95,37 +95,42 @@ export class BlockRing {
     return this.#ring.isBroken;
   }
 
-  /** Takes what waits on the ring. Call on the guest's event, and after anything was held back. */
-  service(): void {
+  /** Takes what waits on the ring. Call on the guest's event, and after anything was held back. @returns requests taken */
+  service(): number {
     this.#bytesNow = 0;
-    this.#takeAll();
+    let taken = 0;
+    for (; this.#hasNext(); taken++) this.#takeNext();
     this.#publish();
+    return taken;
   }
 
-  #takeAll(): void {
-    while (!this.#isDead) {
-      if (this.#ring.isBroken) {
-        this.#isDead = true;
-        this.#options.onBroken();
-        return;
-      }
-      if (this.#barrier || (this.#bytesUnderWay >= MAX_BYTES_UNDER_WAY && this.#underWay.size > 0)) return;
-      if (this.#ring.waiting === 0 && !this.#ring.rearm()) return;
-      if (this.#ring.isBroken) continue;
-      if (this.#bytesNow >= MAX_BYTES_AT_ONCE) {
-        this.#continuation ??= setImmediate(() => {
-          this.#continuation = undefined;
-          this.service();
-        });
-        return;
-      }
-      this.#ring.take(this.#entry);
-      const request = parseRequest(this.#entryView, this.#options.abi);
-      if (request.operation === B.BLKIF_OP_WRITE_BARRIER) {
-        this.#barrier = request;
-        this.#startBarrier();
-      } else this.#start(request);
+  /** Whether a request waits that may be taken now. */
+  #hasNext(): boolean {
+    if (this.#isDead) return false;
+    if (!this.#ring.isBroken) {
+      if (this.#barrier || (this.#bytesUnderWay >= MAX_BYTES_UNDER_WAY && this.#underWay.size > 0)) return false;
+      if (this.#ring.waiting === 0 && !this.#ring.rearm()) return false;
     }
+    if (this.#ring.isBroken) {
+      this.#isDead = true;
+      this.#options.onBroken();
+      return false;
+    }
+    if (this.#bytesNow < MAX_BYTES_AT_ONCE) return true;
+    this.#continuation ??= setImmediate(() => {
+      this.#continuation = undefined;
+      this.service();
+    });
+    return false;
+  }
+
+  #takeNext(): void {
+    this.#ring.take(this.#entry);
+    const request = parseRequest(this.#entryView, this.#options.abi);
+    if (request.operation === B.BLKIF_OP_WRITE_BARRIER) {
+      this.#barrier = request;
+      this.#startBarrier();
+    } else this.#start(request);
   }
 
   /** When nothing else is under way. */
