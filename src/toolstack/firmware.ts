@@ -11,7 +11,7 @@ const GRUB = "/usr/lib/grub-xen/grub-x86_64-xen.bin";
 /** @param directory looked into before all others. @throws XenError bad-config: there is none, or it can't run here */
 export function findFirmware(name: "pvgrub32" | "pvgrub64", directory = process.env.XENFIRMWAREDIR): string {
   if (name === "pvgrub32")
-    throw new XenError("bad-config", "firmware pvgrub32 is a 32-bit kernel, which isn't supported; pvgrub64 is");
+    throw new XenError("bad-config", "firmware pvgrub32 needs 32-bit PV, which isn't supported; pvgrub64 is");
   const places = [...(directory ? [directory] : []), ...DIRECTORIES].map((each) => join(each, name));
   const found = [...places, GRUB].find((path) => existsSync(path));
   if (found !== undefined) return found;

@@ -2,14 +2,18 @@
 // order. And PvGrub, Debian's grub-x86_64-xen.bin, reads the same disk as a guest and boots the kernel that is on it.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BuiltImage } from "../../images/index.js";
 import { createXenHost, type DomainConfig, type GuestDomain, MemoryStore, type XenHost } from "../../src/index.js";
 import { makeWholeDeb } from "../images/support/deb-maker.js";
 import { xenTs } from "../support/command.js";
 import { debianFile } from "../support/debian-file.js";
+import { GuestConsole } from "../support/guest-console.js";
 import { testImage } from "../support/image.js";
 
 const hasTools = spawnSync("mke2fs", ["-V"]).error === undefined && spawnSync("debugfs", ["-V"]).error === undefined;
@@ -141,5 +145,38 @@ describe.skipIf(!hasTools)("debian (building it needs e2fsprogs)", () => {
     expect(await run("cat /proc/cmdline")).toMatch(/root=\/dev\/xvda/);
     expect(await run("uname -r")).toBe(`${image.manifest.kernelRelease}\n`);
     expect(await guest.shutdown()).toBe("poweroff");
+  });
+
+  test("so it does as firmware= of an xl.cfg file, by create and console", { timeout: 2 * BOOT_MS }, async () => {
+    const directory = mkdtempSync(join(tmpdir(), "xen-ts-firmware-"));
+    const env = { XDG_RUNTIME_DIR: directory, XENFIRMWAREDIR: directory };
+    const grub = (name: string) => debianFile("grub-xen-host", `usr/lib/grub-xen/${name}`);
+    writeFileSync(join(directory, "pvgrub64"), await grub("grub-x86_64-xen.bin"));
+    writeFileSync(join(directory, "grub-i386-xen.bin"), await grub("grub-i386-xen.bin"));
+    const file = join(directory, "pv.cfg");
+    writeFileSync(file, `name = "pv"\nfirmware = "pvgrub64"\nmemory = 256\ndisk = ["file:${image.disk},xvda,w"]\n`);
+    let console: GuestConsole | undefined;
+    try {
+      expect((await xenTs(["up", "--detach", "--memory", "320M"], { env })).code).toBe(0);
+      const refused = async (override: string) => (await xenTs(["create", "-q", file, override], { env })).stderr;
+      expect(await refused('firmware="pvgrub32"')).toBe(
+        "xen-ts: firmware pvgrub32 needs 32-bit PV, which isn't supported; pvgrub64 is\n",
+      );
+      expect(await refused(`kernel="${directory}/grub-i386-xen.bin"`)).toMatch(
+        /^xen-ts: .*grub-i386-xen\.bin: not supported: 32-bit PV kernel; only 64-bit PV kernels can be booted\n$/,
+      );
+      expect(await xenTs(["create", "-q", "-p", "--snapshot", file], { env })).toMatchObject({ code: 0, stderr: "" });
+      console = new GuestConsole("pv", env);
+      expect((await xenTs(["unpause", "pv"], { env })).code).toBe(0);
+      await console.shows(/GRUB/, BOOT_MS);
+      await console.shows(/Linux version \d/, BOOT_MS);
+      await console.shows(/XENTS-SHELL-READY/, BOOT_MS);
+      expect(await console.run("findmnt -no SOURCE /; uname -r")).toBe(`/dev/xvda\n${image.manifest.kernelRelease}\n`);
+      expect((await xenTs(["shutdown", "-w", "pv"], { env })).code).toBe(0);
+    } finally {
+      console?.close();
+      await xenTs(["down", "-f"], { env });
+      rmSync(directory, { recursive: true, force: true });
+    }
   });
 });

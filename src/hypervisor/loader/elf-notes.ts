@@ -38,6 +38,8 @@ function readNotes(elf: ElfImage, start: number, size: number, align: bigint, im
     const nameEnd = at + 12 + nameSize;
     const descriptorAt = start + pad(nameEnd - start, padding);
     if (nameEnd > end || descriptorAt + descriptorSize > end) {
+      // As GRUB's 32-bit image ends: the last note is cut.
+      if (elf.class === 32) break;
       throw new KernelImageError(
         "bad-notes",
         image,

@@ -18,7 +18,6 @@ export type KernelImageErrorCode =
   | "bad-layout"
   /** 32-bit kernel. */
   | "unsupported-class"
-  | "bad-pae-mode"
   | "wrong-machine"
   /** The kernel requires a feature, loader or interface version that doesn't exist here. */
   | "unsupported-feature";
@@ -33,8 +32,7 @@ const WORDS: Readonly<Record<KernelImageErrorCode, string>> = {
   "no-pv-entry": "not a PV kernel",
   "bad-notes": "bad Xen notes",
   "bad-layout": "bad memory layout",
-  "unsupported-class": "not supported yet",
-  "bad-pae-mode": "bad PAE mode",
+  "unsupported-class": "not supported",
   "wrong-machine": "wrong machine",
   "unsupported-feature": "unsupported feature",
 };

@@ -87,13 +87,8 @@ export function requirePv64Kernel(image: KernelImage, options: { readonly dom0?:
   if (notes === undefined) {
     throw new KernelImageError("no-xen-notes", name, "neither ELF notes named Xen nor a __xen_guest section");
   }
-  if (elf.class === 32) {
-    if (notes.phys32Entry === undefined && notes.paeMode !== "yes" && notes.paeMode !== "bimodal") {
-      const mode = notes.paeMode ?? "none";
-      throw new KernelImageError("bad-pae-mode", name, `32-bit PV kernels must support PAE, this one says ${mode}`);
-    }
-    throw new KernelImageError("unsupported-class", name, "32-bit kernel; only 64-bit PV kernels can be booted");
-  }
+  if (elf.class === 32)
+    throw new KernelImageError("unsupported-class", name, "32-bit PV kernel; only 64-bit PV kernels can be booted");
   if (notes.phys32Entry !== undefined && notes.entry === undefined && notes.virtBase === undefined) {
     throw new KernelImageError("no-pv-entry", name, "it has a PVH entry point only (no ENTRY, no VIRT_BASE note)");
   }
