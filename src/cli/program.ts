@@ -55,6 +55,9 @@ const failed = (text: string, options?: { isPlain: boolean }) => new CliError(Ex
 /** xl takes the beginning of a command's name when only one has it. @throws CliError: it is one that can't be done */
 function withFullName(words: readonly string[]): string[] {
   const [first = "", ...rest] = words;
+  // The names of Debian's tools.
+  const tool = /^xenstore-([a-z]+)$/.exec(first)?.[1];
+  if (tool !== undefined) return ["xenstore", tool, ...rest];
   const names = new Set([...commands.map(({ path }) => path[0]!), ...refusedCommands.keys()]);
   const fitting = [...names].filter((name) => name.startsWith(first));
   const name = names.has(first) || first === "" || fitting.length !== 1 ? first : fitting[0]!;

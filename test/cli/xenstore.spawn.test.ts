@@ -124,6 +124,14 @@ describe("without Debian's tools", () => {
     expect((await ours("chmod", ["/a", "x1"])).stderr).toContain("x1 isn't a permission");
   });
 
+  test("the tools' names are commands too", async () => {
+    fill();
+    expect(await xenTs(["xenstore-read", "/a/c/d"], { env })).toEqual({ code: 0, stdout: "x\n", stderr: "" });
+    expect((await xenTs(["xenstore-list", "/a"], { env })).stdout).toBe("b\nc\n");
+    expect((await xenTs(["help", "xenstore-chmod"], { env })).stdout).toMatch(/^Usage: xen-ts xenstore chmod /);
+    expect((await xenTs(["xenstore-dance"], { env })).code).toBe(2);
+  });
+
   test("ls --json", async () => {
     fill();
     const { stdout } = await ours("ls", ["--json", "/a/c"]);

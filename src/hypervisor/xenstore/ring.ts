@@ -3,7 +3,16 @@
 // impossible fill level breaks the connection, not the server.
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
-import { XENSTORE_ERROR_PROTO, XENSTORE_ERROR_RINGIDX, XENSTORE_RING } from "../public/io/xs_wire.js";
+import {
+  XENSTORE_CONNECTED,
+  XENSTORE_ERROR_NONE,
+  XENSTORE_ERROR_PROTO,
+  XENSTORE_ERROR_RINGIDX,
+  XENSTORE_RECONNECT,
+  XENSTORE_RING,
+  XENSTORE_SERVER_FEATURE_ERROR,
+  XENSTORE_SERVER_FEATURE_RECONNECTION,
+} from "../public/io/xs_wire.js";
 
 const MASK = XENSTORE_RING.size - 1;
 
@@ -35,6 +44,22 @@ export class StoreRing {
   constructor(memory: MachineMemory, page: number) {
     this.#memory = memory;
     this.#page = page;
+    this.#set("server_features", XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR);
+  }
+
+  #set(field: keyof typeof XENSTORE_RING, value: number): void {
+    this.#memory.writeU32(this.#page + XENSTORE_RING[field], value);
+  }
+
+  /** Starts anew when the guest asked for it: empty, and whole again if it was broken. @returns whether it did */
+  reconnect(): boolean {
+    if (this.#index(XENSTORE_RING.connection) !== XENSTORE_RECONNECT) return false;
+    this.clear();
+    this.#isBroken = false;
+    for (const field of ["req_cons", "req_prod", "rsp_cons", "rsp_prod"] as const) this.#set(field, 0);
+    this.#set("error", XENSTORE_ERROR_NONE);
+    this.#set("connection", XENSTORE_CONNECTED);
+    return true;
   }
 
   get isBroken(): boolean {
@@ -57,7 +82,7 @@ export class StoreRing {
   /** The guest broke the protocol. */
   fail(error: typeof XENSTORE_ERROR_PROTO | typeof XENSTORE_ERROR_RINGIDX = XENSTORE_ERROR_PROTO): void {
     this.#isBroken = true;
-    this.#memory.writeU32(this.#page + XENSTORE_RING.error, error);
+    this.#set("error", error);
     this.clear();
   }
 
@@ -74,7 +99,7 @@ export class StoreRing {
     const bytes = Uint8Array.from({ length: count }, (_, i) =>
       this.#memory.readU8(this.#page + XENSTORE_RING.req + ((consumed + i) & MASK)),
     );
-    if (count > 0) this.#memory.writeU32(this.#page + XENSTORE_RING.req_cons, produced);
+    if (count > 0) this.#set("req_cons", produced);
     return bytes;
   }
 
@@ -145,7 +170,7 @@ export class StoreRing {
       this.#finish(head);
     }
     if (produced === before) return false;
-    this.#memory.writeU32(this.#page + XENSTORE_RING.rsp_prod, produced);
+    this.#set("rsp_prod", produced);
     return true;
   }
 }

@@ -167,10 +167,13 @@ export class XenStoreServer implements ConnectionHost {
 
   #serve(client: RingClient): void {
     const { connection, ring, events } = client;
-    if (ring.isBroken || client.isServing) return;
+    if (client.isServing) return;
+    let hasMoved = ring.reconnect();
+    if (hasMoved) connection.reset();
+    if (ring.isBroken) return;
     client.isServing = true;
     client.isWaiting = false;
-    let hasMoved = ring.flush();
+    hasMoved = ring.flush() || hasMoved;
     try {
       while (this.#mayAsk(client)) {
         const message = connection.handleNext();

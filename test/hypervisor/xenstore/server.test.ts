@@ -180,6 +180,31 @@ describe("a domain over its ring", () => {
     server.service(1);
   });
 
+  test("a domain reconnects: after an error, or because a new kernel takes over", () => {
+    const { guest, memory, server } = setup();
+    const { server_features, connection, error, rsp_cons, rsp_prod, req_cons } = W.XENSTORE_RING;
+    const field = (at: number) => memory.readU32(PAGE + at);
+    expect(field(server_features)).toBe(3);
+    const id = Number.parseInt(guest.request(W.XS_TRANSACTION_START, "\0"), 10);
+    guest.request(W.XS_WATCH, joinedText("data", "old"));
+    // Half a request, then nonsense.
+    guest.send(
+      encodeMessage({ type: W.XS_READ, requestId: 1, transactionId: 0, payload: joinStrings(["name"]) }).slice(0, 9),
+    );
+    memory.writeU32(PAGE + req_prod, 12345678);
+    server.service(1);
+    expect(field(error)).toBe(W.XENSTORE_ERROR_RINGIDX);
+    memory.writeU32(PAGE + connection, W.XENSTORE_RECONNECT);
+    server.service(1);
+    expect([connection, error, req_cons, req_prod, rsp_cons, rsp_prod].map(field)).toEqual([0, 0, 0, 0, 0, 0]);
+    guest.events();
+    expect(guest.request(W.XS_READ, "name\0")).toBe("guest");
+    expect(guest.request(W.XS_READ, "name\0", id)).toBe("!ENOENT");
+    server.write("/local/domain/1/data", "x");
+    expect(guest.events()).toEqual([]);
+    expect(server.usage(1)).toMatchObject({ watches: 0, transactions: 0, outstanding: 0 });
+  });
+
   test("after its release nothing of the domain is left", () => {
     const { server } = setup();
     server.release(1);
