@@ -1,49 +1,28 @@
 // A host and its commands as a user types them, with guests of a few instructions: lives and deaths, lists, errors, exit codes.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { xenTs } from "../support/command.js";
-import { tinyKernel } from "../support/tiny-kernel.js";
+import { TinyHost, until } from "../support/tiny-host.js";
 
+let host: TinyHost;
 let directory: string;
-let env: Record<string, string>;
-const run = (...words: string[]) => xenTs(words, { env, cwd: directory });
-
-function config(name: string, end: Parameters<typeof tinyKernel>[1], more = ""): void {
-  writeFileSync(join(directory, `${end}.kernel`), tinyKernel("hello\r\n", end));
-  writeFileSync(join(directory, `${name}.cfg`), `name = "${name}"\nkernel = "${end}.kernel"\nmemory = 32\n${more}\n`);
-}
+const run = (...words: string[]) => host.run(...words);
+const listed = () => host.listed();
+const config: TinyHost["config"] = (...rest) => host.config(...rest);
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "xen-ts-host-"));
-  env = { XDG_CACHE_HOME: directory, XDG_RUNTIME_DIR: directory };
+  host = new TinyHost();
+  ({ directory } = host);
   config("sleeper", "block");
   config("second", "block");
-  config("crasher", "crash", 'on_crash = "preserve"');
-  config("quitter", "poweroff");
-  config("kept", "poweroff", 'on_poweroff = "preserve"');
   config("wide", "block", 'vcpus = 2\nmaxvcpus = 4\ncpus = "1-2"\ncpus_soft = ["2"]\ncpu_weight = 512\ncap = 150');
   const { code, stdout } = await run("up", "-d", "--memory", "512M", "--cpus", "4");
   expect(stdout).toMatch(/^host default is up \(process \d+\); its directory is /);
   expect(code).toBe(0);
 });
-afterAll(async () => {
-  await run("down", "--force");
-  rmSync(directory, { recursive: true, force: true });
-});
-
-/** Rows of `list`: name and state letters. */
-async function listed(): Promise<Record<string, string>> {
-  const { stdout } = await run("list");
-  const rows = stdout.trim().split("\n").slice(1);
-  return Object.fromEntries(rows.map((row) => [row.split(/ +/)[0]!, row.trim().split(/ +/).at(-2)!]));
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
-}
+afterAll(() => host.end());
 
 describe("a host", () => {
   test("is there once", async () => {
@@ -103,30 +82,6 @@ describe("a domain", () => {
     await run("destroy", "p1");
   });
 
-  test("ends as its configuration says", async () => {
-    await run("create", "quitter.cfg");
-    await run("create", "kept.cfg");
-    await run("create", "crasher.cfg");
-    await until(async () => {
-      const states = await listed();
-      return !("quitter" in states) && states.kept === "---s--" && states.crasher === "---sc-";
-    });
-    await run("destroy", "kept");
-    await run("destroy", "crasher");
-    expect(readFileSync(join(directory, "xen-ts/default/host.log"), "utf8")).toContain(
-      "(crasher): action for crash is preserve",
-    );
-  });
-
-  test("a reboot makes a new domain of the same name, until it is destroyed", async () => {
-    config("loop", "reboot");
-    await run("create", "loop.cfg");
-    const log = () => readFileSync(join(directory, "xen-ts/default/host.log"), "utf8");
-    await until(async () => log().split("(loop) created").length > 3);
-    expect((await run("destroy", "loop")).code).toBe(0);
-    await until(async () => !("loop" in (await listed())));
-  });
-
   test("has disks, which come and go", async () => {
     writeFileSync(join(directory, "d.img"), Buffer.alloc(65536));
     await run("create", "second.cfg");
@@ -168,14 +123,6 @@ describe("a domain", () => {
     expect(core.indexOf("hello\r\n")).toBeGreaterThan(16 * 2 ** 20);
     expect(statSync(join(directory, "core")).mode & 0o777).toBe(0o600);
     await run("destroy", "second");
-  });
-
-  test("leaves a core when its configuration says so", async () => {
-    config("dumper", "crash", 'on_crash = "coredump-destroy"');
-    await run("create", "dumper.cfg");
-    const cores = () =>
-      readdirSync(join(directory, "xen-ts/default")).filter((name) => name.startsWith("core-dumper-"));
-    await until(async () => cores().length === 1 && !("dumper" in (await listed())));
   });
 
   test("is in top", async () => {
@@ -314,6 +261,8 @@ describe("what can't be done", () => {
     [["sched-credit", "-p", "x"], 1, "unknown cpupool 'x'\n"],
     [["sched-credit", "-s", "-d", "x"], 1, "Specifying a cpupool or schedparam is not allowed with domain options.\n"],
     [["sched-credit", "-d", "x", "-w", "0"], 1, "weight out of range, valid values are within range from 1 to 65535\n"],
+    [["sched-credit2", "-s"], 1, "xen-ts: the host's scheduler is credit: see sched-credit\n"],
+    [["sched-credit2", "-d", "x"], 1, "xen-ts: the host's scheduler is credit: see sched-credit\n"],
     [["sched-credit2", "-d", "x", "-w", "5"], 1, "xen-ts: the host's scheduler is credit: see sched-credit\n"],
     [["trigger", "none", "boo"], 1, 'Invalid trigger "boo"\n'],
     [["--host", "x"], 2, "xen-ts: unknown option '--host'\n"],

@@ -88,6 +88,12 @@ describe.each([
     expect(await sh("nproc")).toBe("2");
   });
 
+  test("a SysRq key reaches it through the XenStore", async () => {
+    dom0.sendSysrq("h");
+    await dom0.console.waitFor(/sysrq: HELP : /);
+    expect((await dom0.exec("echo alive")).stdout).toBe("alive\n");
+  });
+
   test("status and output of commands, binary and long ones included", async () => {
     expect(await dom0.exec("echo out; echo err >&2; exit 42")).toEqual({ stdout: "out\nerr\n", exitCode: 42 });
     const bytes: Uint8Array[] = [];

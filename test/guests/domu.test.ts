@@ -5,6 +5,10 @@ import { testImage } from "../support/image.js";
 
 const BOOT_MS = 240_000;
 
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
 describe.each([
   ["bookworm", "6.1.0"],
   ["bullseye", "5.10.0"],
@@ -42,6 +46,15 @@ describe.each([
     const total = Number(/^MemTotal: +(\d+) kB/.exec((await domU.exec("cat /proc/meminfo")).stdout)?.[1]);
     expect(total).toBeGreaterThan(200 * 1024);
     expect(total).toBeLessThan(256 * 1024);
+  });
+
+  test("SysRq keys reach it through the XenStore, one after another", async () => {
+    domU.sendSysrq("h");
+    await domU.console.waitFor(/sysrq: HELP : /);
+    domU.sendSysrq("s");
+    await domU.console.waitFor(/sysrq: Emergency Sync/);
+    // The guest has taken it, and the next one is a change again.
+    await until(() => host.xenstore.read(`/local/domain/${domU.id}/control/sysrq`) === "");
   });
 
   test("poweroff", async () => {

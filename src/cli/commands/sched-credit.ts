@@ -113,9 +113,9 @@ const parametersOf = (scheduler: "credit" | "credit2") =>
       const isChange = Object.keys({ ...shares, ...pool }).length > 0;
       const { xen_scheduler } = await client.call("host.info", {});
       if (xen_scheduler !== scheduler) {
-        if (isChange)
+        // As xl lists the pools with that scheduler: none.
+        if (isChange || schedparam || domain !== undefined)
           throw new CliError(ExitCode.Failed, `the host's scheduler is ${xen_scheduler}: see sched-${xen_scheduler}`);
-        if (schedparam) print(`Cpupool ${POOL_NAME}: [sched params unavailable]\n`);
       } else if (schedparam) {
         const now = await client.call("host.scheduling", pool);
         if (!isChange) print(poolLine(scheduler, now));

@@ -128,7 +128,8 @@ async function live(client: ControlClient, options: Options) {
 }
 
 function draw(lines: readonly string[]): void {
-  const { columns = 80, rows = 24 } = process.stdout;
+  // A serial line's size is 0.
+  const [columns, rows] = [process.stdout.columns || 80, process.stdout.rows || 24];
   const shown = lines.slice(0, rows - 1).map((line, i) => {
     const text = line.slice(0, columns).padEnd(i === 3 ? columns : 0);
     return i === 3 ? `\x1b[7m${text}\x1b[0m` : text;
