@@ -48,16 +48,19 @@ afterAll(() => host?.close());
 
 test("the guest's disk and interface work, and are ours", async () => {
   await run(guest, "echo written | dd of=/dev/xvda bs=512 conv=sync,fsync");
-  const found = new Uint8Array(8);
-  await disk.read(0, found);
-  expect(Buffer.from(found).toString()).toBe("written\n");
+  const sector = Buffer.alloc(512);
+  await disk.read(0, sector);
+  expect(sector.toString("latin1", 0, 8)).toBe("written\n");
   await run(guest, "udhcpc -i eth0 -q -n && ping -c 2 -W 20 10.0.2.2");
   expect(guest.disks()[0]!.statistics.writes).toBeGreaterThan(0);
   expect(guest.interfaces()[0]!.statistics.sentFrames).toBeGreaterThan(2);
 });
 
+/** A console's backend has no driver in any kernel: it stays as the toolstack made it, here as with xl. */
+const LEFT = "console-1-0\n";
+
 test("dom0's drivers have taken nothing", async () => {
-  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe("");
+  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe(LEFT);
   expect(await run(dom0, "ls /sys/bus/xen-backend/drivers")).toBe("vbd\nvif\n");
   expect(await run(dom0, "ls /sys/class/net")).toBe("lo\n");
   expect(await run(dom0, "dmesg | grep -iE 'vbd|vif|backend|BUG|WARN' || true")).not.toMatch(/vbd-|vif-|BUG|WARN/);
@@ -70,7 +73,7 @@ test("nor do they when devices come and go", async () => {
   const { devid } = await guest.attachNetwork("bridge=xenbr0");
   await run(guest, "while [ ! -d /sys/class/net/eth1 ]; do sleep 0.1; done; ifconfig eth1 up");
   await guest.detachNetwork(devid);
-  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe("");
+  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe(LEFT);
   expect(await guest.shutdown()).toBe("poweroff");
   await run(dom0, "rmmod xen_netback && rmmod xen_blkback");
 });
