@@ -6,6 +6,7 @@ import {
   EXEC_END_MARKER,
   HOTPLUG,
   IDLE_SETTINGS,
+  readOptions,
   SHELL_READY_MARKER,
   type TextFile,
 } from "../recipes/busybox-files.js";
@@ -31,19 +32,7 @@ mount -t devpts -o nosuid,noexec,gid=5,mode=620 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 mount -o remount,rw /
 
-token=0 command= rows= cols= term=
-for option in $(cat /proc/cmdline); do
-  case $option in
-    xents.exec=*) command=\${option#*=} ;;
-    xents.token=*) token=\${option#*=} ;;
-    xents.rows=*) rows=\${option#*=} ;;
-    xents.cols=*) cols=\${option#*=} ;;
-    xents.term=*) term=\${option#*=} ;;
-  esac
-done
-[ -n "$rows" ] && stty rows "$rows"
-[ -n "$cols" ] && stty cols "$cols"
-[ -n "$term" ] && echo "TERM=$term" >/run/xents-term
+${readOptions()}[ -n "$term" ] && echo "TERM=$term" >/run/xents-term
 [ "$(hostname)" = "(none)" ] && hostname -F /etc/hostname
 
 ${IDLE_SETTINGS}

@@ -23,6 +23,22 @@ export const IDLE_SETTINGS = `\
 { echo 10 >/proc/sys/vm/stat_interval; } 2>/dev/null
 `;
 
+/** Lines of a start script: the xents.* options, those that all images know and `more`, in variables; the terminal's size is set. */
+export function readOptions(...more: readonly string[]): string {
+  const names = ["exec", "token", "rows", "cols", "term", ...more];
+  const variable = (name: string) => (name === "exec" ? "command" : name);
+  const unset = names.filter((name) => name !== "exec" && name !== "token").map((name) => `${name}=`);
+  return `\
+token=0 command= ${unset.join(" ")}
+for option in $(cat /proc/cmdline); do
+  case $option in
+${names.map((name) => `    xents.${name}=*) ${variable(name)}=\${option#*=} ;;\n`).join("")}  esac
+done
+[ -n "$rows" ] && stty rows "$rows"
+[ -n "$cols" ] && stty cols "$cols"
+`;
+}
+
 const START = `\
 #!/bin/sh
 # Runs once, before the shell: file systems, modules, options of the command line.
@@ -35,21 +51,7 @@ mount -t devpts -o nosuid,noexec,gid=5,mode=620 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run
 
-token=0 command= rows= cols= term= ip= gateway=
-for option in $(cat /proc/cmdline); do
-  case $option in
-    xents.exec=*) command=\${option#*=} ;;
-    xents.token=*) token=\${option#*=} ;;
-    xents.rows=*) rows=\${option#*=} ;;
-    xents.cols=*) cols=\${option#*=} ;;
-    xents.term=*) term=\${option#*=} ;;
-    xents.ip=*) ip=\${option#*=} ;;
-    xents.gateway=*) gateway=\${option#*=} ;;
-  esac
-done
-[ -n "$rows" ] && stty rows "$rows"
-[ -n "$cols" ] && stty cols "$cols"
-[ -n "$term" ] && echo "export TERM=$term" >/run/xents-term
+${readOptions("ip", "gateway")}[ -n "$term" ] && echo "export TERM=$term" >/run/xents-term
 
 # The kernel's hostname= option (6.0 and later) wins.
 [ "$(hostname)" = "(none)" ] && hostname -F /etc/hostname
