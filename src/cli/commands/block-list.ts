@@ -1,27 +1,14 @@
 // xen-ts block-list: the disks of domains.
 
 import type { VbdInfo } from "../../index.js";
-import { hostCommand, print } from "../host-command.js";
+import { deviceList } from "../device-list.js";
 import { left } from "../printf.js";
 
-interface Options {
-  readonly json?: boolean;
-}
-
-export const blockList = hostCommand<Options>({
-  path: ["block-list"],
+export const blockList = deviceList({
+  name: "block-list",
   summary: "list virtual block devices for a domain",
-  operands: [{ name: "Domain", description: "names or ids", required: true, variadic: true }],
-  options: { json: { flags: "--json", description: "print JSON" } },
-  run: async (client, domains, { json }) => {
-    const lists = await Promise.all(domains.map((domain) => client.call("block.list", { domain })));
-    const vbds = lists.flat();
-    if (json) {
-      print(`${JSON.stringify(vbds, undefined, 2)}\n`);
-      return;
-    }
-    print(vbdTable(vbds));
-  },
+  method: "block.list",
+  table: vbdTable,
 });
 
 const WIDTHS = [5, 3, 6, 5, 6, 8, 30];

@@ -1,23 +1,14 @@
 // xen-ts channel-list: the consoles of domains beyond their first.
 
 import type { ChannelInfo } from "../../index.js";
-import { hostCommand, print } from "../host-command.js";
+import { deviceList } from "../device-list.js";
 import { left, right } from "../printf.js";
 
-interface Options {
-  readonly json?: boolean;
-}
-
-export const channelList = hostCommand<Options>({
-  path: ["channel-list"],
+export const channelList = deviceList({
+  name: "channel-list",
   summary: "list virtual channel devices for a domain",
-  operands: [{ name: "Domain", description: "names or ids", required: true, variadic: true }],
-  options: { json: { flags: "--json", description: "print JSON" } },
-  run: async (client, domains, { json }) => {
-    const lists = await Promise.all(domains.map((domain) => client.call("channel.list", { domain })));
-    const channels = lists.flat();
-    print(json ? `${JSON.stringify(channels, undefined, 2)}\n` : channelTable(channels));
-  },
+  method: "channel.list",
+  table: channelTable,
 });
 
 export function channelTable(channels: readonly ChannelInfo[]): string {

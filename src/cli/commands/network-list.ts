@@ -1,23 +1,14 @@
 // xen-ts network-list: the network interfaces of domains.
 
 import type { VifInfo } from "../../index.js";
-import { hostCommand, print } from "../host-command.js";
+import { deviceList } from "../device-list.js";
 import { left, right } from "../printf.js";
 
-interface Options {
-  readonly json?: boolean;
-}
-
-export const networkList = hostCommand<Options>({
-  path: ["network-list"],
+export const networkList = deviceList({
+  name: "network-list",
   summary: "list virtual network interfaces for a domain",
-  operands: [{ name: "Domain", description: "names or ids", required: true, variadic: true }],
-  options: { json: { flags: "--json", description: "print JSON" } },
-  run: async (client, domains, { json }) => {
-    const lists = await Promise.all(domains.map((domain) => client.call("network.list", { domain })));
-    const vifs = lists.flat();
-    print(json ? `${JSON.stringify(vifs, undefined, 2)}\n` : vifTable(vifs));
-  },
+  method: "network.list",
+  table: vifTable,
 });
 
 export function vifTable(vifs: readonly VifInfo[]): string {
