@@ -99,7 +99,7 @@ test("its log has both lives", () => {
 });
 
 test("after a crash it is kept, and its core is an ELF file with its memory and registers", async () => {
-  await inside("(sleep 1; echo c > /proc/sysrq-trigger) &");
+  await inside("(sleep 1; echo c > /proc/sysrq-trigger) & true");
   await lists(/^web +2 .* ---sc- /m, "list");
   await done("dump-core", "web", "core");
   const sections = execFileSync("readelf", ["-SW", join(directory, "core")], { encoding: "utf8" });

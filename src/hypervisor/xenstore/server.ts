@@ -201,8 +201,8 @@ export class XenStoreServer implements ConnectionHost {
 
   /** May the domain's next request be handled? Else it is when it may. */
   #mayAsk(client: RingClient): boolean {
-    const { domid, connection, rate } = client;
-    if (domid === 0) return true;
+    const { domid, connection, ring, rate } = client;
+    if (domid === 0) return ring.unsentBytes <= MAX_UNREAD;
     const { quota } = this.store;
     // Transactions can't grow beyond it, and it must be able to end them.
     const memory = this.store.memoryOf(domid) - connection.transactionBytes;

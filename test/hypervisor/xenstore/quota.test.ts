@@ -158,6 +158,21 @@ describe("outstanding requests", () => {
     expect(memoryOf(2)).toBe(before);
   });
 
+  test("of dom0 have no such limit, but it can't fill the host's memory either", () => {
+    const dom0 = new StoreGuest(guest.memory, server, 0);
+    server.write("/big", "x".repeat(4000));
+    dom0.isDeaf = true;
+    let asked = 0;
+    // Until its requests aren't taken any more.
+    expect(() => {
+      for (; asked < 3000; asked++) dom0.ask(W.XS_READ, "/big\0");
+    }).toThrow("doesn't take requests");
+    expect(asked).toBeGreaterThan(1000);
+    for (let i = 0; i < 5 * asked; i++) dom0.receive();
+    expect(dom0.messages).toHaveLength(asked);
+    expect(dom0.messages.every(({ payload }) => payload.length === 4000)).toBe(true);
+  });
+
   test("of a domain that ended are forgotten", () => {
     deafWatcher();
     writeMany(40);
