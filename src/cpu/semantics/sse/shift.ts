@@ -34,6 +34,11 @@ const IOTA = Array.from({ length: 16 }, (_, i) => i);
 /** Bytes of `a` moved down by `count` (i32, any unsigned byte), zeros from above; up for a negative direction. */
 export function shiftBytes(e: Emitter, a: Value, count: Value, direction: 1 | -1): Value {
   const n = e.let(count);
+  if (n.isConst) {
+    const by = Math.min(Number(n.constant), 16) * direction;
+    const bytes = IOTA.map((i) => (i + by >= 0 && i + by < 16 ? i + by : 16));
+    return e.shuffle(a, e.v128(0n, 0n), bytes);
+  }
   const limited = e.select(e.gtU(n, e.i32(16)), e.i32(16), n);
   const opcode = direction === 1 ? I8x16.add : I8x16.sub;
   return swizzle(e, a, v2(e, opcode, bytesConstant(e, IOTA), splat(e, 8, limited)));
@@ -49,6 +54,19 @@ const alignRight: Semantics = (e, dst, src, imm) => {
   if (dst.kind !== "mmx") {
     const low = readAligned(e, src);
     const count = e.let(imm!.read());
+    if (count.isConst) {
+      const by = Math.min(Number(count.constant), 32);
+      if (by > 16) dst.write(shiftBytes(e, dst.read(), e.i32(by - 16), 1));
+      else
+        dst.write(
+          e.shuffle(
+            low,
+            dst.read(),
+            IOTA.map((i) => i + by),
+          ),
+        );
+      return;
+    }
     const below = shiftBytes(e, low, count, 1);
     // Indices count - 16 + i: what is outside 0-15, down or up, gives 0.
     const limited = e.select(e.gtU(count, e.i32(32)), e.i32(32), count);

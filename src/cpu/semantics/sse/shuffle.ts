@@ -1,5 +1,6 @@
 // Shuffles and blends by an immediate, insertion and extraction of elements, sign and zero extension (SDM volume 1, sections
-// 5.4.5, 5.5.1.6, 5.6.3, 5.10). Immediates are values, not constants, here: selectors become index vectors for swizzle.
+// 5.4.5, 5.5.1.6, 5.6.3, 5.10). Immediates are constants in compiled regions: one shuffle or lane operation each. The
+// interpreter's come from the record: selectors become index vectors for swizzle.
 
 import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
 import type { Value } from "../../wasm/function-builder.js";
@@ -18,6 +19,15 @@ import {
   v2,
 } from "../../wasm/simd.js";
 import { checkPendingX87, enterMmxState, mmxResult, readAligned } from "./registers.js";
+
+/** Byte indices for a shuffle, by four 2-bit selectors: of units of so many bytes, beginning with byte `first`. */
+function chosen(imm: Value, bytes: number, first = 0): number[] {
+  const n = Number(imm.constant);
+  return Array.from({ length: 4 * bytes }, (_, i) => {
+    const unit = (n >> (2 * Math.floor(i / bytes))) & 3;
+    return first + unit * bytes + (i % bytes);
+  });
+}
 
 /** The four 2-bit selectors of an immediate, one in each byte. */
 function selectors(e: Emitter, imm: Value): Value {
@@ -48,30 +58,48 @@ function words(e: Emitter, v: Value, imm: Value): Value {
   return swizzle(e, v, v2(e, V128.or, scaled, splatConstant(e, 16, 0x0100n)));
 }
 
+const LOW_BYTES = [0, 1, 2, 3, 4, 5, 6, 7];
+const HIGH_BYTES = LOW_BYTES.map((at) => at + 8);
 const LOW_HIGH = [0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31];
 const HIGH_TWICE = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
 
 const shuffleDwords: Semantics = (e, dst, src, imm) => {
   const v = readAligned(e, src);
-  dst.write(swizzle(e, v, dwordIndices(e, imm!.read())));
+  const n = imm!.read();
+  dst.write(n.isConst ? e.shuffle(v, v, chosen(n, 4)) : swizzle(e, v, dwordIndices(e, n)));
 };
 const shuffleLowWords: Semantics = (e, dst, src, imm) => {
   const v = readAligned(e, src);
-  dst.write(e.shuffle(words(e, v, imm!.read()), v, LOW_HIGH));
+  const n = imm!.read();
+  if (n.isConst) dst.write(e.shuffle(v, v, [...chosen(n, 2), ...HIGH_BYTES]));
+  else dst.write(e.shuffle(words(e, v, n), v, LOW_HIGH));
 };
 const shuffleHighWords: Semantics = (e, dst, src, imm) => {
   const v = readAligned(e, src);
-  dst.write(e.shuffle(v, words(e, e.shuffle(v, v, HIGH_TWICE), imm!.read()), LOW_HIGH));
+  const n = imm!.read();
+  if (n.isConst) dst.write(e.shuffle(v, v, [...LOW_BYTES, ...chosen(n, 2, 8)]));
+  else dst.write(e.shuffle(v, words(e, e.shuffle(v, v, HIGH_TWICE), n), LOW_HIGH));
 };
 const shuffleSingles: Semantics = (e, dst, src, imm) => {
   const b = readAligned(e, src);
-  const indices = e.let(dwordIndices(e, imm!.read()));
+  const n = imm!.read();
+  if (n.isConst) {
+    dst.write(e.shuffle(dst.read(), b, [...chosen(n, 4).slice(0, 8), ...chosen(n, 4, 16).slice(8)]));
+    return;
+  }
+  const indices = e.let(dwordIndices(e, n));
   dst.write(e.shuffle(swizzle(e, dst.read(), indices), swizzle(e, b, indices), LOW_HIGH));
 };
 const shuffleDoubles: Semantics = (e, dst, src, imm) => {
   const b = readAligned(e, src);
   const a = dst.read();
   const n = imm!.read();
+  if (n.isConst) {
+    const bits = Number(n.constant);
+    const [low, high] = [bits & 1 ? HIGH_BYTES : LOW_BYTES, bits & 2 ? HIGH_BYTES : LOW_BYTES];
+    dst.write(e.shuffle(a, b, [...low, ...high.map((at) => at + 16)]));
+    return;
+  }
   const pick = (v: Value, bit: number) => e.select(e.and(n, e.i32(bit)), half(e, v, 1), half(e, v, 0));
   dst.write(e.op("v128", I64x2.replace, [splat(e, 64, pick(a, 1)), pick(b, 2)], 1));
 };
@@ -89,7 +117,12 @@ const blend =
   (bits: number): Semantics =>
   (e, dst, src, imm) => {
     const b = readAligned(e, src);
-    dst.write(e.op("v128", V128.bitselect, [b, dst.read(), laneMask(e, bits, imm!.read())]));
+    const n = imm!.read();
+    if (n.isConst) {
+      const fromB = (byte: number) => (Number(n.constant) >> (Math.floor(byte / (bits / 8)) & 7)) & 1;
+      const bytes = Array.from({ length: 16 }, (_, i) => (fromB(i) ? i + 16 : i));
+      dst.write(e.shuffle(dst.read(), b, bytes));
+    } else dst.write(e.op("v128", V128.bitselect, [b, dst.read(), laneMask(e, bits, n)]));
   };
 
 /** Lanes of src where the sign bit of XMM0's lane is set. `opcode`: arithmetic shift right of the lane. */
@@ -101,9 +134,18 @@ const variableBlend =
     dst.write(e.op("v128", V128.bitselect, [b, dst.read(), mask]));
   };
 
+/** By a lane's size: its operations; what is narrower than 32 bits is extended with zeros. */
+const lanes: Readonly<Record<number, { replace: number; extract: number }>> = {
+  8: { replace: I8x16.replace, extract: I8x16.extractU },
+  16: { replace: I16x8.replace, extract: I16x8.extractU },
+  32: I32x4,
+  64: I64x2,
+};
+
 /** `v` with its lane of `bits` number imm (taken modulo the number of lanes) replaced by `value`. */
 function insertLane(e: Emitter, v: Value, bits: number, imm: Value, value: Value): Value {
   const bytes = bits / 8;
+  if (imm.isConst) return e.op("v128", lanes[bits]!.replace, [v, value], Number(imm.constant) & (16 / bytes - 1));
   const indices = bytesConstant(
     e,
     Array.from({ length: 16 }, (_, i) => Math.floor(i / bytes)),
@@ -115,6 +157,10 @@ function insertLane(e: Emitter, v: Value, bits: number, imm: Value, value: Value
 /** Lane of `bits` number imm (modulo the number of lanes) as i32, or i64 for 64 bits. */
 function extractLane(e: Emitter, v: Value, bits: number, imm: Value): Value {
   const bytes = bits / 8;
+  if (imm.isConst) {
+    const lane = Number(imm.constant) & (16 / bytes - 1);
+    return e.op(bits === 64 ? "i64" : "i32", lanes[bits]!.extract, [v], lane);
+  }
   const first = e.shl(e.and(imm, e.i32(16 / bytes - 1)), e.i32(Math.log2(bytes)));
   const indices = v2(
     e,
@@ -170,7 +216,8 @@ const insertSingle: Semantics = (e, dst, src, imm) => {
   const lane = () => e.shrU(n, e.i32(6));
   const value = src.kind === "memory" ? src.read() : e.let(extractLane(e, src.read(), 32, lane()));
   const inserted = insertLane(e, dst.read(), 32, e.shrU(n, e.i32(4)), value);
-  dst.write(v2(e, V128.andNot, inserted, laneMask(e, 32, n)));
+  const clears = !n.isConst || (n.constant & 15n) !== 0n;
+  dst.write(clears ? v2(e, V128.andNot, inserted, laneMask(e, 32, n)) : inserted);
 };
 
 /** The low elements of the source widened by one or more steps of doubling. */
