@@ -9,6 +9,7 @@ import type { HostOperation } from "./host/host-operation.js";
 import { hostOperationList } from "./host/registry.js";
 import { CodeCache } from "./interpreter/code-cache.js";
 import { commonHandlers } from "./interpreter/common-handlers.js";
+import { ComputedJumps } from "./interpreter/computed-jumps.js";
 import { type CoreExports, instantiateCore, Slot } from "./interpreter/core-module.js";
 import { HandlerSet } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
@@ -87,7 +88,9 @@ export class Engine {
       sample: (record: number) => (this.jit && this.isBusy ? this.jit.sample(record, this.current!.block.state) : 0),
     };
     this.cache = new CodeCache(memory, options.codeBytes ?? DEFAULT_CODE_BYTES);
-    this.core = instantiateCore(memory, this.cache.frameTables, imports);
+    const computedJumps = new ComputedJumps(memory);
+    const { frameTables } = this.cache;
+    this.core = instantiateCore(memory, { frameTables, ring: computedJumps.ring }, imports);
     const { translate, commit, goto, gotoDirect, checkSegment, gate, x87, ordinary, table } = this.core;
     const runtime = {
       memory: memory.memory,
@@ -117,12 +120,13 @@ export class Engine {
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
       const { service, cacheBytes, log } = options.jit === true ? {} : options.jit;
-      const finder = new RegionFinder(memory, this.cache, this.handlers, this.predecoder);
+      const finder = new RegionFinder(memory, this.cache, this.handlers, this.predecoder, computedJumps);
       const installed = new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES);
       this.jit = new Jit({
         memory,
         cache: this.cache,
         handlers: this.handlers,
+        computedJumps,
         compiler: new RegionCompiler(memory, this.cache, finder, (id) => installed.regionOf(id)),
         installed,
         compile: (requests) => compileRegions(requests, this.decoder, semantics),

@@ -11,6 +11,8 @@ export function enableHints(): void {
   if (!hasTierControl) return;
   setFlagsFromString("--experimental-wasm-branch-hinting");
   setFlagsFromString("--experimental-wasm-compilation-hints");
+  // Else TurboFan allocates registers in a poor way where a function has more than 8192 values: some 300 instructions of a guest.
+  setFlagsFromString("--no-turbo-use-mid-tier-regalloc-for-huge-functions");
 }
 
 /** V8 compiles a function once more after this many bytes of its code were run, by its estimate: its own value, and hardly ever. */

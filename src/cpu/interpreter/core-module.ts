@@ -10,6 +10,7 @@ import * as S from "../state-layout.js";
 import { CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import { FunctionBuilder, type Value, type Variable } from "../wasm/function-builder.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
+import { noteComputedJump } from "./computed-jumps.js";
 import { commitFunction, crossFunction } from "./core-crossing.js";
 import { codeEntry, codeWalkFunction, walkFunction } from "./core-walk.js";
 import * as R from "./record.js";
@@ -72,9 +73,14 @@ export interface CoreExports {
   readonly lookupCode: WebAssembly.ExportValue;
 }
 
-/** `frameTables`: linear address of the record tables' addresses by frame (CodeCache). */
-export function instantiateCore(memory: MachineMemory, frameTables: number, imports: CoreImports): CoreExports {
-  const bytes = writeCore(memory, frameTables);
+/** Linear addresses: of the record tables' addresses by frame (CodeCache), and of the ring of ComputedJumps. */
+export interface CorePlaces {
+  readonly frameTables: number;
+  readonly ring: number;
+}
+
+export function instantiateCore(memory: MachineMemory, places: CorePlaces, imports: CoreImports): CoreExports {
+  const bytes = writeCore(memory, places);
   const module = new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(module, { e: { memory: memory.memory, ...imports } });
   const exports = instance.exports as unknown as CoreExports & Record<string, unknown>;
@@ -85,7 +91,7 @@ export function instantiateCore(memory: MachineMemory, frameTables: number, impo
   return exports;
 }
 
-function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<ArrayBuffer> {
+function writeCore(memory: MachineMemory, { frameTables, ring }: CorePlaces): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
   m.importMemory("e", "memory", memory.memory.buffer.byteLength / 65536);
   const handler = m.type(["i32", "i32"], ["i32"]);
@@ -271,8 +277,16 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
       const budget = f.local("i32");
       const ticks = f.variable(f.load("i32", state, S.SAMPLE_TICKS));
       const noting = f.variable(f.load("i32", state, S.NOTING));
+      const jump = f.variable(f.i32(0));
+      const jumpPage = f.local("i32");
       f.loop((again) => {
-        f.ifRare(f.get(noting), () => f.store("i32_8", f.get(record), f.i32(1), R.RAN));
+        f.ifRare(f.get(noting), () => {
+          f.store("i32_8", f.get(record), f.i32(1), R.RAN);
+          const page = f.let(f.load("i32", state, S.PAGE_VA));
+          f.if(f.get(jump), () => noteComputedJump(f, ring, f.get(jump), f.get(record), f.sub(page, f.get(jumpPage))));
+          f.set(jump, f.select(f.load("i32_8u", f.get(record), R.COMPUTED), f.get(record), f.i32(0)));
+          f.set(jumpPage, page);
+        });
         f.set(next, dispatch(f, state, f.get(record)));
         f.ifUsual(f.get(next), () => {
           f.set(record, f.get(next));
@@ -282,6 +296,7 @@ function writeCore(memory: MachineMemory, frameTables: number): Uint8Array<Array
           f.ifUsual(f.get(budget), () => {
             f.set(ticks, f.sub(f.get(ticks), f.i32(1)));
             f.brIf(again, f.gtS(f.get(ticks), f.i32(0)), true);
+            f.set(jump, f.i32(0));
             f.set(noting, f.call(sample, "i32", [f.get(record)]));
             f.set(ticks, f.select(f.get(noting), f.get(noting), f.i32(SAMPLE_INTERVAL)));
             f.br(again);

@@ -162,6 +162,8 @@ export class Predecoder {
       true,
     );
     view.setUint8(record + R.SCALE, d.scale);
+    if (!relative && (form.semantics === "JMP_NEAR" || form.semantics === "CALL_NEAR"))
+      view.setUint8(record + R.COMPUTED, 1);
     if (d.ripRelative) view.setBigInt64(record + R.DISPLACEMENT, BigInt(dispLo), true);
     else {
       view.setInt32(record + R.DISPLACEMENT, dispLo, true);

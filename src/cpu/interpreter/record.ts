@@ -13,6 +13,8 @@ export const BASE = 16;
 export const INDEX = 18;
 export const SEGMENT_BASE = 20;
 export const SCALE = 22; // u8: shift
+/** u8: 1 for jumps and calls to computed addresses. */
+export const COMPUTED = 23;
 export const DISPLACEMENT = 24; // i64
 /** i64: immediate; for relative branches the target minus the page's address. */
 export const IMMEDIATE = 32;

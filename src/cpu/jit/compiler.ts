@@ -242,6 +242,7 @@ export class RegionCompiler {
         // An instruction that crosses has looked at its second page.
         fallThrough: last.crosses && fallThrough ? { ...fallThrough, table: 0 } : fallThrough,
         target: edge(block, block.target),
+        jumps: block.jumps.map((jump) => edge(block, jump)!),
         behindCalls: block.behindCalls.map((to) => edge(block, { at: to.at, block: to })!),
         // The page returned to was run in this very call of the region.
         returnTo: returnTo && { ...returnTo, table: 0 },

@@ -3,20 +3,20 @@
 // it ran. Where a group no longer fits, the interpreter runs the rest of the slice.
 
 import type { BlockCost } from "./flow.js";
-import type { RegionRequest } from "./request.js";
+import type { BlockRequest } from "./request.js";
 
 /** Longest way through a group: the interpreter runs at most so many instructions at the end of a slice. */
 const MAX_GROUP = 48;
 
 /** By block. */
-export function costsOf({ blocks, entries }: RegionRequest): BlockCost[] {
+export function costsOf(blocks: readonly BlockRequest[], entries: readonly number[]): BlockCost[] {
   const before = new Array<number>(blocks.length).fill(0);
   const needs = blocks.map((block) => block.records.length);
   /** The block that leads here, when it is the only one; -1 when none is known yet, -2 when there are several. */
   const from = new Array<number>(blocks.length).fill(-1);
   for (const entry of entries) from[entry] = -2;
   for (const [i, block] of blocks.entries()) {
-    for (const edge of [block.target, block.returnTo, block.fallThrough])
+    for (const edge of [block.target, block.returnTo, ...block.jumps, block.fallThrough])
       if (edge && edge.block >= 0) from[edge.block] = from[edge.block] === -1 && edge.block > i ? i : -2;
   }
   const first = blocks.map((_, i) => i);

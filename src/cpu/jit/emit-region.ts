@@ -14,19 +14,13 @@ import type { RegionInstruction } from "./flow.js";
 import { JitEmitter } from "./jit-emitter.js";
 import { type FlagSource, sameSource } from "./region-flags.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
-import { type Scope, structureOf } from "./structure.js";
+import { type Scope, type Structure, structureOf } from "./structure.js";
 
 /** A function of the handlers' signature. */
 export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): FunctionBody {
-  const { blocks, entries } = request;
-  // In the structure, place 0 is the region's entrance and block i has place i + 1.
-  const edges: [number, number][] = entries.map((block) => [0, block + 1]);
-  for (const [i, block] of blocks.entries()) {
-    for (const edge of [block.target, block.returnTo, block.fallThrough])
-      if (edge && edge.block >= 0) edges.push([i + 1, edge.block + 1]);
-  }
-  const structure = structureOf(blocks.length + 1, edges);
-  const costs = costsOf(request);
+  const { blocks } = request;
+  const { edges, entries, structure, direct } = layOut(request);
+  const costs = costsOf(blocks, entries);
   /** Places that selectors stand for: the entries first, as in their records. */
   const selectable = [-1, ...entries.map((block) => block + 1)];
   for (const place of structure.selected) if (!selectable.includes(place)) selectable.push(place);
@@ -37,6 +31,7 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
     runtime: runtimeIndices,
     id: request.id,
     entry: (block) => entries.indexOf(block) + 1,
+    jumpsDirectly: () => direct.has(current - 1),
     route: (block) => {
       const via = structure.via(current, block + 1);
       return {
@@ -91,6 +86,49 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
   return emitter.finishRegion();
 }
 
+interface Layout {
+  /** In the structure, place 0 is the region's entrance and block i has place i + 1. */
+  readonly edges: readonly [number, number][];
+  readonly structure: Structure;
+  /** Blocks that the region's entrance leads to: those of the request first. */
+  readonly entries: readonly number[];
+  /** Blocks whose computed jumps are edges. */
+  readonly direct: ReadonlySet<number>;
+}
+
+/**
+ * A computed jump that closes a loop into which others come in the middle, behind calls, costs them more than it gains: it goes
+ * to the region's entrance instead.
+ */
+function layOut({ blocks, entries }: RegionRequest): Layout {
+  const ways: [number, number][] = [];
+  for (const [i, block] of blocks.entries()) {
+    for (const edge of [block.target, block.returnTo, block.fallThrough])
+      if (edge && edge.block >= 0) ways.push([i + 1, edge.block + 1]);
+  }
+  const jumping = [...blocks.keys()].filter((i) => blocks[i]!.jumps.length > 0);
+  const attempt = (direct: ReadonlySet<number>): Layout => {
+    const entered = new Set(entries);
+    const edges = [...ways];
+    for (const i of jumping) {
+      for (const { block } of blocks[i]!.jumps) {
+        if (direct.has(i)) edges.push([i + 1, block + 1]);
+        else entered.add(block);
+      }
+    }
+    for (const block of entered) edges.push([0, block + 1]);
+    return { edges, entries: [...entered], direct, structure: structureOf(blocks.length + 1, edges) };
+  };
+  /** Entries of the request in the middle of a loop. */
+  const selected = ({ structure }: Layout) => entries.filter((block) => structure.selected.has(block + 1)).length;
+  let best = attempt(new Set());
+  for (const i of jumping) {
+    const other = attempt(new Set([...best.direct, i]));
+    if (selected(other) <= selected(best)) best = other;
+  }
+  return best;
+}
+
 function emitBlock(
   emitter: JitEmitter,
   block: BlockRequest,
@@ -137,6 +175,7 @@ function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstructio
       record,
       crosses: last ? block.crosses : 0,
       target: relative && last ? block.target : undefined,
+      jumps: last ? block.jumps : [],
       returnTo: last ? block.returnTo : undefined,
       behindCalls: last ? block.behindCalls : [],
     };

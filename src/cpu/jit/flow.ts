@@ -17,6 +17,8 @@ export interface RegionContext {
   route(block: number): Route;
   /** The selector of an entry. */
   entry(block: number): number;
+  /** Whether the current block's computed jumps are edges: else they lead to entries. */
+  jumpsDirectly(): boolean;
 }
 
 export interface RegionInstruction {
@@ -33,6 +35,8 @@ export interface RegionInstruction {
   /** As the block's, for the last instruction. */
   readonly crosses: number;
   readonly target: Edge | undefined;
+  /** Where its computed address was seen to lead. */
+  readonly jumps: readonly Edge[];
   readonly returnTo: Edge | undefined;
   readonly behindCalls: readonly Edge[];
 }

@@ -27,6 +27,7 @@ import { type MemoryHost, RegionMemory } from "./memory.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
+import { switchTo } from "./switch.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
 export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost {
@@ -518,14 +519,18 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   jump(target: Value): void {
     const to = this.let(target);
-    const { returnTo, behindCalls, position, decoded } = this.#instruction;
+    const { jumps, returnTo, behindCalls, position, decoded } = this.#instruction;
     const isReturn = decoded.form.semantics === "RET_NEAR";
     if (returnTo && returnTo.block >= 0) {
       const expected = this.add(this.get(this.pageVa), this.i64(returnTo.at));
       this.ifUsual(this.eq(to, expected), () => this.#follow(returnTo, position + 1));
     }
+    const distance = this.let(this.sub(to, this.get(this.pageVa)));
+    const direct = this.#context.jumpsDirectly();
+    if (direct) switchTo(this, distance, jumps, (edge) => this.#follow(edge, position + 1));
     this.#count(this.#cost.before + position + 1);
-    if (behindCalls.length > 0) this.#return(this.let(this.sub(to, this.get(this.pageVa))), behindCalls);
+    if (!direct) switchTo(this, distance, jumps, (edge) => this.#enterAt(edge));
+    if (behindCalls.length > 0) this.#return(distance, behindCalls);
     this.set(this.#indirectTarget, to);
     // What a return leads to called this region.
     if (!isReturn) this.#noteLeft();
@@ -541,16 +546,18 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       this.if(this.ltS(distance, this.i64(high[0]!.at)), search(low), search(high));
       return;
     }
-    for (const { at, block, table } of entries) {
-      const enter = () => {
-        this.set(this.#selector, this.i32(this.#context.entry(block)));
-        this.br(this.#again);
-      };
-      this.if(this.eq(distance, this.i64(at)), () => {
-        if (table === 0) return enter();
-        const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(at / 4096) * 4096)));
-        this.ifUsual(isMapped(this, this.state, va, table), enter);
-      });
+    for (const edge of entries) this.if(this.eq(distance, this.i64(edge.at)), () => this.#enterAt(edge));
+  }
+  /** Unless the page isn't mapped there any more. */
+  #enterAt({ at, block, table }: Edge): void {
+    const enter = () => {
+      this.set(this.#selector, this.i32(this.#context.entry(block)));
+      this.br(this.#again);
+    };
+    if (table === 0) enter();
+    else {
+      const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(at / 4096) * 4096)));
+      this.ifUsual(isMapped(this, this.state, va, table), enter);
     }
   }
   jumpRelative(_to: Operand): void {

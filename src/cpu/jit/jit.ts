@@ -6,6 +6,7 @@
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { EngineObserver } from "../engine-observer.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
+import type { ComputedJumps } from "../interpreter/computed-jumps.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
@@ -57,6 +58,7 @@ export interface JitParts {
   readonly memory: MachineMemory;
   readonly cache: CodeCache;
   readonly handlers: HandlerSet;
+  readonly computedJumps: ComputedJumps;
   readonly compiler: RegionCompiler;
   readonly installed: InstalledRegions;
   /** Compiles at once. */
@@ -190,6 +192,7 @@ export class Jit {
 
   /** What ran around the hot places has been noted now. */
   #enqueueHot(): void {
+    this.#parts.computedJumps.collect();
     this.#wait(this.#hot);
     this.#hot = [];
   }
@@ -405,6 +408,7 @@ export class Jit {
     this.#renewed = [];
     this.#promotions.reset();
     this.#links.reset();
+    this.#parts.computedJumps.reset();
     this.#parts.compiler.reset();
     this.#parts.installed.reset();
   }

@@ -4,6 +4,7 @@
 
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
+import type { ComputedJumps } from "../interpreter/computed-jumps.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { Flow, HandlerSet } from "../interpreter/handlers.js";
 import type { Predecoder } from "../interpreter/predecoder.js";
@@ -28,6 +29,8 @@ interface Instruction {
   readonly flow: Flow;
   /** Of a direct branch, jump or call. */
   readonly target: number;
+  /** Of a jump or call to a computed address: where it was seen to lead. */
+  readonly targets: readonly number[];
 }
 
 /** A copy of a function for one call site; the root context has what isn't such a copy. */
@@ -60,6 +63,8 @@ export interface Block {
   fallThrough: Exit | undefined;
   /** Of the last instruction, a direct branch, jump or call. */
   target: Exit | undefined;
+  /** Where the last instruction, a jump or call to a computed address, leads in the region. */
+  jumps: readonly Exit[];
   /** Where the last instruction, a return from a copied function, leads if nothing strange happens. */
   returnTo: Exit | undefined;
   /** The same of a shared function's return: the entries behind the calls that reach it. */
@@ -101,8 +106,16 @@ export class RegionFinder {
   readonly #cache: CodeCache;
   readonly #handlers: HandlerSet;
   readonly #predecoder: Predecoder;
+  readonly #computedJumps: ComputedJumps;
 
-  constructor(memory: MachineMemory, cache: CodeCache, handlers: HandlerSet, predecoder: Predecoder) {
+  constructor(
+    memory: MachineMemory,
+    cache: CodeCache,
+    handlers: HandlerSet,
+    predecoder: Predecoder,
+    computedJumps: ComputedJumps,
+  ) {
+    this.#computedJumps = computedJumps;
     this.#memory = memory;
     this.#cache = cache;
     this.#handlers = handlers;
@@ -129,6 +142,7 @@ export class RegionFinder {
     if (record === 0 && ahead && this.#cache.hasRoom)
       record = this.#predecoder.decode(page, at - distance, () => pageAt(next));
     if (record === 0 || !(ahead || view.getUint8(record + R.RAN))) return undefined;
+    const original = record;
     record = interpreted(record);
     let slot = view.getUint32(record + R.HANDLER, true);
     let crosses: CodePage | undefined;
@@ -147,7 +161,9 @@ export class RegionFinder {
       const high = view.getInt32(record + R.IMMEDIATE + 4, true);
       target = distance + high * 2 ** 32 + view.getUint32(record + R.IMMEDIATE, true);
     }
-    return { at, length: view.getUint8(record + R.LENGTH), page, crosses, flow, target };
+    const isComputed = view.getUint8(record + R.COMPUTED) === 1;
+    const targets = isComputed ? Array.from(this.#computedJumps.of(original), (to) => distance + to) : [];
+    return { at, length: view.getUint8(record + R.LENGTH), page, crosses, flow, target, targets };
   }
 }
 
@@ -205,7 +221,7 @@ class Search {
       seen.add(block);
       open.add(block);
       // The fall-through is visited last, so that it comes right behind in reverse postorder.
-      for (const exit of [block.returnTo, block.target, block.fallThrough]) {
+      for (const exit of [block.returnTo, block.target, ...block.jumps, block.fallThrough]) {
         const next = exit?.block;
         if (next && open.has(next)) heads.add(next);
         if (next && !seen.has(next)) visit(next);
@@ -271,14 +287,22 @@ class Search {
       context.instructions.set(at, instruction);
       this.#count++;
       at += instruction.length;
-      const { flow, target } = instruction;
+      const { flow, target, targets } = instruction;
       if (flow === "branch" || flow === "jump") this.#lead(context, target);
+      for (const to of targets) this.#reach(at, to, flow);
       if (flow === "branch") this.#lead(context, at);
       if (flow === "call") this.#call(context, instruction);
       if ((flow === "indirectCall" || flow === "host") && context === this.#root) this.#enter(at);
       if (flow !== "next" && flow !== "branch") return;
       if (at % PAGE_SIZE === 0 || instruction.crosses) this.#lead(context, at);
     }
+  }
+
+  /** A computed address was seen to be `to`: of a table of the function's own, or that of a function. */
+  #reach(from: number, to: number, flow: Flow): void {
+    if (!this.#instruction(to)) return;
+    if (flow === "indirectJump" && Math.abs(to - from) < PAGE_SIZE) this.#lead(this.#root, to);
+    else this.#later.push(to);
   }
 
   #call(context: Context, { at, length, target }: Instruction): void {
@@ -346,6 +370,7 @@ class Search {
         ...block,
         fallThrough: undefined,
         target: undefined,
+        jumps: [],
         returnTo: undefined,
         behindCalls: [],
       });
@@ -355,7 +380,8 @@ class Search {
   #connect(context: Context): void {
     const exit = (to: Context, at: number): Exit => ({ at, block: to.blocks.get(at) });
     for (const block of context.blocks.values()) {
-      const { at, length, flow, target } = block.instructions.at(-1)!;
+      const { at, length, flow, target, targets } = block.instructions.at(-1)!;
+      block.jumps = targets.map((to) => exit(this.#root, to)).filter((jump) => jump.block);
       if (flow === "next" || flow === "branch" || flow === "host") block.fallThrough = exit(context, at + length);
       if (flow === "branch" || flow === "jump") block.target = exit(context, target);
       if (flow === "call") {
@@ -373,12 +399,15 @@ class Search {
     const callers = new Map<Block, Block[]>();
     for (const block of blocks.values()) {
       const { at, length, flow } = block.instructions.at(-1)!;
-      const callee = flow === "call" && !this.#root.inlined.has(at) ? block.target?.block : undefined;
+      if ((flow !== "call" && flow !== "indirectCall") || this.#root.inlined.has(at)) continue;
       const behind = blocks.get(at + length);
-      if (!callee || !behind || !entries.includes(behind)) continue;
-      const known = callers.get(callee);
-      if (known) known.push(behind);
-      else callers.set(callee, [behind]);
+      if (!behind || !entries.includes(behind)) continue;
+      for (const callee of [block.target?.block, ...block.jumps.map((jump) => jump.block)]) {
+        if (!callee) continue;
+        const known = callers.get(callee);
+        if (known) known.push(behind);
+        else callers.set(callee, [behind]);
+      }
     }
     const expected = new Map<Block, Set<Block>>();
     for (const [callee, behind] of callers) {
@@ -399,7 +428,9 @@ class Search {
       const { at, length, flow } = block.instructions.at(-1)!;
       if (flow === "return") returns.push(block);
       const isCall = flow === "call" || flow === "indirectCall";
-      const ways = [isCall ? this.#root.blocks.get(at + length) : block.target?.block, block.fallThrough?.block];
+      const jumps = flow === "indirectJump" ? block.jumps.map((jump) => jump.block) : [];
+      const next = isCall ? this.#root.blocks.get(at + length) : block.target?.block;
+      const ways = [next, block.fallThrough?.block, ...jumps];
       for (const next of ways) if (next) seen.add(next);
     }
     return returns;

@@ -24,6 +24,8 @@ export interface BlockRequest {
   readonly fallThrough: Edge | undefined;
   /** Target of the last instruction, a direct branch. */
   readonly target: Edge | undefined;
+  /** Where the last instruction, a jump or call to a computed address, was seen to lead: blocks of the region. */
+  readonly jumps: readonly Edge[];
   /** Where the last instruction, a return, is expected to lead. */
   readonly returnTo: Edge | undefined;
   /** Entries, in ascending order, where it may be expected to lead otherwise. */

@@ -70,6 +70,7 @@ test("a module for the optimizing compiler says so for each function, behind the
     fallThrough: { at: 1, block: -1, record: 128, table: 0 },
     target: undefined,
     returnTo: undefined,
+    jumps: [],
     behindCalls: [],
   };
   const request: RegionRequest = { id: 1, blocks: [{ ...block, ...ways }], entries: [0] };

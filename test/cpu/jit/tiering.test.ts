@@ -323,21 +323,53 @@ test("that loop's region begins at the loop's head, wherever samples met it", ()
   }
 });
 
-test("a loop and the function that it calls by pointer become one region", () => {
-  // l: call rsi; dec ecx; jnz l; hlt / on the next page: f: add eax, 3; ret
-  const bytes = new Uint8Array(0x1010).fill(0xf4);
+test("a loop and the functions that it calls by pointer become one region", () => {
+  // l: call rsi; dec ecx; jnz l; hlt / on the next pages: f: add eax, 3; ret / g: add eax, 5; ret
+  const bytes = new Uint8Array(0x2010).fill(0xf4);
   bytes.set(hex("ff d6 ff c9 75 fa f4"));
   bytes.set(hex("83 c0 03 c3"), 0x1000);
+  bytes.set(hex("83 c0 05 c3"), 0x2000);
   const tiers = [machine(false, bytes), machine(true, bytes)];
-  for (let i = 0; i < 40; i++) {
+  const run = (distance: number) => {
     const sums = tiers.map((tier) => {
       tier.cpu.state.setGpr(4, 0x15000n);
-      tier.cpu.state.setGpr(6, BigInt(CODE + 0x1000));
+      tier.cpu.state.setGpr(6, BigInt(CODE + distance));
       return [loop(tier, 40_000), tier.observe()];
     });
     expect(sums[1]).toEqual(sums[0]);
-  }
+  };
   const { jit } = tiers[1]!.cpu.engine;
+  for (let i = 0; i < 10; i++) run(0x1000);
+  // Where the call led was noted.
+  expect(jit!.regions).toBe(1);
+  for (let i = 0; i < 40; i++) run(0x2000);
   expect(jit!.regions).toBeGreaterThan(2);
   expect(jit!.installed.count).toBe(1);
+});
+
+test("a jump by a table is compared with where it was seen to lead", () => {
+  // l: mov edx, ecx; and edx, edi; nop; shl edx, 4; lea rsi, [rip+17]; add rsi, rdx; jmp rsi / from byte 32 on: add eax, i; dec ecx; jnz l; hlt
+  const bytes = new Uint8Array(32 + 8 * 16).fill(0xf4);
+  bytes.set(hex("89 ca 21 fa 90 c1 e2 04 48 8d 35 11 00 00 00 48 01 d6 ff e6"));
+  for (let i = 0; i < 8; i++) {
+    const at = 32 + 16 * i;
+    bytes.set(hex(`83 c0 0${i} ff c9 0f 85`), at);
+    new DataView(bytes.buffer).setInt32(at + 7, -(at + 11), true);
+  }
+  const service = new HeldService();
+  const tiers = [machine(false, bytes), machine({ service }, bytes)];
+  const run = (mask: number) => {
+    for (const { cpu } of tiers) cpu.state.setGpr(7, BigInt(mask));
+    const sums = tiers.map((tier) => [loop(tier, 100_000), tier.observe()]);
+    expect(sums[1]).toEqual(sums[0]);
+  };
+  run(6);
+  const jumps = service.jobs.flatMap(({ requests }) => requests.map(({ blocks }) => blocks.map(({ jumps }) => jumps)));
+  const distances = jumps.map((region) => region.flat().map(({ at }) => at));
+  expect(distances.map((all) => all.sort((a, b) => a - b))).toEqual([[0, 2, 4, 6].map((i) => 32 + 16 * i)]);
+  service.finish();
+  run(6);
+  expect(tiers[1]!.cpu.engine.jit!.regions).toBe(1);
+  // It leads elsewhere now.
+  run(7);
 });
