@@ -60,9 +60,9 @@ test("the guest's disk and interface work, and are ours", async () => {
 const LEFT = "console-1-0\n";
 
 test("dom0's drivers have taken nothing", async () => {
-  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe(LEFT);
-  expect(await run(dom0, "ls /sys/bus/xen-backend/drivers")).toBe("vbd\nvif\n");
-  expect(await run(dom0, "ls /sys/class/net")).toBe("lo\n");
+  expect(await run(dom0, "ls -1 /sys/bus/xen-backend/devices")).toBe(LEFT);
+  expect(await run(dom0, "ls -1 /sys/bus/xen-backend/drivers")).toBe("vbd\nvif\n");
+  expect(await run(dom0, "ls -1 /sys/class/net")).toBe("lo\n");
   expect(await run(dom0, "dmesg | grep -iE 'vbd|vif|backend|BUG|WARN' || true")).not.toMatch(/vbd-|vif-|BUG|WARN/);
 });
 
@@ -73,7 +73,7 @@ test("nor do they when devices come and go", async () => {
   const { devid } = await guest.attachNetwork("bridge=xenbr0");
   await run(guest, "while [ ! -d /sys/class/net/eth1 ]; do sleep 0.1; done; ifconfig eth1 up");
   await guest.detachNetwork(devid);
-  expect(await run(dom0, "ls /sys/bus/xen-backend/devices")).toBe(LEFT);
+  expect(await run(dom0, "ls -1 /sys/bus/xen-backend/devices")).toBe(LEFT);
   expect(await guest.shutdown()).toBe("poweroff");
   await run(dom0, "rmmod xen_netback && rmmod xen_blkback");
 });
