@@ -45,6 +45,11 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return ExitCode.Done;
     if (error.code === "commander.help") return ExitCode.Usage;
+    // In xl's words.
+    if (error.code === "commander.unknownCommand" && !parents.has(withFullName(rest)[0]!))
+      throw failed(describe(error.message).replace(/^unknown command '.*?'/, "command not implemented"), {
+        isPlain: true,
+      });
     throw new CliError(ExitCode.Usage, describe(error.message));
   }
   return exitCode;

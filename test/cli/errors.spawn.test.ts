@@ -33,7 +33,7 @@ async function expectError(words: readonly string[], code: number, message: RegE
 
 describe("usage errors end with 2", () => {
   test.each<[string, string[], RegExp]>([
-    ["unknown command", ["bot"], /unknown command 'bot' \(Did you mean boot\?\)/],
+    ["unknown command of a group", ["image", "bild"], /unknown command 'bild' \(Did you mean build\?\)/],
     ["unknown option", ["boot", "--headles"], /unknown option '--headles' \(Did you mean --headless\?\)/],
     ["missing value", ["boot", "--memory"], /--memory <size>.* argument missing/],
     ["two images", ["boot", "a", "b"], /too many arguments/],

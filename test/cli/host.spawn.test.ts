@@ -235,6 +235,8 @@ test("debug keys and NMIs reach the hypervisor", async () => {
 
 describe("what can't be done", () => {
   test.each<[string[], number, string]>([
+    [["bogus"], 1, "command not implemented\n"],
+    [["bot"], 1, "command not implemented (Did you mean boot?)\n"],
     [["list", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
     [["console", "nosuch"], 1, "nosuch is an invalid domain identifier (rc=-6)\n"],
     [["pause", "99"], 1, "Error: Domain '99' does not exist.\n"],
