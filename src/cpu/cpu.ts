@@ -65,6 +65,7 @@ export class Cpu implements HostCpu {
     engine.current = this;
     // What it protected is the instruction that runs now.
     state.setU32(S.INTERRUPT_SHADOW, 0);
+    state.setU32(S.FLOAT_CAREFUL, 0);
     let left = budget;
     while (left > 0) {
       const stepping = state.u32(S.STEP_MODE) !== 0;

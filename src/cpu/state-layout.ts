@@ -167,6 +167,12 @@ export const CROSSING_SPLIT = 1300;
 export const CROSSING_FIRST = 1304;
 export const CROSSING_SECOND = 1308;
 
+/** u32: nonzero from when a number was too large or too small for code without tests for SSE exceptions until the slice ends. */
+export const FLOAT_CAREFUL = 1312;
+
+/** 16 bytes that stay zero. */
+export const ZEROS = 1328;
+
 export const STATE_SIZE = 1344;
 
 export const Reg = {

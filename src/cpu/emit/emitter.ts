@@ -9,6 +9,7 @@
 import * as S from "../state-layout.js";
 import { FunctionBuilder, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "./carries.js";
+import type { RangeTracker } from "./float-range.js";
 
 /** Binary32 and binary64. */
 export type FloatBits = 32 | 64;
@@ -164,6 +165,10 @@ export abstract class Emitter extends FunctionBuilder {
   abstract floatLimit(bits: FloatBits): Value;
   /** (i32) 1 when an exact result is the processor's: MXCSR as above, but PE may be clear. */
   abstract floatExact(): Value;
+  /** Ranges of doubles, in code that may rely on them (see ./float-range.ts). */
+  get ranges(): RangeTracker | undefined {
+    return undefined;
+  }
   readonly #plain = new Map<number, FloatBits>();
   /** The value (a snapshot: f32, f64, or lanes of `bits`) is known to hold no denormal and no NaN. */
   markPlain(value: Value, bits: FloatBits): void {
@@ -190,7 +195,12 @@ export abstract class Emitter extends FunctionBuilder {
   /** After a comparison of two floats that are no NaNs: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
   flagsFloat(a: Value, b: Value): void {
     const [eq, lt] = a.type === "f64" ? [0x61, 0x63] : [0x5b, 0x5d];
-    this.setStatusFlags(this.or(this.shl(this.op("i32", eq, [a, b]), this.i32(6)), this.op("i32", lt, [a, b])));
+    const equal = this.let(this.op("i32", eq, [a, b]));
+    const less = this.op("i32", lt, [a, b]);
+    // A result of 0 or 1 has parity, which PF's delta must turn into none.
+    const aux = this.let(this.or(this.shl(this.neg(less), this.i32(30)), this.shl(equal, this.i32(8))));
+    this.setFlagResult(this.extendU(this.xor(equal, this.i32(1))));
+    this.setFlagAux(aux);
   }
   /** Performs a host operation whose first result is the six status flags, and continues with the next instruction. */
   hostFlags(name: string): void {

@@ -10,6 +10,7 @@ import * as S from "../state-layout.js";
 import type { FunctionBody } from "../wasm/code-writer.js";
 import type { Label } from "../wasm/function-builder.js";
 import { costsOf } from "./cost.js";
+import { liveDoubles, writesVector } from "./float-liveness.js";
 import type { RegionInstruction } from "./flow.js";
 import { JitEmitter } from "./jit-emitter.js";
 import { type FlagSource, sameSource } from "./region-flags.js";
@@ -50,6 +51,11 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
     const same = (other: FlagSource | undefined) => sameSource(first, other);
     return first && others.every(same) ? first : undefined;
   };
+  const instructions = blocks.map((block) => instructionsOf(block, decoder));
+  const lanes = liveDoubles(
+    instructions,
+    blocks.map((_, from) => edges.flatMap(([place, to]) => (place === from + 1 ? [to - 1] : []))),
+  );
   const open: Scope[] = [];
   for (let place = 0; place <= blocks.length; place++) {
     while (open.length > 0 && open.at(-1)!.end === place) {
@@ -77,9 +83,8 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
       );
     }
     const number = place - 1;
-    emitBlock(emitter, blocks[number]!, decoder, semantics, () =>
-      emitter.enterBlock(blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number)),
-    );
+    emitter.enterBlock(blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number));
+    emitBlock(emitter, blocks[number]!, instructions[number]!, lanes[number]!, semantics);
     flagSources[number] = emitter.flagSource;
   }
   while (open.pop()) emitter.end();
@@ -132,18 +137,19 @@ function layOut({ blocks, entries }: RegionRequest): Layout {
 function emitBlock(
   emitter: JitEmitter,
   block: BlockRequest,
-  decoder: Decoder,
+  instructions: readonly RegionInstruction[],
+  lanes: number,
   semantics: SemanticsTable,
-  enter: () => void,
 ): void {
-  enter();
-  const instructions = instructionsOf(block, decoder);
+  const vectorsEnd = instructions.findLastIndex(writesVector) + 1;
+  emitter.floatRanges.wanted = lanes;
   emitter.blockBody(() => {
-    for (const instruction of instructions) {
+    for (const [position, instruction] of instructions.entries()) {
       if (emitter.dead) break;
       const { form } = instruction.decoded;
       const prologue = () => {
         if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
+        if (position >= vectorsEnd) emitter.floatRanges.finish();
         checkUnit(emitter, unitOf(form));
       };
       emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));

@@ -5,7 +5,7 @@
 import type { FormOperand } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
-import { setFloatExact, setFloatLimit } from "../emit/float-limit.js";
+import type { RangeTracker } from "../emit/float-range.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
 import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
@@ -22,8 +22,10 @@ import {
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import { AddressForms } from "./address-forms.js";
 import { fusedCarry, fusedCondition } from "./comparison.js";
+import { FloatRanges } from "./float-ranges.js";
 import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
+import { MxcsrLocals } from "./mxcsr-locals.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
@@ -51,10 +53,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly #vectors: VectorRegisters = new VectorRegisters(this);
   readonly forms: AddressForms = new AddressForms(this);
   readonly #memory: RegionMemory = new RegionMemory(this);
-  /** Emitter.floatLimit by format, and the units that the block has checked. */
-  readonly #floatLimits = new Map<FloatBits, Variable>();
-  /** Emitter.floatExact, once asked for. */
-  #floatExact: Variable | undefined;
+  readonly floatRanges: FloatRanges = new FloatRanges(this);
+  readonly #mxcsr: MxcsrLocals = new MxcsrLocals(this);
+  /** Whether the block has arithmetic on doubles that a copy for known ranges helps. */
+  #canBeRanged = false;
+  #storesMxcsr = false;
+  /** Units that the block has checked. */
   readonly #checkedUnits = new Set<"mmx" | "sse">();
   override readonly leavesForHost = true;
   readonly #free = new Map<ValueTypeName, Variable[]>();
@@ -127,26 +131,39 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
 
   /** A block's code: `body` emits it, as often as there are copies of it. */
   blockBody(body: () => void): void {
-    const outer = this.code;
-    this.code = new CodeWriter(512);
-    this.#beginCopy(undefined);
-    body();
+    this.#canBeRanged = false;
+    this.#storesMxcsr = false;
+    this.#beginCopy(undefined, false);
+    const careful = this.#apart(body);
     const { plan } = this.#memory;
-    const careful = this.code;
-    this.code = outer;
-    if (plan) {
+    const ranged = this.#canBeRanged && !this.#storesMxcsr;
+    if (plan || ranged) {
       const otherwise = this.begin("block");
-      this.#beginCopy(plan);
-      this.#memory.probe(plan, otherwise);
-      body();
+      this.#beginCopy(plan, ranged);
+      if (plan) this.#memory.probe(plan, otherwise);
+      const copy = this.#apart(body);
+      if (ranged) this.floatRanges.enter(otherwise);
+      this.code.append(copy);
       this.end();
     }
+    if (ranged) this.floatRanges.separate();
     this.code.append(careful);
   }
-  #beginCopy(plan: ProbePlan | undefined): void {
+  /** What `body` emits. */
+  #apart(body: () => void): CodeWriter {
+    const outer = this.code;
+    const code = new CodeWriter(512);
+    this.code = code;
+    body();
+    this.code = outer;
+    return code;
+  }
+  #beginCopy(plan: ProbePlan | undefined, ranged: boolean): void {
+    this.floatRanges.begin(ranged);
     this.#flags.begin(this.#source);
     this.#vectors.forget();
     this.#checkedUnits.clear();
+    if (ranged) this.#checkedUnits.add("sse");
     this.dead = false;
     this.forms.begin([this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)]);
     this.#memory.begin(plan);
@@ -176,15 +193,25 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
       if (this.#flags.version !== before) this.#flags.forget();
       this.#vectors.forget();
+      this.floatRanges.forget();
       this.forms.forget();
     }
     this.#vectors.endInstruction();
+    this.floatRanges.endInstruction();
     this.#recycle();
   }
 
   /** After a block's last instruction, unless control never falls through. */
   fallThrough(edge: Edge): void {
-    if (!this.dead) this.#follow(edge, this.#block.records.length);
+    if (this.dead) return;
+    const count = this.#block.records.length;
+    this.floatRanges.finish((condition) =>
+      this.ifRare(condition, () => {
+        this.#noteCareful();
+        this.#leave(0, edge.at, count);
+      }),
+    );
+    this.#follow(edge, count);
   }
 
   /** Goes on at an edge's end, after `count` instructions of this block. */
@@ -242,8 +269,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       prologue.set(vector, prologue.load("v128", prologue.param(0), offset));
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
-    for (const [bits, variable] of this.#floatLimits) setFloatLimit(prologue, bits, variable);
-    if (this.#floatExact) setFloatExact(prologue, this.#floatExact);
+    this.#mxcsr.prologue(prologue);
+    this.floatRanges.prologue(prologue, () => this.#mxcsr.usable(prologue));
     this.#flags.load(prologue);
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
@@ -382,28 +409,22 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     super.markPlain(value, bits);
     this.#vectors.notePlain(value, bits);
   }
-  floatLimit(bits: FloatBits): Value {
-    return this.get(this.#limit(bits));
+  override get ranges(): RangeTracker | undefined {
+    return this.floatRanges.isRanged && this.unconditional ? this.floatRanges : undefined;
   }
-  #limit(bits: FloatBits): Variable {
-    let variable = this.#floatLimits.get(bits);
-    if (!variable) {
-      variable = super.local("i32");
-      this.#floatLimits.set(bits, variable);
-    }
-    return variable;
+  vector(register: number): Variable {
+    return this.#vectors.vector(register);
+  }
+  floatLimit(bits: FloatBits): Value {
+    if (bits === 64) this.#canBeRanged = true;
+    return this.get(this.#mxcsr.limit(bits));
   }
   floatExact(): Value {
-    return this.get(this.#exact());
-  }
-  #exact(): Variable {
-    this.#floatExact ??= super.local("i32");
-    return this.#floatExact;
+    return this.get(this.#mxcsr.exact());
   }
   protected get x87Function(): number {
     return this.#context.runtime.x87;
   }
-  /** A region that goes on after PE was set finds results by the slower way until it's entered again. */
   protected get ordinaryFunction(): number {
     return this.#context.runtime.ordinary;
   }
@@ -436,10 +457,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   stateStore(kind: "i32" | "i64" | "v128", offset: number, value: Value): void {
     this.store(kind, this.state, value, offset);
-    // The limits of a block that comes first in the function may be made by one behind it.
     if (offset !== S.MXCSR) return;
-    for (const bits of [32, 64] as const) setFloatLimit(this, bits, this.#limit(bits));
-    setFloatExact(this, this.#exact());
+    this.#mxcsr.changed();
+    this.floatRanges.reset();
+    this.#storesMxcsr = true;
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
@@ -602,6 +623,14 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#leave(record, at, position);
     this.#markDead();
   }
+  leaveCarefully(): void {
+    this.#noteCareful();
+    this.#leaveBefore();
+  }
+  /** Until the slice ends regions leave no tests for exceptions out. */
+  #noteCareful(): void {
+    this.store("i32", this.state, this.i32(1), S.FLOAT_CAREFUL);
+  }
   gate(): void {
     this.#leaveBefore();
   }
@@ -628,7 +657,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
         };
       }
       case kinds.Xmm:
-        return this.#xmmOperand(code, size, 0);
+        return this.#vectors.operand(code, size);
       case kinds.Mmx:
         return this.#mmxOperand(size, S.FPR + 16 * code);
       case kinds.Memory:
@@ -664,23 +693,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       default:
         return { ...bareOperand("st", size), number: () => this.i32(code) };
     }
-  }
-  #xmmOperand(code: number, size: number, offset: number): Operand {
-    const vectors = this.#vectors;
-    const whole = size === 128;
-    const read = () => (whole ? vectors.read(code) : vectors.readPart(code, offset, size));
-    return {
-      ...bareOperand("xmm", size),
-      read,
-      readForWrite: read,
-      write: (value) => {
-        if (whole) vectors.write(code, value);
-        else vectors.writePart(code, offset, size, value);
-      },
-      readFloat: (bits) => vectors.readFloat(code, bits),
-      writeFloat: (bits, value) => vectors.writeFloat(code, bits, value),
-      part: (more, partSize) => this.#xmmOperand(code, partSize, offset + more),
-    };
   }
   #mmxOperand(size: number, offset: number): Operand {
     const read = () => this.let(this.load(loadKind[size]!, this.state, offset));

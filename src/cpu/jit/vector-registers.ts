@@ -2,8 +2,11 @@
 // a float too, so that a chain of scalar operations passes floats on without going through vectors. A register's vector is
 // always up to date; what is known beside it is forgotten where paths meet.
 
+import type { Operand } from "../emit/emitter.js";
+import { bareOperand } from "../emit/operand.js";
 import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
 import { F32x4, F64x2, I8x16, I16x8, I32x4, I64x2, V128 } from "../wasm/simd.js";
+import type { FloatRanges } from "./float-ranges.js";
 
 export type FloatBits = 32 | 64;
 
@@ -26,6 +29,7 @@ export interface VectorHost extends FunctionBuilder {
   lasting(type: "v128" | "f32" | "f64"): Variable;
   /** Whether what is emitted now runs whenever the current instruction does. */
   readonly unconditional: boolean;
+  readonly floatRanges: FloatRanges;
   isPlain(value: Value, bits: FloatBits): boolean;
   markPlain(value: Value, bits: FloatBits): void;
 }
@@ -83,12 +87,34 @@ export class VectorRegisters {
     return (register.f32 ??= this.#e.lasting("f32"));
   }
 
+  /** A register, or `size` bits of it from byte `offset` on. */
+  operand(index: number, size: number, offset = 0): Operand {
+    const whole = size === 128;
+    const read = () => (whole ? this.read(index) : this.readPart(index, offset, size));
+    return {
+      ...bareOperand("xmm", size),
+      read,
+      readForWrite: read,
+      write: (value) => {
+        if (whole) this.write(index, value);
+        else this.writePart(index, offset, size, value);
+      },
+      readFloat: (bits) => this.readFloat(index, bits),
+      writeFloat: (bits, value) => this.writeFloat(index, bits, value),
+      part: (more, partSize) => this.operand(index, partSize, offset + more),
+    };
+  }
+
   read(index: number): Value {
     const register = this.#register(index);
     const value = this.#e.let(this.#e.get(register.vector));
     this.#snapshots.set(value.imm, { register, version: register.version });
     if (register.plain) this.#e.markPlain(value, register.plain);
+    this.#e.floatRanges.readWhole(index, value);
     return value;
+  }
+  vector(index: number): Variable {
+    return this.#register(index).vector;
   }
 
   write(index: number, value: Value): void {
@@ -99,6 +125,7 @@ export class VectorRegisters {
     const plain = e.isPlain(value, 64) ? 64 : e.isPlain(value, 32) ? 32 : undefined;
     e.set(register.vector, zero ? e.v128(0n, 0n) : value);
     this.#changed(register);
+    e.floatRanges.writeWhole(index, value, zero);
     if (!e.unconditional) return;
     register.plain = plain;
     if (zero) this.#know(register, 64, e.op("f64", 0xbf, [e.i64(0)]), true);
@@ -112,7 +139,11 @@ export class VectorRegisters {
   readPart(index: number, offset: number, size: number): Value {
     const e = this.#e;
     const vector = e.get(this.#register(index).vector);
-    if (size === 64) return e.let(e.op("i64", I64x2.extract, [vector], offset >> 3));
+    if (size === 64) {
+      const half = e.let(e.op("i64", I64x2.extract, [vector], offset >> 3));
+      e.floatRanges.readLane(index, offset >> 3, half);
+      return half;
+    }
     if (size === 32) return e.let(e.op("i32", I32x4.extract, [vector], offset >> 2));
     if (size === 16) return e.let(e.op("i32", I16x8.extractU, [vector], offset >> 1));
     return e.let(e.op("i32", I8x16.extractU, [vector], offset));
@@ -131,6 +162,7 @@ export class VectorRegisters {
     const { low } = register;
     e.set(register.vector, e.op("v128", opcode, [e.get(register.vector), value], lane));
     this.#changed(register);
+    e.floatRanges.writeLane(index, offset >> 3, size === 64 ? value : undefined);
     // The lowest lane is still what it was.
     if (low && offset >= low.bits / 8 && e.unconditional) register.low = low;
   }
@@ -150,6 +182,7 @@ export class VectorRegisters {
     const value = e.let(e.get(variable));
     this.#snapshots.set(value.imm, { register, version: register.version });
     if (known?.plain || register.plain === bits) e.markPlain(value, bits);
+    if (bits === 64) e.floatRanges.readLane(index, 0, value);
     return value;
   }
   /** Replaces lane 0. */
@@ -160,6 +193,7 @@ export class VectorRegisters {
     const simple = value.opcode === LOCAL_GET ? value : e.let(value);
     e.set(register.vector, e.op("v128", floatLanes[bits].replace, [e.get(register.vector), simple], 0));
     this.#changed(register);
+    e.floatRanges.writeLane(index, 0, bits === 64 ? simple : undefined);
     if (e.unconditional) this.#know(register, bits, simple, plain);
   }
   /** A snapshot was found to hold no denormal and no NaN: so does its register. */

@@ -2,6 +2,7 @@
 // ones take the fast path when PE is settled and rounding is the one Wasm has.
 
 import type { Emitter, Operand, Semantics, SemanticsTable } from "../../emit/emitter.js";
+import { integerRange } from "../../emit/float-range.js";
 import * as S from "../../state-layout.js";
 import type { Value } from "../../wasm/function-builder.js";
 import { F32x4, F64x2, half, I32x4, splat, splatConstant, v1, v2 } from "../../wasm/simd.js";
@@ -17,6 +18,7 @@ import {
   precisionSettled,
 } from "./float-check.js";
 import { acceptOrdinary, Ordinary } from "./ordinary.js";
+import { requireRanges } from "./ranged.js";
 import { checkPendingX87, enterMmxState, readAligned, readLow, writeMmx } from "./registers.js";
 import { float, floatConstant, isSettled, refuseDenormal, splatFloat, typeOf } from "./scalar.js";
 
@@ -51,14 +53,18 @@ const toRegister =
   (e, dst, src) => {
     const a = src.readFloat(bits);
     const rounded = e.let(truncate ? a : float(e, "nearest", a));
+    const fits = float(e, "le", float(e, "abs", a), floatConstant(e, bits, integerLimit[bits][dst.size]!));
+    const ranges = bits === 64 ? e.ranges : undefined;
+    if (ranges) {
+      requireRanges(e, ranges, a);
+      ranges.refuse(e.eqz(fits));
+      dst.write(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
+      return;
+    }
     const result = e.variable(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
     e.block((done) => {
       e.block((slow) => {
-        e.brIf(
-          slow,
-          e.eqz(float(e, "le", float(e, "abs", a), floatConstant(e, bits, integerLimit[bits][dst.size]!))),
-          false,
-        );
+        e.brIf(slow, e.eqz(fits), false);
         refuseDenormal(e, slow, a);
         e.brIf(done, e.floatLimit(bits), true);
         e.brIf(done, float(e, "eq", e.op(typeOf(bits), fromInteger[bits][dst.size]!, [e.get(result)]), a));
@@ -77,7 +83,9 @@ const fromRegister =
   (e, dst, src) => {
     const value = src.read();
     const result = e.variable(e.op(typeOf(bits), fromInteger[bits][src.size]!, [value]));
-    if (bits !== 64 || src.size !== 32) {
+    const ranges = bits === 64 ? e.ranges : undefined;
+    if (ranges) ranges.note(e.get(result), [integerRange(src.size - 1)]);
+    else if (bits !== 64 || src.size !== 32) {
       e.block((done) => {
         e.brIf(done, e.floatLimit(bits), true);
         const digits = bits === 64 ? 53n : 24n;

@@ -20,8 +20,9 @@ import {
   precisionSettled,
 } from "./float-check.js";
 import { acceptExact, acceptOrdinary, exactLanes, Ordinary, type OrdinaryKind } from "./ordinary.js";
+import { rangedResult, requireRanges } from "./ranged.js";
 import { readAligned, readLow } from "./registers.js";
-import { type FloatOperation, float, isSettled, refuseDenormal, requireOrdered, splatFloat, typeOf } from "./scalar.js";
+import { float, isSettled, refuseDenormal, requireOrdered, splatFloat, typeOf } from "./scalar.js";
 
 export interface Shape {
   readonly lanes: FloatLanes;
@@ -60,13 +61,15 @@ function writeOperand({ lanes, packed }: Shape, dst: Operand, value: Value): voi
 }
 const asVector = (e: Emitter, v: Value) => (v.type === "v128" ? v : splatFloat(e, v));
 
+const rangesFor = (e: Emitter, { lanes }: Shape) => (lanes.bits === 64 ? e.ranges : undefined);
+
 /** An operation whose results are rounded. */
 interface Rounded {
   readonly shape: Shape;
   readonly host: string;
   readonly kind: OrdinaryKind;
   /** The operation on floats, and its vector form. */
-  readonly scalar: FloatOperation;
+  readonly scalar: "add" | "sub" | "mul" | "div" | "sqrt";
   /** Signs of b to change to make it an operation of `kind`. */
   readonly negate?: Value;
 }
@@ -125,6 +128,11 @@ const binary =
     const a = shape.packed ? dst.read() : dst.readFloat(shape.lanes.bits);
     const { f } = shape.lanes;
     const operation = shape.packed ? v2(e, f[scalar as "add"], a, b) : float(e, scalar, a, b);
+    const ranges = rangesFor(e, shape);
+    if (ranges) {
+      writeOperand(shape, dst, rangedResult(e, ranges, scalar, a, b, operation));
+      return;
+    }
     const value = e.variable(operation);
     settle(e, rounded, value, a, b);
     writeOperand(shape, dst, e.get(value));
@@ -140,7 +148,13 @@ const squareRoot =
   (shape: Shape): Semantics =>
   (e, dst, src) => {
     const a = readOperand(e, shape, src);
-    const value = e.variable(shape.packed ? v1(e, shape.lanes.f.sqrt, a) : float(e, "sqrt", a));
+    const operation = shape.packed ? v1(e, shape.lanes.f.sqrt, a) : float(e, "sqrt", a);
+    const ranges = rangesFor(e, shape);
+    if (ranges) {
+      writeOperand(shape, dst, rangedResult(e, ranges, "sqrt", a, a, operation));
+      return;
+    }
+    const value = e.variable(operation);
     settle(e, { shape, host: "sqrt", kind: Ordinary.Root, scalar: "sqrt" }, value, a, a);
     writeOperand(shape, dst, e.get(value));
   };
@@ -153,7 +167,13 @@ const extreme =
     const b = readOperand(e, shape, src);
     const a = packed ? dst.read() : dst.readFloat(lanes.bits);
     const vector = v2(e, lanes.f[opcode], asVector(e, b), asVector(e, a));
-    const value = e.variable(packed ? vector : e.op(typeOf(lanes.bits), lanes.f.extract, [vector], 0));
+    const result = packed ? vector : e.op(typeOf(lanes.bits), lanes.f.extract, [vector], 0);
+    const ranges = rangesFor(e, shape);
+    if (ranges) {
+      writeOperand(shape, dst, rangedResult(e, ranges, "either", a, b, result));
+      return;
+    }
+    const value = e.variable(result);
     e.block((done) => {
       e.block((slow) => {
         if (packed) e.brIf(done, all(e, lanes, and(e, isPlain(e, lanes, a), isPlain(e, lanes, b))));
@@ -214,6 +234,12 @@ const compareFlags =
   (e, dst, src) => {
     const b = src.readFloat(bits);
     const a = dst.readFloat(bits);
+    const ranges = bits === 64 ? e.ranges : undefined;
+    if (ranges) {
+      requireRanges(e, ranges, a, b);
+      e.flagsFloat(a, b);
+      return;
+    }
     e.block((done) => {
       e.block((slow) => {
         requireOrdered(e, slow, a, b);

@@ -1,0 +1,241 @@
+// What is known of the doubles in XMM registers (../emit/float-range.ts) while a region's blocks are generated. Across blocks it is one
+// local: a bit for each lane that is zero or in the wide range. A block with arithmetic on doubles is emitted twice: its copy
+// without tests for exceptions runs where the bits of the lanes that it begins with are set, or can be; the careful one elsewhere.
+// Both say in the end which lanes they leave as what.
+
+import { type FloatRange, isWide, type RangeTracker, WIDE, ZERO } from "../emit/float-range.js";
+import { checkWide, isWideOrZero } from "../semantics/sse/ranged.js";
+import * as S from "../state-layout.js";
+import type { FunctionBuilder, Label, Value, Variable } from "../wasm/function-builder.js";
+import { V128 } from "../wasm/simd.js";
+
+/** A lane's contents, shared by all registers and snapshots that hold a copy. */
+interface Cell {
+  range: FloatRange | undefined;
+  /** Bit of the lane that the block began with it in; 0: none. */
+  readonly bit: number;
+}
+
+const LOW = 0;
+const HIGH = 1;
+const bitOf = (register: number, lane: number) => 1 << (register + 16 * lane);
+const unknown = (): Cell => ({ range: undefined, bit: 0 });
+const BOTH = [LOW, HIGH] as const;
+
+export interface RangesHost extends FunctionBuilder {
+  readonly unconditional: boolean;
+  /** A local for the whole region. */
+  lasting(type: "i32" | "v128"): Variable;
+  /** A register's vector. */
+  vector(register: number): Variable;
+  /** Leaves for the interpreter to run the instruction, and tells later entries to be careful. */
+  leaveCarefully(): void;
+}
+
+export class FloatRanges implements RangeTracker {
+  readonly #e: RangesHost;
+  /** The bits, and whether there may be any. */
+  #known: Variable | undefined;
+  #usable: Variable | undefined;
+  #zeros: Variable | undefined;
+  /** By register and lane; undefined: as the block began. */
+  #cells: (Cell | undefined)[] = [];
+  #starts: (Cell | undefined)[] = [];
+  #written = 0;
+  /** Lanes that matter behind the block. */
+  wanted = 0;
+  /** Lanes that the copy assumes to be wide. */
+  #needs = 0;
+  /** By local: the current instruction's snapshots. */
+  readonly #values = new Map<number, readonly Cell[]>();
+  #isRanged = false;
+  #finished = false;
+
+  constructor(emitter: RangesHost) {
+    this.#e = emitter;
+  }
+
+  /** A block's copy begins. */
+  begin(ranged: boolean): void {
+    this.#isRanged = ranged;
+    this.#finished = false;
+    this.#cells = [];
+    this.#starts = [];
+    this.#written = 0;
+    this.#needs = 0;
+    this.#values.clear();
+  }
+  get isRanged(): boolean {
+    return this.#isRanged;
+  }
+  endInstruction(): void {
+    this.#values.clear();
+  }
+  /** Paths meet: what was written isn't known. */
+  forget(): void {
+    for (const index of this.#cells.keys())
+      if (this.#written & bitOf(index >> 1, index & 1)) this.#cells[index] = unknown();
+  }
+
+  // --- registers ---
+
+  #cell(register: number, lane: number): Cell {
+    const index = 2 * register + lane;
+    const known = this.#cells[index];
+    if (known) return known;
+    const made = { range: undefined, bit: bitOf(register, lane) };
+    this.#starts[index] = made;
+    this.#cells[index] = made;
+    return made;
+  }
+  #setCell(register: number, lane: number, cell: Cell | undefined): void {
+    this.#cells[2 * register + lane] = (this.#e.unconditional && cell) || unknown();
+    const bit = bitOf(register, lane);
+    this.#written |= bit;
+    if (!this.#finished) return;
+    const known = this.#bits();
+    this.#e.set(known, this.#e.and(this.#e.get(known), this.#e.i32(~bit)));
+  }
+  readWhole(register: number, value: Value): void {
+    const cells = BOTH.map((lane) => this.#cell(register, lane));
+    this.#values.set(value.imm, cells);
+  }
+  writeWhole(register: number, value: Value, isZero: boolean): void {
+    const zero = { range: ZERO, bit: 0 };
+    const cells = isZero ? [zero, zero] : value.opcode === 0x20 ? this.#values.get(value.imm) : undefined;
+    for (const lane of BOTH) this.#setCell(register, lane, cells?.[lane]);
+  }
+  readLane(register: number, lane: number, value: Value): void {
+    this.#values.set(value.imm, [this.#cell(register, lane)]);
+  }
+  /** `value` undefined: only a part of the lane is written. */
+  writeLane(register: number, lane: number, value: Value | undefined): void {
+    this.#setCell(register, lane, value?.opcode === 0x20 ? this.#values.get(value.imm)?.[0] : undefined);
+  }
+
+  // --- RangeTracker ---
+
+  of(value: Value): readonly (FloatRange | undefined)[] {
+    const cells = value.opcode === 0x20 ? this.#values.get(value.imm) : undefined;
+    if (!cells) return [undefined];
+    return cells.map((cell) => {
+      if (cell.bit !== 0 && !cell.range) {
+        this.#needs |= cell.bit;
+        cell.range = WIDE;
+      }
+      return cell.range;
+    });
+  }
+  note(value: Value, ranges: readonly FloatRange[]): void {
+    if (value.opcode !== 0x20) return;
+    const cells = this.#values.get(value.imm);
+    const lanes = value.type === "v128" ? 2 : 1;
+    if (!cells) {
+      const made = ranges.slice(0, lanes).map((range) => ({ range, bit: 0 }));
+      this.#values.set(value.imm, made);
+    } else if (this.#e.unconditional) for (const [i, cell] of cells.entries()) cell.range = ranges[i];
+  }
+  refuse(condition: Value): void {
+    this.#e.ifRare(condition, () => this.#e.leaveCarefully());
+  }
+
+  // --- blocks ---
+
+  #bits(): Variable {
+    this.#known ??= this.#e.lasting("i32");
+    return this.#known;
+  }
+  /** Before a ranged copy, which has been emitted: goes to `otherwise` where it may not run. */
+  enter(otherwise: Label): void {
+    const e = this.#e;
+    const usable = (this.#usable ??= e.lasting("i32"));
+    if (this.#needs === 0) {
+      e.brIf(otherwise, e.eqz(e.get(usable)), false);
+      return;
+    }
+    const needs = e.i32(this.#needs);
+    const known = this.#bits();
+    e.ifRare(e.ne(e.and(e.get(known), needs), needs), () => {
+      e.brIf(otherwise, e.eqz(e.get(usable)));
+      for (let register = 0; register < 16; register++) {
+        const [low, high] = BOTH.map((lane) => this.#needs & bitOf(register, lane));
+        if (!low && !high) continue;
+        const vector = e.get(e.vector(register));
+        const lane = (index: number) => e.let(e.op("f64", 0xfd21, [vector], index));
+        e.brIf(otherwise, e.eqz(isWideOrZero(e, low && high ? vector : lane(high ? HIGH : LOW))));
+      }
+      e.set(known, e.or(e.get(known), needs));
+    });
+  }
+  /**
+   * Before a careful copy that stands beside a ranged one. V8 numbers values across both: what they have in common it would compute
+   * again and again, wherever control leads. So this copy gets the registers by way of an operation that V8 can't see through.
+   */
+  separate(): void {
+    const e = this.#e;
+    const zeros = (this.#zeros ??= e.lasting("v128"));
+    for (let register = 0; register < 16; register++) {
+      if (!BOTH.some((lane) => this.#starts[2 * register + lane])) continue;
+      const vector = e.vector(register);
+      e.set(vector, e.op("v128", V128.or, [e.get(vector), e.get(zeros)]));
+    }
+  }
+  /** The region is entered: `f` writes its prologue, `usable` tells (i32) whether anything may be known. */
+  prologue(f: FunctionBuilder, usable: () => Value): void {
+    if (this.#usable) f.set(this.#usable, usable());
+    if (this.#zeros) f.set(this.#zeros, f.load("v128", f.param(0), S.ZEROS));
+  }
+  /** MXCSR changed: nothing is known. */
+  reset(): void {
+    this.#usable ??= this.#e.lasting("i32");
+    for (const variable of [this.#bits(), this.#usable]) this.#e.set(variable, this.#e.i32(0));
+  }
+
+  /** The copy writes no more vectors: of what matters behind it, what is too wide is checked; `refuse` leaves. */
+  finish(refuse: (condition: Value) => void = (condition) => this.refuse(condition)): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const e = this.#e;
+    let kept = 0;
+    let gone = this.#written;
+    /** By distance: lanes that hold what another one held. */
+    const copies = new Map<number, number>();
+    const checked = new Set<Cell>();
+    const values: Value[] = [];
+    for (let register = 0; register < 16; register++) {
+      const cells = BOTH.map((lane) => this.#cells[2 * register + lane]);
+      const open = cells.map((cell, lane) => {
+        const bit = bitOf(register, lane);
+        if (cell?.bit === bit) gone &= ~bit;
+        if ((this.wanted & bit) === 0) return undefined;
+        if (!cell?.range) {
+          if (cell?.bit && cell.bit !== bit) {
+            const distance = Math.clz32(cell.bit) - Math.clz32(bit);
+            copies.set(distance, (copies.get(distance) ?? 0) | bit);
+          }
+          return undefined;
+        }
+        kept |= bit;
+        return isWide(cell.range) || checked.has(cell) ? undefined : cell;
+      });
+      if (open.every((cell) => !cell)) continue;
+      for (const cell of open) if (cell) checked.add(cell);
+      const vector = e.get(e.vector(register));
+      values.push(open[LOW] && open[HIGH] ? vector : e.let(e.op("f64", 0xfd21, [vector], open[HIGH] ? HIGH : LOW)));
+    }
+    checkWide(e, values, refuse);
+    const lost = gone & ~kept;
+    const won = kept & ~this.#needs;
+    if (!lost && !won) return;
+    const known = this.#bits();
+    const moved = [...copies].map(([distance, bits]) => {
+      const amount = e.i32(Math.abs(distance));
+      const shifted = distance > 0 ? e.shl(e.get(known), amount) : e.shrU(e.get(known), amount);
+      return e.and(shifted, e.i32(bits));
+    });
+    let value = e.get(known);
+    if (lost) value = e.and(value, e.i32(~lost));
+    for (const bits of won ? [e.i32(won), ...moved] : moved) value = e.or(value, bits);
+    e.set(known, value);
+  }
+}
