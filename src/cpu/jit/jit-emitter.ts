@@ -26,6 +26,7 @@ import { FloatRanges } from "./float-ranges.js";
 import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
+import { PageChecks } from "./page-checks.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
@@ -54,6 +55,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly forms: AddressForms = new AddressForms(this);
   readonly #memory: RegionMemory = new RegionMemory(this);
   readonly floatRanges: FloatRanges = new FloatRanges(this);
+  readonly #pages: PageChecks = new PageChecks(this);
   readonly #mxcsr: MxcsrLocals = new MxcsrLocals(this);
   /** Whether the block has arithmetic on doubles that a copy for known ranges helps. */
   #canBeRanged = false;
@@ -181,9 +183,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
     if (instruction.crosses !== 0) {
-      const next = (Math.floor(instruction.at / 4096) + 1) * 4096;
-      const va = this.let(this.add(this.get(this.pageVa), this.i64(next)));
-      this.ifRare(this.eqz(isMapped(this, this.state, va, instruction.crosses)), () => this.#leaveBefore());
+      this.#pages.require(instruction.at + 4096, instruction.crosses, () => this.#leaveBefore());
     }
     prologue();
     body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
@@ -221,11 +221,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       this.#leave(edge.record, edge.at, count);
       return;
     }
-    if (edge.table !== 0) {
-      const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(edge.at / 4096) * 4096)));
-      const mapped = isMapped(this, this.state, va, edge.table);
-      this.ifRare(this.eqz(mapped), () => this.#leave(0, edge.at, count));
-    }
+    if (edge.table !== 0) this.#pages.require(edge.at, edge.table, () => this.#leave(0, edge.at, count));
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
     if (selector !== 0) this.set(this.#selector, this.i32(selector));
@@ -237,6 +233,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     ifRecord(this, this.state, target, (record, va) => {
       this.if(this.eq(this.load("i32", record, R.REGION), this.i32(this.#context.id)), () => {
         this.#enter(record, va);
+        this.#pages.forget();
         this.br(this.#again);
       });
       this.store("i64", this.state, va, S.PAGE_VA);
