@@ -224,6 +224,8 @@ export class FloatRanges implements RangeTracker {
       values.push(open[LOW] && open[HIGH] ? vector : e.let(e.op("f64", 0xfd21, [vector], open[HIGH] ? HIGH : LOW)));
     }
     checkWide(e, values, refuse);
+    // What the careful copy does proves nothing: PE may be clear.
+    if (!this.#isRanged) kept = 0;
     const lost = gone & ~kept;
     const won = kept & ~this.#needs;
     if (!lost && !won) return;
