@@ -30,7 +30,7 @@ import { PageChecks } from "./page-checks.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
-import { switchTo } from "./switch.js";
+import { searchFor, switchTo } from "./switch.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
 export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost {
@@ -548,25 +548,14 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (direct) switchTo(this, distance, jumps, (edge) => this.#follow(edge, position + 1));
     this.#count(this.#cost.before + position + 1);
     if (!direct) switchTo(this, distance, jumps, (edge) => this.#enterAt(edge));
-    if (behindCalls.length > 0) this.#return(distance, behindCalls);
+    searchFor(this, distance, behindCalls, (edge) => this.#enterAt(edge));
     this.set(this.#indirectTarget, to);
     // What a return leads to called this region.
     if (!isReturn) this.#noteLeft();
     this.br(this.#indirect);
     this.#markDead();
   }
-  /** Goes on at the entry that lies at a distance, if it is one of these. */
-  #return(distance: Value, entries: readonly Edge[]): void {
-    if (entries.length > 3) {
-      const half = entries.length >> 1;
-      const [low, high] = [entries.slice(0, half), entries.slice(half)];
-      const search = (some: readonly Edge[]) => () => this.#return(distance, some);
-      this.if(this.ltS(distance, this.i64(high[0]!.at)), search(low), search(high));
-      return;
-    }
-    for (const edge of entries) this.if(this.eq(distance, this.i64(edge.at)), () => this.#enterAt(edge));
-  }
-  /** Unless the page isn't mapped there any more. */
+  /** Goes on at an entry, unless its page isn't mapped there any more. */
   #enterAt({ at, block, table }: Edge): void {
     const enter = () => {
       this.set(this.#selector, this.i32(this.#context.entry(block)));

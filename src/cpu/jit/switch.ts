@@ -1,5 +1,5 @@
-// A jump to a computed address that was seen to lead to these places: one is compared with, few one after another, more by a table
-// that some bits of the address choose from.
+// A jump to a computed address that was seen to lead to these places, or a return that may: one is compared with, few one after
+// another, more by a table that some bits of the address choose from, or by halves.
 
 import type { FunctionBuilder, Label, Value } from "../wasm/function-builder.js";
 import type { Edge } from "./request.js";
@@ -41,6 +41,23 @@ export function switchTo(
     f.br(otherwise);
   }
   f.end();
+}
+
+/** The same for edges in ascending order, by comparisons alone. */
+export function searchFor(
+  f: FunctionBuilder,
+  distance: Value,
+  edges: readonly Edge[],
+  follow: (to: Edge) => void,
+): void {
+  if (edges.length <= COMPARED) {
+    for (const edge of edges) f.if(f.eq(distance, f.i64(edge.at)), () => follow(edge));
+    return;
+  }
+  const half = edges.length >> 1;
+  const [low, high] = [edges.slice(0, half), edges.slice(half)];
+  const search = (some: readonly Edge[]) => () => searchFor(f, distance, some, follow);
+  f.if(f.ltS(distance, f.i64(high[0]!.at)), search(low), search(high));
 }
 
 /** The fewest bits in which numbers differ. */
