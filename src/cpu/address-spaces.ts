@@ -1,5 +1,6 @@
 // The soft TLBs of one vCPU: a pool of arrays, one for each recently used page-table root and privilege, so that a switch back
 // to a root finds its translations (ARCHITECTURE.md: PV page tables change only with the hypervisor's knowledge).
+// A root that is new begins with what is known of the kernel's half, where it has the same tables there as another one.
 // Slot 0 is never filled: accesses that need checking one by one (alignment, data breakpoints) run on it.
 
 import type { MachineMemory } from "../mmu/machine-memory.js";
@@ -23,6 +24,8 @@ const SLOTS = 16;
 /** Engine memory that the TLBs of one vCPU take. */
 export const ADDRESS_SPACES_BYTES = SLOTS * ADDRESS_SPACE_BYTES;
 const EMPTY = 0xff;
+/** Bits of an entry of the highest level that say nothing about what it leads to. */
+const ACCESSED_DIRTY = 0x60;
 
 export class AddressSpaces {
   readonly #memory: MachineMemory;
@@ -62,15 +65,21 @@ export class AddressSpaces {
     return this.#base;
   }
 
-  /** Makes the slot of `key` current, taking another's for a new key. */
-  select(key: number): void {
+  /**
+   * Makes the slot of `key` current, taking another's for a new key. `sharesKernel`: keys are roots of 4-level tables, by machine address,
+   * whose every change is told, and rights don't depend on who asks.
+   */
+  select(key: number, sharesKernel = false): void {
     let slot = this.#slotOf.get(key);
     if (slot === undefined) {
       slot = this.#victim();
       this.#slotOf.delete(this.#keys[slot]!);
+      this.#keys[slot] = -1;
+      const like = sharesKernel ? this.#likeIn(key) : 0;
+      if (like !== 0) this.#inherit(slot, like);
+      else this.#empty(slot);
       this.#keys[slot] = key;
       this.#slotOf.set(key, slot);
-      this.#empty(slot);
       this.#forgetPair();
     } else if (this.#stale[slot]) this.#empty(slot);
     this.#lastUse[slot] = ++this.#clock;
@@ -111,6 +120,48 @@ export class AddressSpaces {
   #empty(slot: number): void {
     const start = this.#base + slot * ADDRESS_SPACE_BYTES;
     this.#memory.linear.fill(EMPTY, start, start + ADDRESS_SPACE_BYTES);
+    this.#stale[slot] = 0;
+    this.flushes++;
+  }
+
+  /** The slot used last of those whose root has the same upper half as `root`: the same tables for the kernel's addresses. 0: none. */
+  #likeIn(root: number): number {
+    let found = 0;
+    for (let slot = 1; slot < SLOTS; slot++) {
+      const other = this.#keys[slot]!;
+      if (other === -1 || this.#stale[slot] || (found !== 0 && this.#lastUse[slot]! < this.#lastUse[found]!)) continue;
+      if (this.#sharesUpperHalf(root, other)) found = slot;
+    }
+    return found;
+  }
+
+  #sharesUpperHalf(a: number, b: number): boolean {
+    const { u32 } = this.#memory;
+    for (let at = PAGE_SIZE / 2; at < PAGE_SIZE; at += 8) {
+      const [i, j] = [(a + at) >>> 2, (b + at) >>> 2];
+      if ((u32[i]! ^ u32[j]!) & ~ACCESSED_DIRTY || u32[i + 1] !== u32[j + 1]) return false;
+    }
+    return true;
+  }
+
+  /** The translations of the upper half of another slot, and no others. */
+  #inherit(slot: number, from: number): void {
+    const base = this.#base + slot * ADDRESS_SPACE_BYTES;
+    const source = this.#base + from * ADDRESS_SPACE_BYTES;
+    this.#memory.linear.copyWithin(base, source, source + ADDRESS_SPACE_BYTES);
+    const words = this.#words;
+    const code = (base + TLB_BYTES) >> 2;
+    const end = (base + ADDRESS_SPACE_BYTES) >> 2;
+    // Addresses of the lower half are positive, tags of nothing are -1.
+    for (let entry = base >> 2; entry < code; entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
+      if (words[entry + (TLB_READ >> 2) + 1]! < 0) continue;
+      words[entry + (TLB_READ >> 2)] = -1;
+      words[entry + (TLB_READ >> 2) + 1] = -1;
+      words[entry + (TLB_WRITE >> 2)] = -1;
+    }
+    for (let entry = code; entry < end; entry += 1 << (CODE_TLB_ENTRY_SHIFT - 2)) {
+      if (words[entry + (CODE_TLB_TAG >> 2) + 1]! >= 0) words[entry + (CODE_TLB_TAG >> 2)] = -1;
+    }
     this.#stale[slot] = 0;
     this.flushes++;
   }

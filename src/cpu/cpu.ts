@@ -286,7 +286,7 @@ export class Cpu implements HostCpu {
         (state.cpl === 3 ? 1 : 0) +
         (access.paging.smap ? 2 : 0) +
         (access.paging.writeProtect ? 4 : 0);
-    this.spaces.select(key);
+    this.spaces.select(key, this.#paravirtual);
     state.setU32(S.TLB, access.checked ? this.spaces.emptyTlb : this.spaces.dataTlb);
     state.setU32(S.CODE_TLB, this.spaces.codeTlb);
   }

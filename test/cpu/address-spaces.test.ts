@@ -3,7 +3,14 @@
 import { beforeEach, expect, it } from "vitest";
 import { ADDRESS_SPACES_BYTES, AddressSpaces } from "../../src/cpu/address-spaces.js";
 import { STATE_SIZE } from "../../src/cpu/state-layout.js";
-import { TLB_READ } from "../../src/cpu/tlb-layout.js";
+import {
+  CODE_TLB_ENTRY_SHIFT,
+  CODE_TLB_PAGE,
+  CODE_TLB_TAG,
+  TLB_ENTRY_SHIFT,
+  TLB_READ,
+  TLB_WRITE,
+} from "../../src/cpu/tlb-layout.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
 
 const KEPT = 15;
@@ -74,4 +81,78 @@ it("doesn't bring back what was dropped", () => {
 it("empties the current one at once when it is dropped", () => {
   spaces.drop(KEPT);
   expect(hits()).toBe(false);
+});
+
+/** Roots whose upper half is an entry 1 at slot 300, and what one of them knows of a kernel's page and of two of its user's. */
+const [KERNEL_LOW, KERNEL_HIGH] = [0x81003000 | 0, -1];
+function knowKernel(root: number): void {
+  spaces.select(root, true);
+  spaces.fill(KERNEL_LOW, KERNEL_HIGH, 0x5000, true);
+  spaces.fill(0x7000, 0, 0x6000, true);
+  spaces.fill(0x8000, 0x7fff, 0x6000, true);
+  spaces.fillCode(KERNEL_LOW, KERNEL_HIGH, 0x1234, 2);
+  spaces.fillCode(0x7000, 0, 0x5678, 2);
+}
+/** Whether the current slot knows the kernel's page for reads, writes and code, and the user's. */
+function known(): boolean[] {
+  const entry = (page: number) => spaces.dataTlb + (page << TLB_ENTRY_SHIFT);
+  const code = (page: number) => spaces.codeTlb + (page << CODE_TLB_ENTRY_SHIFT);
+  const { view } = memory;
+  const kernel = BigInt.asIntN(64, 0xffff_ffff_8100_3000n);
+  return [
+    view.getBigInt64(entry(3) + TLB_READ, true) === kernel,
+    view.getBigInt64(entry(3) + TLB_WRITE, true) === kernel,
+    view.getBigInt64(code(3) + CODE_TLB_TAG, true) === (kernel | 2n) &&
+      view.getUint32(code(3) + CODE_TLB_PAGE, true) === 0x1234,
+    view.getBigInt64(entry(7) + TLB_READ, true) === 0x7000n,
+    view.getBigInt64(entry(7) + TLB_WRITE, true) === 0x7000n,
+    view.getBigInt64(entry(8) + TLB_READ, true) === 0x7fff_0000_8000n,
+    view.getBigInt64(code(7) + CODE_TLB_TAG, true) === 0x7002n,
+  ];
+}
+const upper = (root: number, slot: number, entry: bigint) => memory.writeU64(root + slot * 8, entry);
+const KERNEL_ONLY = [true, true, true, false, false, false, false];
+const NOTHING = KERNEL_ONLY.map(() => false);
+
+it("lets a new root begin with what is known of the kernel, where both have the same tables there", () => {
+  for (const root of [0x1000, 0x2000]) upper(root, 300, 0x9067n);
+  upper(0x2000, 3, 0xa067n);
+  upper(0x2000, 300, 0x9027n);
+  knowKernel(0x1000);
+  expect(known()).not.toContain(false);
+  spaces.select(0x2000, true);
+  expect(known()).toEqual(KERNEL_ONLY);
+  spaces.select(0x1000, true);
+  expect(known()).not.toContain(false);
+});
+
+it("lets it begin with nothing otherwise", () => {
+  for (const [entry, sharesKernel] of [
+    [0x9067n, false],
+    [0x8067n, true],
+    [0x9065n, true],
+    [(1n << 63n) | 0x9067n, true],
+  ] as const) {
+    upper(0x1000, 300, 0x9067n);
+    knowKernel(0x1000);
+    upper(0x2000, 300, entry);
+    spaces.drop(0x2000);
+    spaces.select(0x2000, sharesKernel);
+    expect(known()).toEqual(NOTHING);
+  }
+});
+
+it("takes over nothing that was invalidated, dropped or is to be flushed", () => {
+  for (const root of [0x1000, 0x2000]) upper(root, 300, 0x9067n);
+  knowKernel(0x1000);
+  spaces.invalidatePage(KERNEL_LOW);
+  spaces.select(0x2000, true);
+  expect(known()).toEqual(NOTHING);
+  spaces.drop(0x1000);
+  spaces.drop(0x2000);
+  knowKernel(0x1000);
+  spaces.select(1);
+  spaces.flushAll();
+  spaces.select(0x2000, true);
+  expect(known()).toEqual(NOTHING);
 });
