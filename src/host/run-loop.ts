@@ -41,6 +41,9 @@ export class RunLoop {
   #cpu = 0;
   readonly #yields: boolean[] = [];
   #budget = FIRST_BUDGET;
+  /** Instructions that guests executed, and how long it took, since the budget was set. */
+  #executed = 0;
+  #tookMs = 0;
   /** All that could run yields: it polls for what only the event loop brings (GRUB's disk driver does). */
   #isWaiting = false;
   /** Part of the time that guests ran lately; virtual time has none to spare. */
@@ -69,12 +72,15 @@ export class RunLoop {
   }
 
   async #loop(): Promise<void> {
+    // In virtual time the event loop's turns come by instructions too: what a script does when a guest said something can be repeated.
+    const { virtualClock } = this.#options;
     while (this.#running) {
       const start = performance.now();
       let ran = true;
       this.#options.onLoad?.(this.#load > BUSY_LOAD);
       this.#isWaiting = false;
-      while (ran && this.#running && !this.#isWaiting && performance.now() - start < SLICE_MS) ran = this.#step();
+      do ran = this.#step();
+      while (ran && this.#running && !this.#isWaiting && !virtualClock && performance.now() - start < SLICE_MS);
       const busy = performance.now() - start;
       this.busyMs += busy;
       this.#load = 1 - (1 - this.#load) * Math.exp(-busy / LOAD_MS);
@@ -101,12 +107,19 @@ export class RunLoop {
     this.#yields[this.#cpu] = vcpu.hasYielded;
     this.#isWaiting = vcpu.hasYielded && !hypervisor.scheduler.hasWork(this.#cpu);
     const took = performance.now() - before;
-    if (executed >= this.#budget / 2 || took > GRAIN_MS) {
-      const wanted = this.#budget * Math.min(2, Math.max(0.25, GRAIN_MS / Math.max(took, 0.01)));
-      this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
-    }
+    this.#measureSpeed(executed, took);
     afterTurn();
     return true;
+  }
+
+  /** The budget follows what guests execute in a grain's time, in however many turns. */
+  #measureSpeed(executed: number, took: number): void {
+    this.#executed += executed;
+    this.#tookMs += took;
+    if (this.#tookMs < GRAIN_MS) return;
+    const wanted = Math.min(this.#executed * (GRAIN_MS / this.#tookMs), 2 * this.#budget);
+    this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
+    this.#executed = this.#tookMs = 0;
   }
 
   /** The physical CPUs take turns; which vCPU runs there is the scheduler's choice. */

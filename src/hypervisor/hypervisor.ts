@@ -380,6 +380,8 @@ export class Hypervisor implements PvHost {
   readonly ioPorts: IoPorts;
   readonly interrupts: InterruptController;
   readonly commandLine: string;
+  /** Instructions until a turn of a vCPU looks at timers (run-vcpu.ts). */
+  untilTimers = 0;
   /** Called when a vCPU becomes runnable outside of runVcpu: a sleeping host loop wakes up. */
   onRunnable: () => void = () => {};
   /** Called before each hypercall, those of a multicall included. */

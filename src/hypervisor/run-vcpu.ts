@@ -27,8 +27,11 @@ import { handleException, handleSoftwareInterrupt, handleSyscall, handleSysenter
 const EXIT_COST = 100;
 /** A vCPU that executes as many PAUSEs in a slice waits for another one, which only runs when this one gives way. */
 const PAUSES_OF_A_SLICE = 64;
-/** Timers are looked at after so many instructions, or a part of a slice where guest code runs fast: leaving it has its price. */
-const TIMER_INTERVAL = 50_000;
+/**
+ * Timers are looked at after so many instructions, whoever runs them, or a part of a slice where guest code runs fast: leaving it
+ * has its price. It is also how the JIT learns where guests spend their time (cpu/jit/promotions.ts), those too whose turns are short.
+ */
+const TIMER_INTERVAL = 10_000;
 const TIMER_PARTS = 8;
 /**
  * A turn ends after so many ns whatever is left of its budget, for code that turns out to be much slower than the code before it:
@@ -47,7 +50,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
   enter(vcpu);
   let left = budget;
   const interval = Math.max(TIMER_INTERVAL, Math.floor(budget / TIMER_PARTS));
-  let untilTimers = interval;
+  let untilTimers = hypervisor.untilTimers > 0 ? Math.min(hypervisor.untilTimers, interval) : interval;
   let exits = 0;
   const end = hypervisor.time.now() + LONGEST_TURN;
   while (left > 0 && vcpu.isRunnable && !vcpu.hasYielded) {
@@ -63,6 +66,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
     }
     if (hypervisor.time.now() >= end) break;
   }
+  hypervisor.untilTimers = untilTimers;
   countGate(vcpu);
   leave(vcpu);
   return vcpu.cpu.instructions - before;

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
+import { VirtualClock } from "../../src/host/clocks.js";
 import { RunLoop } from "../../src/host/run-loop.js";
-import { makeHost } from "../hypervisor/hypervisor-fixture.js";
+import { makeDomain, makeHost } from "../hypervisor/hypervisor-fixture.js";
 
 let loop: RunLoop | undefined;
 afterEach(() => loop?.stop());
@@ -17,4 +18,26 @@ test("a host that has slept for a while isn't busy any more: nothing that runs t
   expect(loads).toEqual([true]);
   // It sleeps a second at most, having nothing to do.
   await expect.poll(() => loads.at(-1), { timeout: 20_000 }).toBe(false);
+});
+
+test("in virtual time each turn of a guest is followed by one of the event loop: scripts act at the same instruction each time", async () => {
+  const host = makeHost();
+  const { hypervisor } = host;
+  makeDomain(host, false);
+  let turns = 0;
+  loop = new RunLoop({
+    ...{ hypervisor, virtualClock: new VirtualClock(), afterTurn: () => {} },
+    run: () => {
+      turns++;
+      return 1000;
+    },
+    onError: (error) => expect.unreachable(String(error)),
+  });
+  loop.start();
+  const seen = [turns];
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    seen.push(turns);
+  }
+  expect(seen).toEqual([1, 2, 3, 4]);
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
+import { ExitKind } from "../../../src/cpu/exit.js";
 import { Reg } from "../../../src/cpu/state-layout.js";
 import { auditFrames } from "../../../src/hypervisor/audit.js";
 import { copyFromGuest, copyToGuest } from "../../../src/hypervisor/guest-access.js";
@@ -55,6 +56,8 @@ const NOTE_LOOP = [0xb8, 1, 0, 0, 0, 0x89, 0x47, 0x10, 0xeb, 0xf6];
 const PATCH_LOOP = [0xc6, 0x46, 0x01, 0x02, 0xeb, 0xfa];
 /** Waits for [RDI] to become nonzero as locks do, then [RDI + 24] = 1 for ever. */
 const SPIN = [0x48, 0x83, 0x3f, 0, 0x75, 4, 0xf3, 0x90, 0xeb, 0xf6, 0xc6, 0x47, 0x18, 1, 0xeb, 0xfa];
+/** Counts ECX down from 500, then SCHEDOP_yield; again. */
+const YIELD_LOOP = [0xb9, 0xf4, 1, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xb8, 29, 0, 0, 0, 0x31, 0xff, 0x0f, 5, 0xeb, 0xec];
 
 let host: Host;
 let domain: Domain;
@@ -366,6 +369,15 @@ describe("what one vCPU changes the others see", () => {
     };
     expect(executed(0n)).toBe(800_000);
     expect(executed(1_000_000n)).toBeLessThan(400_000);
+  });
+
+  it("is looked at after so many instructions, however short its turns: the JIT learns there what runs", () => {
+    start(YIELD_LOOP);
+    const looks = () => host.hypervisor.exitCounts[ExitKind.Budget] ?? 0;
+    for (let turn = 0; turn < 50; turn++) expect(runVcpu(v1, 2_000_000)).toBeLessThan(2000);
+    expect(looks()).toBe(0);
+    for (let turn = 0; turn < 50; turn++) runVcpu(v1, 20_000);
+    expect(looks()).toBe(5);
   });
 
   it("gives way after the same instruction when the wait is compiled code", () => {
