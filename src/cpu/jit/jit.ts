@@ -78,8 +78,6 @@ export class Jit {
   #waiting: Hot[] = [];
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
-  /** They take the place of optimized ones, and wait for being optimized themselves. */
-  #renewed: PendingRegion[] = [];
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
@@ -262,7 +260,7 @@ export class Jit {
     while (this.#waiting.length > 0 && batch.length < most && instructions < MAX_BATCH_INSTRUCTIONS) {
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
-      if (pending.replaces.some((id) => installed.isOptimized(id))) this.#renewed.push(pending);
+      if (pending.replaces.some((id) => installed.isOptimized(id))) this.#promotions.renew(pending);
       else batch.push(pending);
       instructions += pending.size;
     }
@@ -289,12 +287,9 @@ export class Jit {
   /** Has the next regions optimized that it is time for. */
   #optimize(): void {
     if (this.#isOptimizing || !this.#service) return;
-    let batch = this.#renewed.splice(0, 1);
-    if (batch.length === 0) {
-      batch = this.#promotions.take();
-      for (const pending of batch) this.#mark(pending, true);
-    }
+    const batch = this.#promotions.take();
     if (batch.length === 0) return;
+    for (const pending of batch) this.#mark(pending, true);
     this.#isOptimizing = true;
     this.#compileElsewhere(this.#service, batch, "optimized", () => {
       this.#isOptimizing = false;
@@ -312,7 +307,7 @@ export class Jit {
         if (this.#service)
           this.#parts.log(`jit: compiling in the background failed, going on without: ${result.message}`);
         this.#service = undefined;
-        if (isCurrent) this.#compileHere([...batch, ...this.#renewed.splice(0)]);
+        if (isCurrent) this.#compileHere([...batch, ...this.#promotions.renewed.splice(0)]);
       } else if (isCurrent) this.#install(batch, result, tier);
       else this.outdated += batch.length;
       done();
@@ -405,7 +400,6 @@ export class Jit {
   reset(): void {
     this.#waiting = [];
     this.#hot = [];
-    this.#renewed = [];
     this.#promotions.reset();
     this.#links.reset();
     this.#parts.computedJumps.reset();

@@ -15,12 +15,22 @@ export class Promotions {
   /** Samples by the number of a region that has enough of them. */
   readonly #due = new Map<number, number>();
 
+  /** They take the place of optimized ones, which run on until then. */
+  readonly renewed: PendingRegion[] = [];
+  #renewsNext = false;
+
   constructor(installed: Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan">) {
     this.#installed = installed;
   }
 
   reset(): void {
     this.#due.clear();
+    this.renewed.length = 0;
+  }
+
+  /** A region that takes the place of an optimized one. */
+  renew(region: PendingRegion): void {
+    this.renewed.push(region);
   }
 
   /** A slice ended in the region of this number. */
@@ -31,8 +41,16 @@ export class Promotions {
     if (samples >= 1 + size / INSTRUCTIONS_PER_SAMPLE) this.#due.set(id, samples);
   }
 
-  /** What to optimize next. */
+  /** What to optimize next: in turns one that takes an optimized one's place, and those that never were, lest either waits for ever. */
   take(): PendingRegion[] {
+    const renewed = this.#renewsNext ? this.renewed.splice(0, 1) : [];
+    this.#renewsNext = !this.#renewsNext;
+    if (renewed.length > 0) return renewed;
+    const promoted = this.#takePromoted();
+    return promoted.length > 0 ? promoted : this.renewed.splice(0, 1);
+  }
+
+  #takePromoted(): PendingRegion[] {
     const due: { region: PendingRegion; worth: number }[] = [];
     for (const [id, samples] of this.#due) {
       const region = this.#installed.regionOf(id);

@@ -27,7 +27,9 @@ function promotions(sizes: Readonly<Record<number, number>>) {
     for (let i = 0; i < times; i++) promoted.note(id);
   };
   const take = () => promoted.take().map(({ request, replaces }) => [request.id, ...replaces]);
-  return { note, take, optimized, gone };
+  const renew = (id: number) =>
+    promoted.renew({ size: 500, request: { id }, replaces: [100 + id] } as unknown as PendingRegion);
+  return { note, take, renew, optimized, gone };
 }
 
 test("what runs most for each of its instructions comes first, in small lots", () => {
@@ -62,6 +64,16 @@ test("a large region needs more samples; what is optimized or gone needs nothing
   gone.add(3);
   note(3, 50);
   expect(take()).toEqual([]);
+});
+
+test("what takes an optimized one's place waits no longer, and lets wait no longer, than what never was", () => {
+  const { note, take, renew } = promotions({ 1: 100, 2: 100, 3: 100 });
+  for (const id of [10, 11]) renew(id);
+  for (const id of [1, 2, 3]) note(id, 10);
+  const order = Array.from({ length: 6 }, () => take()[0]?.join());
+  expect(order).toEqual(["1,1", "10,110", "2,2", "11,111", "3,3", undefined]);
+  renew(12);
+  expect(take()).toEqual([[12, 112]]);
 });
 
 test("a module for the optimizing compiler says so for each function, behind their types; any engine runs it", () => {
