@@ -22,7 +22,13 @@ export async function openPort(port: StreamPort | TapPort): Promise<PacketPort> 
 async function openTapPort({ device, route }: TapPort): Promise<PacketPort> {
   const tap = await openTap(device);
   try {
-    if (route) await routeTap(tap.name, route);
+    if (!route) return tap;
+    const unroute = await routeTap(tap.name, route);
+    const close = tap.close.bind(tap);
+    tap.close = () => {
+      close();
+      void unroute();
+    };
     return tap;
   } catch (error) {
     tap.close();

@@ -32,11 +32,15 @@ export interface TapPort {
   readonly route?: TapRoute;
 }
 
-/** The machine routes packets for these addresses to the device, and answers ARP on it for whom it leads to. Needs root. */
+/**
+ * The machine routes packets for these addresses to the device, and answers ARP on it for whom it leads to; for IPv6, which needs
+ * forwarding to be on, neighbour solicitations for these addresses on `gatewayDevice`, and for those of other guests on the
+ * device; what is beyond, the guest reaches by the machine's address as its gateway. Needs root.
+ */
 export interface TapRoute {
   /** IPv4 and IPv6 addresses of the guest. */
   readonly addresses: readonly string[];
-  /** Whose IPv4 address the machine has towards the guest; default: the default route's device. */
+  /** Whose addresses the machine has towards the guest; default: the default route's device. */
   readonly gatewayDevice?: string;
 }
 

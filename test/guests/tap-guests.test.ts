@@ -20,6 +20,13 @@ test("guests routed by the machine as by vif-route, and bridged by it", async ({
   expect(status, errors).toBe(0);
   expect(JSON.parse(output)).toEqual({
     ...{ places: ["routed77", "routed78"], routes: "10.9.0.77 scope link src 10.9.0.1" },
+    six: ["2", "2", "2"],
+    proxies: [
+      "fd00:9::77 dev outer proxy",
+      "fd00:9::77 dev routed78 proxy",
+      "fd00:9::78 dev outer proxy",
+      "fd00:9::78 dev routed77 proxy",
+    ],
     ...{ machine: "2", other: "2", isProxied: true, bridged: "2", learned: true, left: false },
     refused: expect.stringMatching(/^tap: vif-route: ip .*nowhere/),
   });

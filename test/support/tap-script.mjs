@@ -152,6 +152,38 @@ result.routes = [
   ip("-6 route show fd00:7::77").trim().split(" ").slice(0, 3).join(" "),
 ];
 result.proxies = readFileSync("/proc/sys/net/ipv4/conf/xents4/proxy_arp", "latin1").trim();
+
+// Its neighbours by IPv6: the machine answers for the station towards the world, and for it and itself on another station's device.
+const solicit = (last) => {
+  const target = Buffer.from([0xfd, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+  const source = Buffer.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+  const group = Buffer.from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, last]);
+  const message = Buffer.from([135, 0, 0, 0, 0, 0, 0, 0, ...target, 1, 1, ...MAC]);
+  const summed = Buffer.from([...source, ...group, 0, 0, 0, message.length, 0, 0, 0, 58, ...message]);
+  let sum = 0;
+  for (let at = 0; at < summed.length; at += 2) sum += summed.readUInt16BE(at);
+  message.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2);
+  const ip6 = [0x60, 0, 0, 0, 0, message.length, 58, 255, ...source, ...group];
+  const isAnswer = (got) => got.readUInt16BE(12) === 0x86dd && got[54] === 136 && got.subarray(62, 78).equals(target);
+  return [Uint8Array.from([0x33, 0x33, 0xff, 0, 0, last, ...MAC, 0x86, 0xdd, ...ip6, ...message]), isAnswer];
+};
+writeFileSync("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+ip("-6 addr add fd00:7::1/64 dev xents2 nodad");
+const otherNetwork = host.network("other");
+const otherRoute = { addresses: ["fd00:7::78"], gatewayDevice: "xents2" };
+result.names.push(await otherNetwork.connect({ type: "tap", device: "xents5", route: otherRoute }));
+const stations = [left.addPort("asker"), otherNetwork.addPort("asker"), routedNetwork.addPort("asker")];
+result.neighbours = [];
+for (const [port, last] of [
+  [stations[0], 0x77],
+  [stations[0], 0x78],
+  [stations[1], 0x77],
+  [stations[1], 1],
+  [stations[2], 0x78],
+])
+  result.neighbours.push(await exchange(port, ...solicit(last)));
+for (const port of stations) port.close();
+
 const station = routedNetwork.addPort("station");
 station.onFrame = (got) => {
   const frame = Buffer.from(got);
@@ -191,5 +223,5 @@ try {
 await host.close();
 // The devices went with the host.
 await new Promise((resolve) => setTimeout(resolve, 600));
-result.left = ip("-o link show").includes("xents");
+result.left = /xents|proxy/.test(ip("-o link show") + ip("-6 neigh show proxy"));
 console.log(JSON.stringify(result));
