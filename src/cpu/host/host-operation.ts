@@ -40,6 +40,11 @@ export interface HostCpu {
   readBytes(linear: bigint, length: number, kind?: AccessKind): Uint8Array;
   /** Checks that all of [linear, linear + length) can be written, before anything is; of at most 8 bytes, alignment too. */
   probeWrite(linear: bigint, length: number, kind?: AccessKind): void;
+  /**
+   * Checks the same, and returns the machine address to read and write all of it at; -1, with nothing checked, when it's not in one page,
+   * or accesses are looked at one by one.
+   */
+  writableAt(linear: bigint, length: number): number;
   write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, kind?: AccessKind): void;
   writeBytes(linear: bigint, bytes: Uint8Array, kind?: AccessKind): void;
   /** Segment rules for `bytes` at `offset`, outside 64-bit code: raises #GP or #SS. */

@@ -105,15 +105,17 @@ export function loadImage(state: CpuState, image: Uint8Array): boolean {
   return true;
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+/** Whether the words of the state from `start` up to `end` are zero. */
+function isZero(state: CpuState, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 4) if (state.u32(at) !== 0) return false;
+  return true;
 }
 
 /** XINUSE: the components that aren't in their initial configuration (SDM volume 1, 13.6). */
 function componentsInUse(state: CpuState): number {
-  const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(state.bytes(S.FSW, S.FPR + 128 - S.FSW)) ? 0 : X87;
+  const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(state, S.FSW, S.FPR + 128) ? 0 : X87;
   // MXCSR doesn't count: it's saved and loaded apart from the component.
-  const sseInitial = isZero(state.bytes(S.XMM, xmmBytes(state))) ? 0 : SSE;
+  const sseInitial = isZero(state, S.XMM, S.XMM + xmmBytes(state)) ? 0 : SSE;
   return x87Initial | sseInitial;
 }
 
@@ -129,22 +131,32 @@ function requested(cpu: HostCpu): number {
   return cpu.argNumber(2) & cpu.state.u32(S.XCR0);
 }
 
+/** What XSAVE changes of the legacy area. */
+const legacy = new Uint8Array(XMM_AT + 256);
+
 function xsave(cpu: HostCpu, optimised: boolean): void {
-  const { state } = cpu;
+  const { state, memory } = cpu;
   const linear = aligned(cpu, 64n);
   const long = cpu.argNumber(1) === 64;
   const components = requested(cpu);
-  cpu.probeWrite(linear, LEGACY_SIZE + HEADER_SIZE);
+  // A kernel does this at each switch of tasks: found once, not for every part of it.
+  const at = cpu.writableAt(linear, LEGACY_SIZE + HEADER_SIZE);
+  if (at < 0) cpu.probeWrite(linear, LEGACY_SIZE + HEADER_SIZE);
   const inUse = componentsInUse(state);
   const saved = optimised ? components & inUse : components;
-  const header = Number(cpu.read(linear + 512n, 8) & 0xffffffffn);
-  const area = cpu.readBytes(linear, XMM_AT + 256);
-  if (saved & X87) storeX87(state, area, long);
-  if (components & SSE) storeMxcsr(state, area);
-  if (saved & SSE) storeXmm(state, area);
-  if (components) cpu.writeBytes(linear, area);
+  const header = at < 0 ? Number(cpu.read(linear + 512n, 8) & 0xffffffffn) : memory.readU32(at + LEGACY_SIZE);
+  legacy.set(at < 0 ? cpu.readBytes(linear, legacy.length) : memory.bytes(at, legacy.length));
+  if (saved & X87) storeX87(state, legacy, long);
+  if (components & SSE) storeMxcsr(state, legacy);
+  if (saved & SSE) storeXmm(state, legacy);
   const low = ((header & ~components) | (inUse & components)) >>> 0;
-  cpu.write(linear + 512n, 4, BigInt(low));
+  if (at < 0) {
+    if (components) cpu.writeBytes(linear, legacy);
+    cpu.write(linear + 512n, 4, BigInt(low));
+  } else {
+    if (components) memory.write(at, legacy);
+    memory.writeU32(at + LEGACY_SIZE, low);
+  }
 }
 
 /** Arguments of all: linear address, operand size; for the XSAVE family also EAX. */

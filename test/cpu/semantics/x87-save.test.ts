@@ -183,6 +183,31 @@ describe("XSAVE family", () => {
     expectState();
   });
 
+  test.each([
+    ["XSAVE", "48 0f ae a3"],
+    ["XSAVEOPT", "48 0f ae b3"],
+  ])("%s writes the same into one page and across two", (_, code) => {
+    const image = (offset: number, requested: string) => {
+      reset();
+      fillState();
+      state.bytes(S.FPR, 128).fill(0);
+      for (const field of [S.FSW, S.FTW, S.FTOP, S.FOP, S.FIP, S.FDP]) state.setU32(field, 0);
+      for (const field of [S.FIP + 4, S.FDP + 4]) state.setU32(field, 0);
+      state.setU32(S.FCW, 0x37f);
+      m.memory.u8.fill(0xaa, AREA, AREA + 8192);
+      const at = Buffer.alloc(4);
+      at.writeUInt32LE(offset);
+      expect(run(`b8 ${requested} 00 00 00 31 d2 ${code} ${at.toString("hex")}`)).toMatchObject(halts);
+      expect(m.bytes(AREA + offset + 576, 64).every((byte) => byte === 0xaa)).toBe(true);
+      return m.bytes(AREA + offset, 576);
+    };
+    for (const requested of ["00", "01", "02", "03"]) {
+      const whole = image(0x140, requested);
+      expect(whole[512]).toBe((0xaa & ~Number(requested)) | (Number(requested) & 2));
+      for (const offset of [0xf80, 0xe40, 0xe00, 0xdc0]) expect(image(offset, requested)).toEqual(whole);
+    }
+  });
+
   test("components not asked for stay as they are, in memory and in registers", () => {
     reset();
     fillState();
