@@ -115,7 +115,7 @@ export class RegionFlags {
     if (kind === "logic") return { kind, size, a: x, b: x, result: x };
     if (kind === "add") return { kind, size, a: e.let(e.zeroExtend(e.sub(x, y), size)), b: y, result: x };
     const b = e.constant(size, down ? -1 : 1);
-    return { kind, size, a: e.let(e.zeroExtend(e.sub(x, b), size)), b, result: x, carry: e.wrap(y) };
+    return { kind, size, a: e.let(e.zeroExtend(e.sub(x, b), size)), b, result: x, carry: e.let(e.wrap(y)) };
   }
   #know(comparison: Comparison): void {
     this.#comparison = comparison;

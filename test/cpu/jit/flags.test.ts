@@ -28,6 +28,19 @@ const SETTERS: Readonly<Record<string, (form: number, immediate: number) => numb
   "popf, bt": (_w, n) => [0x50, 0x48, 0x81, 0x24, 0x24, 0xff, 0xc8, 0, 0, 0x9d, 0x0f, 0xba, 0xe0, n],
   "stc, jmp, inc": (w) => [0xf9, 0xeb, 0, 0xfe | w, 0xc0],
   "cmc, jmp, adc": (w) => [0xf5, 0xeb, 0, 0x10 | w, 0xc8],
+  ror: (w, n) => [0xc0 | w, 0xc8, n],
+  imul: () => [0x0f, 0xaf, 0xc1],
+  "shl by cl": (w) => [0xd2 | w, 0xe0],
+  "shr by cl": (w) => [0xd2 | w, 0xe8],
+  "sar by cl": (w) => [0xd2 | w, 0xf8],
+  "rol by cl": (w) => [0xd2 | w, 0xc0],
+  "ror by cl": (w) => [0xd2 | w, 0xc8],
+  "rcr by cl": (w) => [0xd2 | w, 0xd8],
+  "rol, bt": (w, n) => [0xc0 | w, 0xc0, n, 0x0f, 0xa3, 0xc8],
+  "bt, ror": (w, n) => [0x0f, 0xba, 0xe0, n, 0xc0 | w, 0xc8, n],
+  "jmp, rol by cl, bt": (w, n) => [0xeb, 0, 0xd2 | w, 0xc0, 0x0f, 0xba, 0xe0, n],
+  "bt, shr by cl": (w, n) => [0x0f, 0xba, 0xe0, n, 0xd2 | w, 0xe8],
+  "rol by cl, inc": (w) => [0xd2 | w, 0xc0, 0xfe | w, 0xc0],
   "sub, shl by cl": (w) => [0x28 | w, 0xc8, 0xd2 | w, 0xe2],
 };
 /** Prefixes of the four operand sizes, and bit 0 of the opcode. */
@@ -56,11 +69,12 @@ test.each(Object.entries(SETTERS))("%s", (_, setter) => {
     fc.nat(15),
     fc.constantFrom(Object.values(SETTERS)[5]!, Object.values(SETTERS)[0]!, Object.values(SETTERS)[6]!),
     fc.array(register, { minLength: 16, maxLength: 16 }),
+    fc.boolean(),
   );
   fc.assert(
-    fc.property(trial, ([[prefix, w], n, cc, before, registers]) => {
-      // Another one first; then the one in question; jmp +0; setcc bl; jmp +0; adc esi, edi; hlt
-      const asked = [0xeb, 0, 0x0f, 0x90 | cc, 0xc3, 0xeb, 0, 0x11, 0xfe, 0xf4];
+    fc.property(trial, ([[prefix, w], n, cc, before, registers, apart]) => {
+      // Another one first; then the one in question; jmp +0; setcc bl; jmp +0 or not; adc rsi, rdi; hlt
+      const asked = [0xeb, 0, 0x0f, 0x90 | cc, 0xc3, ...(apart ? [0xeb, 0] : []), 0x48, 0x11, 0xfe, 0xf4];
       const bytes = Uint8Array.from([...before(1, 0), ...prefix, ...setter(w, n), ...asked]);
       for (const budget of [1, 2, 3, 100]) {
         const difference = pair.compare({ program: { bytes, starts: [0] }, registers, budgets: [budget], limit: 8 });
