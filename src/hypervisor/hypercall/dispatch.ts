@@ -119,8 +119,9 @@ function runEntry(vcpu: Vcpu, va: bigint): number {
   const op = wordAt(vcpu, va, false);
   if (op < 0) return -errno.EFAULT;
   const number = memory.readU32(op);
+  const isInOnePage = (op & 0xfff) <= 0x1000 - ENTRY_64;
   for (let i = 0; i < ARGUMENTS; i++) {
-    const at = wordAt(vcpu, va + BigInt(ARGS_64 + 8 * i), false);
+    const at = isInOnePage ? op + ARGS_64 + 8 * i : wordAt(vcpu, va + BigInt(ARGS_64 + 8 * i), false);
     if (at < 0) return -errno.EFAULT;
     words[2 * i] = memory.readU32(at);
     words[2 * i + 1] = memory.readU32(at + 4);

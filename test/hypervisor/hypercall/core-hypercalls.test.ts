@@ -93,6 +93,21 @@ describe("multicall", () => {
     expect(results).toEqual([0x40011n, BigInt(-errno.EINVAL), BigInt(-errno.ENOSYS)]);
   });
 
+  test("an entry may lie in two pages", () => {
+    const behind = va(FREE_PFN + 1);
+    const elsewhere = (BigInt(domU.p2m[FREE_PFN + 5]!) << 12n) | 0x67n;
+    expect(issue(domU, X.__HYPERVISOR_update_va_mapping, behind, elsewhere, X.UVMF_INVLPG)).toBe(0n);
+    for (const before of [56n, 32n, 16n, 8n]) {
+      const list = behind - before;
+      const text = va(FREE_PFN + 7);
+      // No requests: it writes to `text` that it did none of them.
+      putWords(domU.vcpu, list, entry(X.__HYPERVISOR_mmu_update, text, 0, text + 8n, 0x7ff0));
+      putWords(domU.vcpu, text + 8n, [2 ** 32 - 1]);
+      expect(issue(domU, X.__HYPERVISOR_multicall, list, 1)).toBe(0n);
+      expect([readU64(domU.vcpu, list + 8n), readU64(domU.vcpu, text + 8n)]).toEqual([0n, 0n]);
+    }
+  });
+
   test("may not be nested", () => {
     putWords(domU.vcpu, ARGUMENT, entry(X.__HYPERVISOR_multicall, ARGUMENT, 1));
     expect(issue(domU, X.__HYPERVISOR_multicall, ARGUMENT, 1)).toBe(0n);
