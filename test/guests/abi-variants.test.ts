@@ -47,9 +47,7 @@ test("what it writes is on the disk, and what it reads is what was written", asy
 
 test("packets go and come", async () => {
   await run("udhcpc -i eth0 -q -n");
-  expect(await run("ping -q -c 20 -i 0.1 -s 1400 -W 20 10.0.2.2")).toContain(
-    "20 packets transmitted, 20 packets received",
-  );
+  expect(await run("ping -q -c 4 -s 1400 -W 20 10.0.2.2")).toContain("4 packets transmitted, 4 packets received");
 });
 
 test("nothing is left of it", async () => {
