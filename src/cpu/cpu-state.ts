@@ -2,6 +2,7 @@
 // uses them.
 
 import type { MachineMemory } from "../mmu/machine-memory.js";
+import { WIDE_OFFSET } from "./emit/float-range.js";
 import * as S from "./state-layout.js";
 
 export interface SegmentRegister {
@@ -33,6 +34,7 @@ export class CpuState {
     this.setU64(S.DR + 48, 0xffff0ff0n);
     this.setU64(S.DR + 56, 0x400n);
     this.setU64(S.XCR0, 1n);
+    for (const lane of [0, 8]) this.setU64(S.WIDE_OFFSET + lane, WIDE_OFFSET);
   }
 
   u32(offset: number): number {

@@ -172,8 +172,10 @@ export const FLOAT_CAREFUL = 1312;
 
 /** 16 bytes that stay zero. */
 export const ZEROS = 1328;
+/** 2 x u64: WIDE_OFFSET of emit/float-range.ts. */
+export const WIDE_OFFSET = 1344;
 
-export const STATE_SIZE = 1344;
+export const STATE_SIZE = 1360;
 
 export const Reg = {
   RAX: 0,

@@ -12,6 +12,8 @@ export interface FloatRange {
 
 /** What checks make sure of, or of zero: the two topmost bits of (exponent field - 768) are clear. Products of three can't leave. */
 export const WIDE: FloatRange = { least: -255, greatest: 257, zero: true };
+/** Added to a doubled pattern, has the two topmost bits tell. In memory, since V8 would make the constant anew at each use. */
+export const WIDE_OFFSET = 0xa000000000000000n;
 export const ZERO: FloatRange = { least: Number.POSITIVE_INFINITY, greatest: Number.NEGATIVE_INFINITY, zero: true };
 
 export const isWide = ({ least, greatest }: FloatRange): boolean => least >= WIDE.least && greatest <= WIDE.greatest;
@@ -51,6 +53,8 @@ export interface RangeTracker {
   of(value: Value): readonly (FloatRange | undefined)[];
   /** Makes known of a snapshot, or a new value, what its lanes' ranges are. */
   note(value: Value, ranges: readonly FloatRange[]): void;
+  /** WIDE_OFFSET in both lanes. */
+  readonly offset: Value;
   /** Leaves where a condition (i32) holds: nothing of the instruction has happened yet. */
   refuse(condition: Value): void;
 }

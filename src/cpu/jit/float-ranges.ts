@@ -38,6 +38,7 @@ export class FloatRanges implements RangeTracker {
   #known: Variable | undefined;
   #usable: Variable | undefined;
   #zeros: Variable | undefined;
+  #offset: Variable | undefined;
   /** By register and lane; undefined: as the block began. */
   #cells: (Cell | undefined)[] = [];
   #starts: (Cell | undefined)[] = [];
@@ -135,6 +136,10 @@ export class FloatRanges implements RangeTracker {
       this.#values.set(value.imm, made);
     } else if (this.#e.unconditional) for (const [i, cell] of cells.entries()) cell.range = ranges[i];
   }
+  get offset(): Value {
+    this.#offset ??= this.#e.lasting("v128");
+    return this.#e.get(this.#offset);
+  }
   refuse(condition: Value): void {
     this.#e.ifRare(condition, () => this.#e.leaveCarefully());
   }
@@ -184,6 +189,7 @@ export class FloatRanges implements RangeTracker {
   prologue(f: FunctionBuilder, usable: () => Value): void {
     if (this.#usable) f.set(this.#usable, usable());
     if (this.#zeros) f.set(this.#zeros, f.load("v128", f.param(0), S.ZEROS));
+    if (this.#offset) f.set(this.#offset, f.load("v128", f.param(0), S.WIDE_OFFSET));
   }
   /** MXCSR changed: nothing is known. */
   reset(): void {
@@ -223,7 +229,7 @@ export class FloatRanges implements RangeTracker {
       const vector = e.get(e.vector(register));
       values.push(open[LOW] && open[HIGH] ? vector : e.let(e.op("f64", 0xfd21, [vector], open[HIGH] ? HIGH : LOW)));
     }
-    checkWide(e, values, refuse);
+    checkWide(e, values, () => this.offset, refuse);
     // What the careful copy does proves nothing: PE may be clear.
     if (!this.#isRanged) kept = 0;
     const lost = gone & ~kept;

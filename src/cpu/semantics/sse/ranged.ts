@@ -4,7 +4,7 @@
 import type { Emitter } from "../../emit/emitter.js";
 import { type FloatRange, isSafe, isWide, type RangeTracker, rangeRules, WIDE } from "../../emit/float-range.js";
 import type { FunctionBuilder, Value } from "../../wasm/function-builder.js";
-import { F64x2, I32x4, I64x2, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
+import { F64x2, I64x2, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
 import { float, floatConstant, toBits } from "./scalar.js";
 
 /** Of a doubled upper half: what to add for the two topmost bits to be clear in the wide range (exponent field - 768). */
@@ -28,8 +28,13 @@ export function isWideOrZero(f: FunctionBuilder, v: Value): Value {
   return f.or(wide, float(f, "eq", magnitude, floatConstant(f, 64, 0n)));
 }
 
-/** `refuse` is told where one of these is neither in the wide range nor zero. One comparison as a rule. */
-export function checkWide(f: FunctionBuilder, values: readonly Value[], refuse: (condition: Value) => void): void {
+/** `refuse` is told where one of these is neither in the wide range nor zero. One comparison as a rule. `offset`: for vectors. */
+export function checkWide(
+  f: FunctionBuilder,
+  values: readonly Value[],
+  offset: () => Value,
+  refuse: (condition: Value) => void,
+): void {
   if (values.length === 0) return;
   const terms: Value[] = [];
   const scalars = values.filter((v) => v.type === "f64");
@@ -42,11 +47,11 @@ export function checkWide(f: FunctionBuilder, values: readonly Value[], refuse: 
         f.i32(OUTSIDE),
       ),
     );
-  const halves = (n: number) => splatConstant(f, 64, BigInt.asUintN(64, BigInt(n) << 32n));
-  for (const v of values) {
-    if (v.type !== "v128") continue;
-    const shifted = v2(f, I32x4.add, v2(f, I32x4.add, v, v), halves(OFFSET));
-    terms.push(f.op("i32", V128.anyTrue, [v2(f, V128.and, shifted, halves(OUTSIDE))]));
+  const vectors = values.filter((v) => v.type === "v128");
+  if (vectors.length > 0) {
+    const lanes = vectors.map((v) => v2(f, I64x2.add, v2(f, I64x2.add, v, v), offset()));
+    const all = lanes.reduce((a, b) => v2(f, V128.or, a, b));
+    terms.push(f.op("i32", V128.anyTrue, [f.op("v128", I64x2.shrU, [all, f.i32(62)])]));
   }
   f.ifRare(
     terms.reduce((a, b) => f.or(a, b)),
@@ -65,7 +70,12 @@ function rangesOf(
 ): (readonly FloatRange[])[] {
   const unknown = values.filter((v) => !tracker.of(v).every((range) => range && enough(range)));
   const different = unknown.filter((v, i) => unknown.findIndex((other) => other.imm === v.imm) === i);
-  checkWide(e, different, (condition) => tracker.refuse(condition));
+  checkWide(
+    e,
+    different,
+    () => tracker.offset,
+    (condition) => tracker.refuse(condition),
+  );
   for (const v of different) tracker.note(v, WIDE_LANES);
   return values.map((v) => tracker.of(v) as readonly FloatRange[]);
 }
