@@ -8,7 +8,7 @@
 
 import * as S from "../state-layout.js";
 import { FunctionBuilder, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
-import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "./carries.js";
+import { auxFromCarries, carriesOfAddition, carriesOfSubtraction, orderedFlags } from "./carries.js";
 import type { RangeTracker } from "./float-range.js";
 
 /** Binary32 and binary64. */
@@ -194,12 +194,8 @@ export abstract class Emitter extends FunctionBuilder {
   protected abstract get ordinaryFunction(): number;
   /** After a comparison of two floats that are no NaNs: ZF, PF, CF tell the relation; OF, AF, SF are cleared. */
   flagsFloat(a: Value, b: Value): void {
-    const [eq, lt] = a.type === "f64" ? [0x61, 0x63] : [0x5b, 0x5d];
-    const equal = this.let(this.op("i32", eq, [a, b]));
-    const less = this.op("i32", lt, [a, b]);
-    // A result of 0 or 1 has parity, which PF's delta must turn into none.
-    const aux = this.let(this.or(this.shl(this.neg(less), this.i32(30)), this.shl(equal, this.i32(8))));
-    this.setFlagResult(this.extendU(this.xor(equal, this.i32(1))));
+    const { result, aux } = orderedFlags(this, a, b);
+    this.setFlagResult(result);
     this.setFlagAux(aux);
   }
   /** Performs a host operation whose first result is the six status flags, and continues with the next instruction. */

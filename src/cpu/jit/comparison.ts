@@ -1,7 +1,7 @@
 // What the latest flag-setting instruction of a block computed, and conditions made of that: a comparison of its operands is
 // shorter than one of the lazy flags (FLAG_RESULT, FLAG_AUX), and FLAG_AUX needn't be made where nothing asks for it.
 
-import { auxFromCarries, carriesOfAddition, carriesOfSubtraction } from "../emit/carries.js";
+import { auxFromCarries, carriesOfAddition, carriesOfSubtraction, orderedFlags } from "../emit/carries.js";
 import type { FunctionBuilder, Value } from "../wasm/function-builder.js";
 
 export interface Comparison {
@@ -18,6 +18,7 @@ export interface Comparison {
 
 /** FLAG_AUX, where it follows from the operands. */
 export function auxOf(f: FunctionBuilder, { kind, size, a, b, result, carry }: Comparison): Value | undefined {
+  if (kind === "float") return orderedFlags(f, a, b).aux;
   if (kind === "logic") return f.i32(0);
   if (kind === "sub") return auxFromCarries(f, size, carriesOfSubtraction(f, a, b, result));
   if (kind === "add") return auxFromCarries(f, size, carriesOfAddition(f, a, b, result));
@@ -36,7 +37,9 @@ export function withCarry(f: FunctionBuilder, aux: Value, carry: Value): Value {
 }
 
 /** CF (i32, 0 or 1), where that is simpler than from FLAG_AUX. */
-export function fusedCarry(f: FunctionBuilder, { kind, size, a, b, result, carry }: Comparison): Value | undefined {
+export function fusedCarry(f: FunctionBuilder, c: Comparison): Value | undefined {
+  const { kind, size, a, b, result, carry } = c;
+  if (kind === "float") return fusedFloat(f, c, 2);
   if (kind === "sub") return f.ltU(a, b);
   if (kind === "add") return f.ltU(f.zeroExtend(result, size), a);
   if (kind === "logic") return f.i32(0);

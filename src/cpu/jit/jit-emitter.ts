@@ -491,8 +491,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (!this.#flags.setCarry(cf)) super.setCf(cf);
   }
   override flagsFloat(a: Value, b: Value): void {
-    super.flagsFloat(a, b);
-    this.#flags.note({ kind: "float", size: a.type === "f64" ? 64 : 32, a, b, result: a });
+    if (!this.#flags.setFloats(a, b)) super.flagsFloat(a, b);
   }
   override cf(): Value {
     const { comparison, source } = this.#flags;

@@ -2,7 +2,7 @@
 // from them; 0: they are them. A third one has CF where that was set alone. So nothing is computed for flags that nobody asks for. Beside that it is known within a block, and
 // in blocks behind ones that agree, what the flags come from.
 
-import { carriesOfAddition, carriesOfSubtraction } from "../emit/carries.js";
+import { carriesOfAddition, carriesOfSubtraction, orderedFlags } from "../emit/carries.js";
 import type { Emitter } from "../emit/emitter.js";
 import * as S from "../state-layout.js";
 import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
@@ -10,7 +10,7 @@ import { auxOf, type Comparison, withCarry } from "./comparison.js";
 
 /** What the flags come from at a block's end: "aux" when FLAG_AUX is in its local. */
 export type FlagSource =
-  | { readonly kind: "sub" | "add" | "step" | "logic"; readonly size: number; readonly down: boolean }
+  | { readonly kind: "sub" | "add" | "step" | "logic" | "float"; readonly size: number; readonly down: boolean }
   | "aux";
 
 export function sameSource(a: FlagSource | undefined, b: FlagSource | undefined): boolean {
@@ -38,11 +38,15 @@ const SHIFT_RIGHT = 0x2000;
 const SHIFT_ARITHMETIC = 0x4000;
 /** Added to any of these and to 0: CF isn't what follows from them. */
 const CARRY = 0x8000;
-const COUNT = 16;
+const COUNT = 17;
+const FLOATS = 0x10000; // X and Y, compared as doubles that are no NaNs
 /** Of these CF follows at once. X and Y are unsigned. */
 const PLAIN = SUBTRACT | ADD | UP | DOWN;
 
 const operations = { left: SHIFT_LEFT, right: SHIFT_RIGHT, arithmetic: SHIFT_ARITHMETIC } as const;
+
+/** The double of a pattern. */
+const double = (f: FunctionBuilder, v: Value) => f.op("f64", 0xbf, [v]);
 
 export class RegionFlags {
   readonly #e: FlagsHost;
@@ -108,6 +112,11 @@ export class RegionFlags {
   /** Of a block before this one. */
   #rebuild({ kind, size, down }: Exclude<FlagSource, "aux">): Comparison {
     const e = this.#e;
+    if (kind === "float") {
+      const [a, b] = [e.let(double(e, e.get(this.#x))), e.let(double(e, e.get(this.#y)))];
+      this.#read = true;
+      return { kind, size, a, b, result: a };
+    }
     const narrow = (v: Value) => (size === 64 ? v : e.zeroExtend(e.wrap(v), size));
     const [x, y] = [e.let(narrow(e.get(this.#x))), e.let(narrow(e.get(this.#y)))];
     this.#read = true;
@@ -136,6 +145,19 @@ export class RegionFlags {
     this.#assign(wide(kind === "sub" ? a : result), kind === "logic" ? e.i64(0) : wide(carry ?? b), operation | size);
     this.#source = { kind, size, down };
     this.#know(comparison);
+    return true;
+  }
+  /** The same after a comparison of floats that are no NaNs. */
+  setFloats(a: Value, b: Value): boolean {
+    const e = this.#e;
+    if (!e.unconditional) return false;
+    this.forget();
+    // Patterns of doubles.
+    const wide = (v: Value) => e.op("i64", 0xbd, [v.type === "f64" ? v : e.op("f64", 0xbb, [v])]);
+    this.#assign(wide(a), wide(b), FLOATS);
+    const size = a.type === "f64" ? 64 : 32;
+    this.#source = { kind: "float", size, down: false };
+    this.#know({ kind: "float", size, a, b, result: a });
     return true;
   }
   /** The same after a shift of `source` by 1 to `size` - 1. */
@@ -196,6 +218,7 @@ export class RegionFlags {
     this.#read = true;
     const { comparison } = this;
     if (this.#source !== "aux") {
+      if (comparison?.kind === "float") return e.let(orderedFlags(e, comparison.a, comparison.b).result);
       if (comparison && comparison.kind !== "carry")
         return e.let(e.extendS(e.signExtend(comparison.result, comparison.size)));
       this.#settle();
@@ -231,46 +254,56 @@ export class RegionFlags {
   /** Makes X and Y the result and FLAG_AUX, whatever they are. */
   #settle(): void {
     const e = this.#e;
-    e.if(e.and(e.get(this.#kind), e.i32(~CARRY)), () => {
-      const kind = e.get(this.#kind);
-      const size = e.let(e.and(kind, e.i32(0xff)));
-      const has = (bits: number) => e.let(e.and(kind, e.i32(bits)));
-      const [x, y] = [e.let(e.get(this.#x)), e.let(e.get(this.#y))];
-      e.if(
-        has(SHIFT_LEFT | SHIFT_RIGHT | SHIFT_ARITHMETIC),
-        () => {
-          const count = e.shrU(kind, e.i32(COUNT));
-          const amount = e.select(has(SHIFT_LEFT), e.sub(size, count), e.sub(count, e.i32(1)));
-          const bit = (v: Value, n: Value) => e.and(e.wrap(e.shrU(v, e.extendU(n))), e.i32(1));
-          const carry = e.let(bit(y, amount));
-          const last = e.let(e.sub(size, e.i32(1)));
-          const other = e.select(has(SHIFT_RIGHT), bit(y, last), e.i32(0));
-          const overflow = e.select(has(SHIFT_LEFT), e.xor(bit(x, last), carry), other);
-          const aux = e.or(e.shl(carry, e.i32(31)), e.shl(e.xor(carry, overflow), e.i32(30)));
-          e.set(this.#y, e.extendU(aux));
-        },
-        () => {
-          const step = has(UP | DOWN);
-          const less = has(SUBTRACT | DOWN);
-          const b = e.let(e.select(step, e.i64(1), y));
-          const r = e.let(e.select(has(SUBTRACT), e.sub(x, y), x));
-          const a = e.let(e.select(less, e.add(r, b), e.sub(r, b)));
-          const borrows = e.let(carriesOfSubtraction(e, a, b, r));
-          const carries = e.let(e.select(less, borrows, e.let(carriesOfAddition(e, a, b, r))));
-          const top = e.shl(e.wrap(e.shrU(carries, e.extendU(e.sub(size, e.i32(2))))), e.i32(30));
-          const aux = e.let(e.or(top, e.and(e.wrap(carries), e.i32(8))));
-          e.set(this.#x, r);
-          e.set(this.#y, e.extendU(e.select(step, e.let(withCarry(e, aux, e.wrap(y))), aux)));
-        },
-      );
-      const unused = e.let(e.extendU(e.sub(e.i32(64), size)));
-      e.set(this.#x, e.shrS(e.shl(e.get(this.#x), unused), unused));
-    });
+    const is = (bits: number) => e.and(e.get(this.#kind), e.i32(bits));
+    const [floats, integers] = [() => this.#settleFloats(), () => this.#settleIntegers()];
+    e.if(is(~CARRY), () => e.if(is(FLOATS), floats, integers));
     e.ifRare(e.and(e.get(this.#kind), e.i32(CARRY)), () => {
       const aux = e.let(e.wrap(e.get(this.#y)));
       const others = e.and(aux, e.i32(0x3fffffff));
       e.set(this.#y, e.extendU(e.or(withCarry(e, aux, e.get(this.#carry)), others)));
     });
     e.set(this.#kind, e.i32(0));
+  }
+  #settleFloats(): void {
+    const e = this.#e;
+    const { result, aux } = orderedFlags(e, double(e, e.get(this.#x)), double(e, e.get(this.#y)));
+    e.set(this.#x, result);
+    e.set(this.#y, e.extendU(aux));
+  }
+  #settleIntegers(): void {
+    const e = this.#e;
+    const kind = e.get(this.#kind);
+    const size = e.let(e.and(kind, e.i32(0xff)));
+    const has = (bits: number) => e.let(e.and(kind, e.i32(bits)));
+    const [x, y] = [e.let(e.get(this.#x)), e.let(e.get(this.#y))];
+    e.if(
+      has(SHIFT_LEFT | SHIFT_RIGHT | SHIFT_ARITHMETIC),
+      () => {
+        const count = e.shrU(kind, e.i32(COUNT));
+        const amount = e.select(has(SHIFT_LEFT), e.sub(size, count), e.sub(count, e.i32(1)));
+        const bit = (v: Value, n: Value) => e.and(e.wrap(e.shrU(v, e.extendU(n))), e.i32(1));
+        const carry = e.let(bit(y, amount));
+        const last = e.let(e.sub(size, e.i32(1)));
+        const other = e.select(has(SHIFT_RIGHT), bit(y, last), e.i32(0));
+        const overflow = e.select(has(SHIFT_LEFT), e.xor(bit(x, last), carry), other);
+        const aux = e.or(e.shl(carry, e.i32(31)), e.shl(e.xor(carry, overflow), e.i32(30)));
+        e.set(this.#y, e.extendU(aux));
+      },
+      () => {
+        const step = has(UP | DOWN);
+        const less = has(SUBTRACT | DOWN);
+        const b = e.let(e.select(step, e.i64(1), y));
+        const r = e.let(e.select(has(SUBTRACT), e.sub(x, y), x));
+        const a = e.let(e.select(less, e.add(r, b), e.sub(r, b)));
+        const borrows = e.let(carriesOfSubtraction(e, a, b, r));
+        const carries = e.let(e.select(less, borrows, e.let(carriesOfAddition(e, a, b, r))));
+        const top = e.shl(e.wrap(e.shrU(carries, e.extendU(e.sub(size, e.i32(2))))), e.i32(30));
+        const aux = e.let(e.or(top, e.and(e.wrap(carries), e.i32(8))));
+        e.set(this.#x, r);
+        e.set(this.#y, e.extendU(e.select(step, e.let(withCarry(e, aux, e.wrap(y))), aux)));
+      },
+    );
+    const unused = e.let(e.extendU(e.sub(e.i32(64), size)));
+    e.set(this.#x, e.shrS(e.shl(e.get(this.#x), unused), unused));
   }
 }
