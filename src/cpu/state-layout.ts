@@ -167,7 +167,7 @@ export const CROSSING_SPLIT = 1300;
 export const CROSSING_FIRST = 1304;
 export const CROSSING_SECOND = 1308;
 
-/** u32: nonzero from when a number was too large or too small for code without tests for SSE exceptions until the slice ends. */
+/** u32: RangeModes (jit/float-ranges.ts) in which code met numbers that it is not for, until the slice ends. */
 export const FLOAT_CAREFUL = 1312;
 
 /** 16 bytes that stay zero. */

@@ -1,5 +1,6 @@
 // What is known of doubles while code is generated: that a number is zero or lies between two powers of two. An operation on such
-// numbers whose result can't leave the normal ones raises nothing but PE.
+// numbers whose result can't leave the normal ones raises nothing but PE. So code has nothing to test once that is set, and while it
+// is clear whether results are exact.
 
 import type { Value } from "../wasm/function-builder.js";
 
@@ -47,8 +48,10 @@ export const rangeRules: Readonly<Record<"add" | "sub" | "mul" | "div" | "sqrt" 
   either,
 };
 
-/** Ranges while code is generated that is entered only when MXCSR is as usual, PE set. */
+/** Ranges while code is generated that is entered only when MXCSR is as usual. */
 export interface RangeTracker {
+  /** PE is clear: results must be exact. Else it is set. */
+  readonly exact: boolean;
   /** Of a snapshot's lanes: one of an f64, two of a vector of doubles. Asking for what a block begins with makes it a condition. */
   of(value: Value): readonly (FloatRange | undefined)[];
   /** Makes known of a snapshot, or a new value, what its lanes' ranges are. */

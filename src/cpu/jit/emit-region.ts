@@ -143,6 +143,9 @@ function emitBlock(
 ): void {
   const vectorsEnd = instructions.findLastIndex(writesVector) + 1;
   emitter.floatRanges.wanted = lanes;
+  emitter.floatRanges.allowsExact = !instructions.some(({ decoded }) =>
+    /^(DIV|SQRT)[SP]D$/.test(decoded.form.semantics),
+  );
   emitter.blockBody(() => {
     for (const [position, instruction] of instructions.entries()) {
       if (emitter.dead) break;

@@ -9,6 +9,10 @@ import * as S from "../state-layout.js";
 import type { FunctionBuilder, Label, Value, Variable } from "../wasm/function-builder.js";
 import { V128 } from "../wasm/simd.js";
 
+/** Copies of a block: for PE set, and for PE clear. 0: the careful one. */
+export const RangeMode = { Rounded: 1, Exact: 2 } as const;
+export type RangeMode = (typeof RangeMode)[keyof typeof RangeMode];
+
 /** A lane's contents, shared by all registers and snapshots that hold a copy. */
 interface Cell {
   range: FloatRange | undefined;
@@ -18,7 +22,9 @@ interface Cell {
 
 const LOW = 0;
 const HIGH = 1;
-const bitOf = (register: number, lane: number) => 1 << (register + 16 * lane);
+/** Bits 0-15 are low lanes, 16-29 high ones; 0: not known of. Above them are the modes in which bits were set. */
+const bitOf = (register: number, lane: number) => (lane === HIGH && register >= 14 ? 0 : 1 << (register + 16 * lane));
+const MODE_SHIFT = 29;
 const unknown = (): Cell => ({ range: undefined, bit: 0 });
 const BOTH = [LOW, HIGH] as const;
 
@@ -34,7 +40,7 @@ export interface RangesHost extends FunctionBuilder {
 
 export class FloatRanges implements RangeTracker {
   readonly #e: RangesHost;
-  /** The bits, and whether there may be any. */
+  /** The bits, and the mode in which there may be any. */
   #known: Variable | undefined;
   #usable: Variable | undefined;
   #zeros: Variable | undefined;
@@ -43,22 +49,38 @@ export class FloatRanges implements RangeTracker {
   #cells: (Cell | undefined)[] = [];
   #starts: (Cell | undefined)[] = [];
   #written = 0;
-  /** Lanes that matter behind the block. */
+  /** Lanes that matter behind the block, and whether its results may well be exact. */
   wanted = 0;
+  allowsExact = false;
   /** Lanes that the copy assumes to be wide. */
   #needs = 0;
   /** By local: the current instruction's snapshots. */
   readonly #values = new Map<number, readonly Cell[]>();
-  #isRanged = false;
+  #mode: RangeMode | 0 = 0;
   #finished = false;
+  #helps = false;
+  #hinders = false;
 
   constructor(emitter: RangesHost) {
     this.#e = emitter;
   }
 
+  /** A block begins, with its careful copy. */
+  beginBlock(): void {
+    this.#helps = false;
+    this.#hinders = false;
+  }
+  /** The block has arithmetic on doubles. */
+  helps(): void {
+    this.#helps = true;
+  }
+  /** Whether ranged copies of the block, of which the careful one was emitted, make sense. */
+  get isUseful(): boolean {
+    return this.#helps && !this.#hinders;
+  }
   /** A block's copy begins. */
-  begin(ranged: boolean): void {
-    this.#isRanged = ranged;
+  begin(mode: RangeMode | 0): void {
+    this.#mode = mode;
     this.#finished = false;
     this.#cells = [];
     this.#starts = [];
@@ -66,16 +88,21 @@ export class FloatRanges implements RangeTracker {
     this.#needs = 0;
     this.#values.clear();
   }
-  get isRanged(): boolean {
-    return this.#isRanged;
+  get mode(): RangeMode | 0 {
+    return this.#mode;
+  }
+  get exact(): boolean {
+    return this.#mode === RangeMode.Exact;
   }
   endInstruction(): void {
     this.#values.clear();
   }
   /** Paths meet: what was written isn't known. */
   forget(): void {
-    for (const index of this.#cells.keys())
-      if (this.#written & bitOf(index >> 1, index & 1)) this.#cells[index] = unknown();
+    for (const index of this.#cells.keys()) {
+      const bit = bitOf(index >> 1, index & 1);
+      if (bit === 0 || this.#written & bit) this.#cells[index] = unknown();
+    }
   }
 
   // --- registers ---
@@ -150,18 +177,19 @@ export class FloatRanges implements RangeTracker {
     this.#known ??= this.#e.lasting("i32");
     return this.#known;
   }
+  /** Where both ranged copies stand: goes on with the one for PE clear if that is what ran before. */
+  chooseExact(exact: Label): void {
+    const e = this.#e;
+    e.brIf(exact, e.and(e.get(this.#bits()), e.i32(RangeMode.Exact << MODE_SHIFT)));
+  }
   /** Before a ranged copy, which has been emitted: goes to `otherwise` where it may not run. */
   enter(otherwise: Label): void {
     const e = this.#e;
     const usable = (this.#usable ??= e.lasting("i32"));
-    if (this.#needs === 0) {
-      e.brIf(otherwise, e.eqz(e.get(usable)), false);
-      return;
-    }
-    const needs = e.i32(this.#needs);
+    const needs = e.i32(this.#needs | (this.#mode << MODE_SHIFT));
     const known = this.#bits();
     e.ifRare(e.ne(e.and(e.get(known), needs), needs), () => {
-      e.brIf(otherwise, e.eqz(e.get(usable)));
+      e.brIf(otherwise, e.ne(e.get(usable), e.i32(this.#mode)));
       for (let register = 0; register < 16; register++) {
         const [low, high] = BOTH.map((lane) => this.#needs & bitOf(register, lane));
         if (!low && !high) continue;
@@ -173,26 +201,29 @@ export class FloatRanges implements RangeTracker {
     });
   }
   /**
-   * Before a careful copy that stands beside a ranged one. V8 numbers values across both: what they have in common it would compute
+   * Before another copy than the one for PE set, of which it is the one emitted last. V8 numbers values across both: what they have in common it would compute
    * again and again, wherever control leads. So this copy gets the registers by way of an operation that V8 can't see through.
    */
   separate(): void {
     const e = this.#e;
+    // Another one for each copy.
+    const opcode = this.#mode === 0 ? V128.or : V128.xor;
     const zeros = (this.#zeros ??= e.lasting("v128"));
     for (let register = 0; register < 16; register++) {
       if (!BOTH.some((lane) => this.#starts[2 * register + lane])) continue;
       const vector = e.vector(register);
-      e.set(vector, e.op("v128", V128.or, [e.get(vector), e.get(zeros)]));
+      e.set(vector, e.op("v128", opcode, [e.get(vector), e.get(zeros)]));
     }
   }
-  /** The region is entered: `f` writes its prologue, `usable` tells (i32) whether anything may be known. */
-  prologue(f: FunctionBuilder, usable: () => Value): void {
-    if (this.#usable) f.set(this.#usable, usable());
+  /** The region is entered: `f` writes its prologue, `setMode` finds out which mode is possible. */
+  prologue(f: FunctionBuilder, setMode: (variable: Variable) => void): void {
+    if (this.#usable) setMode(this.#usable);
     if (this.#zeros) f.set(this.#zeros, f.load("v128", f.param(0), S.ZEROS));
     if (this.#offset) f.set(this.#offset, f.load("v128", f.param(0), S.WIDE_OFFSET));
   }
   /** MXCSR changed: nothing is known. */
   reset(): void {
+    this.#hinders = true;
     this.#usable ??= this.#e.lasting("i32");
     for (const variable of [this.#bits(), this.#usable]) this.#e.set(variable, this.#e.i32(0));
   }

@@ -22,7 +22,7 @@ import {
 import type { ValueTypeName } from "../wasm/module-writer.js";
 import { AddressForms } from "./address-forms.js";
 import { fusedCarry, fusedCondition } from "./comparison.js";
-import { FloatRanges } from "./float-ranges.js";
+import { FloatRanges, RangeMode } from "./float-ranges.js";
 import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
@@ -57,9 +57,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly floatRanges: FloatRanges = new FloatRanges(this);
   readonly #pages: PageChecks = new PageChecks(this);
   readonly #mxcsr: MxcsrLocals = new MxcsrLocals(this);
-  /** Whether the block has arithmetic on doubles that a copy for known ranges helps. */
-  #canBeRanged = false;
-  #storesMxcsr = false;
   /** Units that the block has checked. */
   readonly #checkedUnits = new Set<"mmx" | "sse">();
   override readonly leavesForHost = true;
@@ -133,22 +130,32 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
 
   /** A block's code: `body` emits it, as often as there are copies of it. */
   blockBody(body: () => void): void {
-    this.#canBeRanged = false;
-    this.#storesMxcsr = false;
-    this.#beginCopy(undefined, false);
+    this.floatRanges.beginBlock();
+    this.#beginCopy(undefined, 0);
     const careful = this.#apart(body);
     const { plan } = this.#memory;
-    const ranged = this.#canBeRanged && !this.#storesMxcsr;
+    const ranged = this.floatRanges.isUseful;
+    const separation = ranged ? this.#apart(() => this.floatRanges.separate()) : undefined;
     if (plan || ranged) {
       const otherwise = this.begin("block");
-      this.#beginCopy(plan, ranged);
+      this.#beginCopy(plan, ranged ? RangeMode.Rounded : 0);
       if (plan) this.#memory.probe(plan, otherwise);
+      const exact = ranged && this.floatRanges.allowsExact ? this.begin("block") : otherwise;
+      if (exact !== otherwise) this.floatRanges.chooseExact(exact);
       const copy = this.#apart(body);
-      if (ranged) this.floatRanges.enter(otherwise);
+      if (ranged) this.floatRanges.enter(exact);
       this.code.append(copy);
+      if (exact !== otherwise) {
+        this.end();
+        this.#beginCopy(plan, RangeMode.Exact);
+        const another = this.#apart(body);
+        this.floatRanges.enter(otherwise);
+        this.floatRanges.separate();
+        this.code.append(another);
+      }
       this.end();
     }
-    if (ranged) this.floatRanges.separate();
+    if (separation) this.code.append(separation);
     this.code.append(careful);
   }
   /** What `body` emits. */
@@ -160,12 +167,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.code = outer;
     return code;
   }
-  #beginCopy(plan: ProbePlan | undefined, ranged: boolean): void {
-    this.floatRanges.begin(ranged);
+  #beginCopy(plan: ProbePlan | undefined, mode: RangeMode | 0): void {
+    this.floatRanges.begin(mode);
     this.#flags.begin(this.#source);
     this.#vectors.forget();
     this.#checkedUnits.clear();
-    if (ranged) this.#checkedUnits.add("sse");
+    if (mode) this.#checkedUnits.add("sse");
     this.dead = false;
     this.forms.begin([this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)]);
     this.#memory.begin(plan);
@@ -267,7 +274,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       if (written) this.store("v128", this.state, this.get(vector), offset);
     }
     this.#mxcsr.prologue(prologue);
-    this.floatRanges.prologue(prologue, () => this.#mxcsr.usable(prologue));
+    this.floatRanges.prologue(prologue, (mode) => this.#mxcsr.setRangeMode(prologue, mode));
     this.#flags.load(prologue);
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
@@ -407,13 +414,13 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#vectors.notePlain(value, bits);
   }
   override get ranges(): RangeTracker | undefined {
-    return this.floatRanges.isRanged && this.unconditional ? this.floatRanges : undefined;
+    return this.floatRanges.mode && this.unconditional ? this.floatRanges : undefined;
   }
   vector(register: number): Variable {
     return this.#vectors.vector(register);
   }
   floatLimit(bits: FloatBits): Value {
-    if (bits === 64) this.#canBeRanged = true;
+    if (bits === 64) this.floatRanges.helps();
     return this.get(this.#mxcsr.limit(bits));
   }
   floatExact(): Value {
@@ -457,7 +464,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (offset !== S.MXCSR) return;
     this.#mxcsr.changed();
     this.floatRanges.reset();
-    this.#storesMxcsr = true;
   }
 
   override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
@@ -612,9 +618,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#noteCareful();
     this.#leaveBefore();
   }
-  /** Until the slice ends regions leave no tests for exceptions out. */
+  /** Until the slice ends regions entered don't run such copies. */
   #noteCareful(): void {
-    this.store("i32", this.state, this.i32(1), S.FLOAT_CAREFUL);
+    const careful = this.or(this.stateLoad("i32", S.FLOAT_CAREFUL), this.i32(this.floatRanges.mode));
+    this.store("i32", this.state, careful, S.FLOAT_CAREFUL);
   }
   gate(): void {
     this.#leaveBefore();

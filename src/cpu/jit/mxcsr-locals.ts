@@ -2,9 +2,10 @@
 // loads MXCSR. A region that goes on after PE was set finds results by the slower way until it's entered again.
 
 import type { FloatBits } from "../emit/emitter.js";
-import { floatLimitOf, setFloatExact, setFloatLimit } from "../emit/float-limit.js";
+import { floatExactOf, floatLimitOf, setFloatExact, setFloatLimit } from "../emit/float-limit.js";
 import * as S from "../state-layout.js";
-import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
+import type { FunctionBuilder, Variable } from "../wasm/function-builder.js";
+import { RangeMode } from "./float-ranges.js";
 
 export interface LocalsHost extends FunctionBuilder {
   /** A local for the whole region. */
@@ -40,11 +41,26 @@ export class MxcsrLocals {
     for (const [bits, variable] of this.#limits) setFloatLimit(f, bits, variable);
     if (this.#exact) setFloatExact(f, this.#exact);
   }
-  /** Whether (i32) code may run that makes no tests for SSE exceptions. */
-  usable(f: FunctionBuilder): Value {
+  /** Which ranged copies of blocks may run: a RangeMode, or 0. By branches, as the limits. */
+  setRangeMode(f: FunctionBuilder, variable: Variable): void {
     const state = (offset: number) => f.load("i32", f.param(0), offset);
-    const prevents = f.or(state(S.SSE_TRAP), state(S.FLOAT_CAREFUL));
-    return f.select(prevents, f.i32(0), floatLimitOf(f, 64));
+    const allow = (mode: RangeMode) => () =>
+      f.if(f.and(state(S.FLOAT_CAREFUL), f.i32(mode)), () => f.set(variable, f.i32(0)));
+    f.set(variable, f.i32(0));
+    f.if(f.eqz(state(S.SSE_TRAP)), () =>
+      f.if(
+        floatLimitOf(f, 64),
+        () => {
+          f.set(variable, f.i32(RangeMode.Rounded));
+          allow(RangeMode.Rounded)();
+        },
+        () =>
+          f.if(floatExactOf(f), () => {
+            f.set(variable, f.i32(RangeMode.Exact));
+            allow(RangeMode.Exact)();
+          }),
+      ),
+    );
   }
   /** MXCSR was stored. The limits of a block that comes first in the function may be made by one behind it. */
   changed(): void {

@@ -58,7 +58,9 @@ const toRegister =
     if (ranges) {
       requireRanges(e, ranges, a);
       ranges.refuse(e.eqz(fits));
-      dst.write(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
+      const integer = e.let(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
+      if (ranges.exact) ranges.refuse(float(e, "ne", e.op("f64", fromInteger[bits][dst.size]!, [integer]), a));
+      dst.write(integer);
       return;
     }
     const result = e.variable(e.op(e.typeOf(dst.size), toInteger[bits][dst.size]!, [rounded]));
@@ -83,7 +85,7 @@ const fromRegister =
   (e, dst, src) => {
     const value = src.read();
     const result = e.variable(e.op(typeOf(bits), fromInteger[bits][src.size]!, [value]));
-    const ranges = bits === 64 ? e.ranges : undefined;
+    const ranges = bits === 64 && !(e.ranges?.exact && src.size === 64) ? e.ranges : undefined;
     if (ranges) ranges.note(e.get(result), [integerRange(src.size - 1)]);
     else if (bits !== 64 || src.size !== 32) {
       e.block((done) => {

@@ -153,8 +153,8 @@ const narrow: Rule = (f, lanes, a) => {
 
 const rules: readonly Rule[] = [sum, product, quotient, root, narrow];
 
-/** First argument of the function. */
-const operationOf = (kind: OrdinaryKind, bits: FloatBits) => 2 * kind + (bits === 64 ? 1 : 0);
+/** First argument of Emitter.ordinary. */
+export const operationOf = (kind: OrdinaryKind, bits: FloatBits): number => 2 * kind + (bits === 64 ? 1 : 0);
 
 /**
  * (state, operation, a, b) -> 1 when Wasm's result of the operation on the vectors is the processor's in all lanes and MXCSR tells

@@ -5,7 +5,8 @@ import type { Emitter } from "../../emit/emitter.js";
 import { type FloatRange, isSafe, isWide, type RangeTracker, rangeRules, WIDE } from "../../emit/float-range.js";
 import type { FunctionBuilder, Value } from "../../wasm/function-builder.js";
 import { F64x2, I64x2, splatConstant, V128, v1, v2 } from "../../wasm/simd.js";
-import { float, floatConstant, toBits } from "./scalar.js";
+import { Ordinary, type OrdinaryKind, operationOf } from "./ordinary.js";
+import { float, floatConstant, splatFloat, toBits } from "./scalar.js";
 
 /** Of a doubled upper half: what to add for the two topmost bits to be clear in the wide range (exponent field - 768). */
 const OFFSET = -0x60000000;
@@ -85,6 +86,45 @@ export function requireRanges(e: Emitter, tracker: RangeTracker, ...values: Valu
   rangesOf(e, tracker, values);
 }
 
+/** Leaves where the result of an operation on numbers of known ranges isn't exact. */
+function requireExact(
+  e: Emitter,
+  tracker: RangeTracker,
+  operation: keyof typeof rangeRules,
+  a: Value,
+  b: Value,
+  value: Value,
+): void {
+  const isVector = a.type === "v128";
+  const compute = (name: "add" | "sub", x: Value, y: Value) =>
+    isVector ? v2(e, F64x2[name], x, y) : float(e, name, x, y);
+  /** The whole rule, which sets PE. */
+  const ask = (kind: OrdinaryKind) => {
+    const vector = (v: Value) => (isVector ? v : e.let(splatFloat(e, v)));
+    tracker.refuse(e.eqz(e.ordinary(operationOf(kind, 64), vector(a), vector(b))));
+  };
+  if (operation === "add" || operation === "sub") {
+    // As in ordinary.ts: of an exact sum both differences give the other number.
+    const isSum = operation === "add";
+    const other = isSum ? compute("sub", value, a) : compute("sub", a, value);
+    const one = compute(isSum ? "sub" : "add", value, b);
+    if (isVector) {
+      const differs = v2(e, V128.or, v2(e, F64x2.ne, other, b), v2(e, F64x2.ne, one, a));
+      tracker.refuse(e.op("i32", I64x2.bitmask, [differs]));
+    } else {
+      tracker.refuse(float(e, "ne", other, b));
+      tracker.refuse(float(e, "ne", one, a));
+    }
+  } else if (operation === "mul") {
+    // Two short significands make no long one. The topmost 27 bits of the shifted value are their last ones.
+    const digits = isVector ? v2(e, V128.or, a, b) : e.or(toBits(e, a), toBits(e, b));
+    const long = isVector
+      ? e.op("i32", V128.anyTrue, [e.op("v128", I64x2.shl, [digits, e.i32(37)])])
+      : e.ne(e.shl(digits, e.i64(37)), e.i64(0));
+    e.ifRare(long, () => ask(Ordinary.Multiply));
+  } else if (operation !== "either") ask(operation === "div" ? Ordinary.Divide : Ordinary.Root);
+}
+
 /** `result` (not yet computed) of an operation on a and b: snapshots of doubles, or of vectors of them. */
 export function rangedResult(
   e: Emitter,
@@ -108,6 +148,7 @@ export function rangedResult(
     else tracker.refuse(float(e, "lt", a, zero(a)));
   }
   const value = e.let(result);
+  if (tracker.exact) requireExact(e, tracker, operation, a, b, value);
   tracker.note(value, combine(operands));
   return value;
 }
