@@ -262,7 +262,7 @@ export class FloatRanges implements RangeTracker {
     }
     checkWide(e, values, () => this.offset, refuse);
     // What the careful copy does proves nothing: PE may be clear.
-    if (!this.#isRanged) kept = 0;
+    if (this.#mode === 0) kept = 0;
     const lost = gone & ~kept;
     const won = kept & ~this.#needs;
     if (!lost && !won) return;

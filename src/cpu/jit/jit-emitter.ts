@@ -7,7 +7,7 @@ import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
 import type { RangeTracker } from "../emit/float-range.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
-import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
+import { bareOperand } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import { CodeWriter, type FunctionBody } from "../wasm/code-writer.js";
@@ -31,7 +31,7 @@ import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js"
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
 import { searchFor, switchTo } from "./switch.js";
-import { type VectorHost, VectorRegisters } from "./vector-registers.js";
+import { mmxOperand, type VectorHost, VectorRegisters } from "./vector-registers.js";
 
 export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost {
   readonly #context: RegionContext;
@@ -651,7 +651,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       case kinds.Xmm:
         return this.#vectors.operand(code, size);
       case kinds.Mmx:
-        return this.#mmxOperand(size, S.FPR + 16 * code);
+        return mmxOperand(this, size, S.FPR + 16 * code);
       case kinds.Memory:
         return this.#memory.operand(this.#instruction, size);
       case kinds.Constant:
@@ -685,15 +685,5 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       default:
         return { ...bareOperand("st", size), number: () => this.i32(code) };
     }
-  }
-  #mmxOperand(size: number, offset: number): Operand {
-    const read = () => this.let(this.load(loadKind[size]!, this.state, offset));
-    return {
-      ...bareOperand("mmx", size),
-      read,
-      readForWrite: read,
-      write: (value) => this.store(storeKind[size]!, this.state, value, offset),
-      part: (more, partSize) => this.#mmxOperand(partSize, offset + more),
-    };
   }
 }

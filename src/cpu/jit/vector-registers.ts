@@ -3,7 +3,7 @@
 // always up to date; what is known beside it is forgotten where paths meet.
 
 import type { Operand } from "../emit/emitter.js";
-import { bareOperand } from "../emit/operand.js";
+import { bareOperand, loadKind, storeKind } from "../emit/operand.js";
 import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
 import { F32x4, F64x2, I8x16, I16x8, I32x4, I64x2, V128 } from "../wasm/simd.js";
 import type { FloatRanges } from "./float-ranges.js";
@@ -224,4 +224,16 @@ export class VectorRegisters {
     const [a, b] = [this.#snapshotOf(value.args[0]!), this.#snapshotOf(value.args[1]!)];
     return a !== undefined && a === b;
   }
+}
+
+/** An MMX register, or a part of it, in the vCPU's state. */
+export function mmxOperand(e: FunctionBuilder, size: number, offset: number): Operand {
+  const read = () => e.let(e.load(loadKind[size]!, e.param(0), offset));
+  return {
+    ...bareOperand("mmx", size),
+    read,
+    readForWrite: read,
+    write: (value) => e.store(storeKind[size]!, e.param(0), value, offset),
+    part: (more, partSize) => mmxOperand(e, partSize, offset + more),
+  };
 }
