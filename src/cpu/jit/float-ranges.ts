@@ -1,6 +1,6 @@
 // What is known of the doubles in XMM registers (../emit/float-range.ts) while a region's blocks are generated. Across blocks it is one
-// local: a bit for each lane that is zero or in the wide range. A block with arithmetic on doubles is emitted twice: its copy
-// without tests for exceptions runs where the bits of the lanes that it begins with are set, or can be; the careful one elsewhere.
+// local: a bit for each lane, clear where it is zero or in the wide range. A block with arithmetic on doubles is emitted twice: its copy
+// without tests for exceptions runs where the bits of the lanes that it begins with are clear, or can be; the careful one elsewhere.
 // Both say in the end which lanes they leave as what.
 
 import { type FloatRange, isWide, type RangeTracker, WIDE, ZERO } from "../emit/float-range.js";
@@ -22,7 +22,7 @@ interface Cell {
 
 const LOW = 0;
 const HIGH = 1;
-/** Bits 0-15 are low lanes, 16-29 high ones; 0: not known of. Above them are the modes in which bits were set. */
+/** Bits 0-15 are low lanes, 16-29 high ones; 0: not known of. Above them are the modes in which they were cleared. */
 const bitOf = (register: number, lane: number) => (lane === HIGH && register >= 14 ? 0 : 1 << (register + 16 * lane));
 const MODE_SHIFT = 29;
 const unknown = (): Cell => ({ range: undefined, bit: 0 });
@@ -40,7 +40,7 @@ export interface RangesHost extends FunctionBuilder {
 
 export class FloatRanges implements RangeTracker {
   readonly #e: RangesHost;
-  /** The bits, and the mode in which there may be any. */
+  /** The bits, each clear where its lane is known, and the mode in which they may be. */
   #known: Variable | undefined;
   #usable: Variable | undefined;
   #zeros: Variable | undefined;
@@ -122,7 +122,7 @@ export class FloatRanges implements RangeTracker {
     this.#written |= bit;
     if (!this.#finished) return;
     const known = this.#bits();
-    this.#e.set(known, this.#e.and(this.#e.get(known), this.#e.i32(~bit)));
+    this.#e.set(known, this.#e.or(this.#e.get(known), this.#e.i32(bit)));
   }
   readWhole(register: number, value: Value): void {
     const cells = BOTH.map((lane) => this.#cell(register, lane));
@@ -180,15 +180,15 @@ export class FloatRanges implements RangeTracker {
   /** Where both ranged copies stand: goes on with the one for PE clear if that is what ran before. */
   chooseExact(exact: Label): void {
     const e = this.#e;
-    e.brIf(exact, e.and(e.get(this.#bits()), e.i32(RangeMode.Exact << MODE_SHIFT)));
+    e.brIf(exact, e.eqz(e.and(e.get(this.#bits()), e.i32(RangeMode.Exact << MODE_SHIFT))));
   }
   /** Before a ranged copy, which has been emitted: goes to `otherwise` where it may not run. */
   enter(otherwise: Label): void {
     const e = this.#e;
     const usable = (this.#usable ??= e.lasting("i32"));
-    const needs = e.i32(this.#needs | (this.#mode << MODE_SHIFT));
+    const needs = this.#needs | (this.#mode << MODE_SHIFT);
     const known = this.#bits();
-    e.ifRare(e.ne(e.and(e.get(known), needs), needs), () => {
+    e.ifRare(e.and(e.get(known), e.i32(needs)), () => {
       e.brIf(otherwise, e.ne(e.get(usable), e.i32(this.#mode)));
       for (let register = 0; register < 16; register++) {
         const [low, high] = BOTH.map((lane) => this.#needs & bitOf(register, lane));
@@ -197,7 +197,7 @@ export class FloatRanges implements RangeTracker {
         const lane = (index: number) => e.let(e.op("f64", 0xfd21, [vector], index));
         e.brIf(otherwise, e.eqz(isWideOrZero(e, low && high ? vector : lane(high ? HIGH : LOW))));
       }
-      e.set(known, e.or(e.get(known), needs));
+      e.set(known, e.and(e.get(known), e.i32(~needs)));
     });
   }
   /**
@@ -217,6 +217,7 @@ export class FloatRanges implements RangeTracker {
   }
   /** The region is entered: `f` writes its prologue, `setMode` finds out which mode is possible. */
   prologue(f: FunctionBuilder, setMode: (variable: Variable) => void): void {
+    if (this.#known) f.set(this.#known, f.i32(-1));
     if (this.#usable) setMode(this.#usable);
     if (this.#zeros) f.set(this.#zeros, f.load("v128", f.param(0), S.ZEROS));
     if (this.#offset) f.set(this.#offset, f.load("v128", f.param(0), S.WIDE_OFFSET));
@@ -225,7 +226,8 @@ export class FloatRanges implements RangeTracker {
   reset(): void {
     this.#hinders = true;
     this.#usable ??= this.#e.lasting("i32");
-    for (const variable of [this.#bits(), this.#usable]) this.#e.set(variable, this.#e.i32(0));
+    this.#e.set(this.#usable, this.#e.i32(0));
+    this.#e.set(this.#bits(), this.#e.i32(-1));
   }
 
   /** The copy writes no more vectors: of what matters behind it, what is too wide is checked; `refuse` leaves. */
@@ -270,11 +272,11 @@ export class FloatRanges implements RangeTracker {
     const moved = [...copies].map(([distance, bits]) => {
       const amount = e.i32(Math.abs(distance));
       const shifted = distance > 0 ? e.shl(e.get(known), amount) : e.shrU(e.get(known), amount);
-      return e.and(shifted, e.i32(bits));
+      return e.or(shifted, e.i32(~bits));
     });
     let value = e.get(known);
-    if (lost) value = e.and(value, e.i32(~lost));
-    for (const bits of won ? [e.i32(won), ...moved] : moved) value = e.or(value, bits);
+    if (lost) value = e.or(value, e.i32(lost));
+    for (const bits of won ? [e.i32(~won), ...moved] : moved) value = e.and(value, bits);
     e.set(known, value);
   }
 }
