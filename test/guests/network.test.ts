@@ -163,6 +163,23 @@ describe("networks of Linux guests", () => {
     expect(Math.max(...reordered)).toBeGreaterThan(0);
   });
 
+  test("each queue has an event channel for sending and one for receiving; flows are shared out to both", async () => {
+    const interrupts = async (guest: GuestDomain) =>
+      new Map(
+        (await run(guest, "grep vif0- /proc/interrupts"))
+          .trim()
+          .split("\n")
+          .map((line) => [line.split(/\s+/).at(-1)!, Number(/:\s*(\d+)/.exec(line)![1])]),
+      );
+    expect([...(await interrupts(alice)).keys()].sort()).toEqual(["vif0-q0-rx", "vif0-q0-tx"]);
+    const before = await interrupts(bob);
+    expect([...before.keys()].sort()).toEqual(["vif0-q0-rx", "vif0-q0-tx", "vif0-q1-rx", "vif0-q1-tx"]);
+    const fetches = Array.from({ length: 16 }, () => "wget -q -O /dev/null http://192.168.7.1/small").join("; ");
+    await run(bob, fetches);
+    const after = await interrupts(bob);
+    for (const [name, count] of after) expect(count, name).toBeGreaterThan(before.get(name)!);
+  });
+
   test("NAT: DHCP, names, and a file from the machine's loopback; both ways with equal checksums", async () => {
     await run(alice, "ip link set eth1 up; udhcpc -q -n -i eth1");
     expect(await run(alice, "ip addr show eth1; ip route; cat /etc/resolv.conf")).toMatch(
