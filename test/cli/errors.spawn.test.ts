@@ -73,7 +73,12 @@ describe("unusable input ends with 120", () => {
   test("corrupt packed kernel", () => expectError(boot("corrupt", corruptBzImage()), 120, /corrupt|truncated/));
   test("truncated ELF", () => expectError(boot("cutelf", kernel64().subarray(0, 100)), 120, /truncated/));
   test("ELF without Xen notes", () => expectError(boot("bare", kernel64([])), 120, /no Xen notes/));
-  test("32-bit kernel", () => expectError(boot("k32", kernel32(LINUX_NOTES)), 120, /not supported yet: 32-bit kernel/));
+  test("32-bit kernel", () =>
+    expectError(
+      boot("k32", kernel32(LINUX_NOTES)),
+      120,
+      /not supported: 32-bit PV kernel; only 64-bit PV kernels can be booted/,
+    ));
   test("not enough memory for the kernel", () =>
     expectError(
       boot("big", tinyKernel("", "hang", 100 << 20), "--memory", "32M"),
