@@ -22,4 +22,5 @@ await build({
   packages: "external",
   logLevel: "warning",
 });
-for (const name of commands) chmodSync(`${OUT}/${name}.js`, 0o755);
+// Those that tsc made too: npx keeps the way to a command by folder, and it led there before there were bundles.
+for (const name of commands) for (const folder of [OUT, "dist/src/cli"]) chmodSync(`${folder}/${name}.js`, 0o755);
