@@ -12,7 +12,7 @@ import { type NatOptions, parseHostForward } from "../../../src/devices/network/
 import { routeTo } from "../../../src/devices/network/user-net/routes.js";
 import { parseTcp, TCP, type TcpSegment } from "../../../src/devices/network/user-net/tcp-segment.js";
 import { UserNet } from "../../../src/devices/network/user-net/user-net.js";
-import { ethernet, ipFrame, MAC_A, tcp, text } from "./frames.js";
+import { ethernet, ipFrame, MAC_A, tcp, text, udp } from "./frames.js";
 
 const GATEWAY_MAC = Uint8Array.of(0x52, 0x55, 10, 0, 2, 2);
 const GUEST = "10.0.2.15";
@@ -55,13 +55,7 @@ class Guest {
   }
 
   sendUdp(to: string, sourcePort: number, targetPort: number, data: Uint8Array): void {
-    const datagram = new Uint8Array(8 + data.length);
-    const view = new DataView(datagram.buffer);
-    view.setUint16(0, sourcePort);
-    view.setUint16(2, targetPort);
-    view.setUint16(4, datagram.length);
-    datagram.set(data, 8);
-    this.send(to, 17, datagram);
+    this.send(to, 17, udp(sourcePort, targetPort, data));
   }
 
   /** The next packet of a protocol. */
