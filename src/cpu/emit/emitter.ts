@@ -364,10 +364,19 @@ export abstract class Emitter extends FunctionBuilder {
     this.resultFlags(size, r);
     this.setCfOf(cf, of, this.i32(0));
   }
-  /** After a shift by a count that isn't zero. */
-  flagsAfterShift({ size, result, cf, of }: ShiftFlags): void {
-    const carry = this.let(cf());
-    this.flagsShift(size, result, carry, this.let(of(carry)));
+  /** After a shift: nothing by a count of zero. */
+  flagsOfShift({ size, count, result, cf, of }: ShiftFlags): void {
+    this.if(count, () => {
+      const carry = this.let(cf());
+      this.flagsShift(size, result, carry, this.let(of(carry)));
+    });
+  }
+  /** After a rotation: CF and OF (i32, 0 or 1), unless by a count of zero. */
+  flagsOfRotate(count: Value, flags: () => { cf: Value; of: Value }): void {
+    this.if(count, () => {
+      const { cf, of } = flags();
+      this.setCfOfOnly(cf, of);
+    });
   }
   /** Sets CF and OF (0 or 1) and the AUX bits in `rest` (AF and deltas, as in FLAG_AUX). */
   setCfOf(cf: Value, of: Value, rest: Value): void {

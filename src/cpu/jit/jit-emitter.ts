@@ -487,11 +487,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   override flagsLogic(size: number, r: Value): void {
     if (!this.#flags.set({ kind: "logic", size, a: r, b: r, result: r })) super.flagsLogic(size, r);
   }
-  override flagsAfterShift(shift: ShiftFlags): void {
+  override flagsOfShift(shift: ShiftFlags): void {
     const { direction, size, source, count, result } = shift;
-    const constant = count.isConst ? Number(count.constant) : 0;
-    if (constant === 0 || constant >= size || !this.#flags.setShift(direction, size, source, constant, result))
-      super.flagsAfterShift(shift);
+    if (!this.#flags.setShift(direction, size, source, count, result)) super.flagsOfShift(shift);
+  }
+  override flagsOfRotate(count: Value, flags: () => { cf: Value; of: Value }): void {
+    if (!this.#flags.setCarryOverflow(count, flags)) super.flagsOfRotate(count, flags);
   }
   override setCf(cf: Value): void {
     if (!this.#flags.setCarry(cf)) super.setCf(cf);

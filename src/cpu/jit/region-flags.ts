@@ -36,12 +36,20 @@ const DOWN = 0x800;
 const SHIFT_LEFT = 0x1000; // X, after Y was shifted
 const SHIFT_RIGHT = 0x2000;
 const SHIFT_ARITHMETIC = 0x4000;
-/** Added to any of these and to 0: CF isn't what follows from them. */
+/** Added to any of these and to 0: CF isn't what follows from them, and OF neither. They are bits 0 and 1 of a local. */
 const CARRY = 0x8000;
-const COUNT = 17;
+const OVERFLOW = 0x100_0000;
 const FLOATS = 0x10000; // X and Y, compared as doubles that are no NaNs
+/** Where the count stands, below 64. */
+const COUNT = 17;
 /** Of these CF follows at once. X and Y are unsigned. */
 const PLAIN = SUBTRACT | ADD | UP | DOWN;
+
+function kindOf({ kind, size, down }: Exclude<FlagSource, "aux">): number {
+  if (kind === "float") return FLOATS;
+  const operation = kind === "sub" ? SUBTRACT : kind !== "step" ? ADD : down ? DOWN : UP;
+  return operation | size;
+}
 
 const operations = { left: SHIFT_LEFT, right: SHIFT_RIGHT, arithmetic: SHIFT_ARITHMETIC } as const;
 
@@ -90,6 +98,8 @@ export class RegionFlags {
   begin(source: FlagSource | undefined): void {
     this.forget();
     this.#source = source;
+    // A constant needn't be kept in a register where paths meet.
+    if (source) this.#e.set(this.#kind, this.#e.i32(source === "aux" ? 0 : kindOf(source)));
   }
   /** Nothing is known of where the flags come from. */
   forget(): void {
@@ -141,9 +151,9 @@ export class RegionFlags {
     if (kind === "result" || kind === "float" || kind === "carry") throw new Error("jit: flags of unknown operands");
     const down = kind === "step" && b.constant < 0n;
     const wide = (v: Value) => e.extendU(size < 32 ? e.zeroExtend(v, size) : v);
-    const operation = kind === "sub" ? SUBTRACT : kind !== "step" ? ADD : down ? DOWN : UP;
-    this.#assign(wide(kind === "sub" ? a : result), kind === "logic" ? e.i64(0) : wide(carry ?? b), operation | size);
-    this.#source = { kind, size, down };
+    const source = { kind, size, down };
+    this.#assign(wide(kind === "sub" ? a : result), kind === "logic" ? e.i64(0) : wide(carry ?? b), kindOf(source));
+    this.#source = source;
     this.#know(comparison);
     return true;
   }
@@ -160,12 +170,27 @@ export class RegionFlags {
     this.#know({ kind: "float", size, a, b, result: a });
     return true;
   }
-  /** The same after a shift of `source` by 1 to `size` - 1. */
-  setShift(direction: keyof typeof operations, size: number, source: Value, count: number, result: Value): boolean {
+  /** The same after a shift of `source` by so much; one by 0 leaves them as they are. */
+  setShift(direction: keyof typeof operations, size: number, source: Value, by: Value, result: Value): boolean {
     const e = this.#e;
-    if (!e.unconditional) return false;
-    this.forget();
+    // Narrow operands are shifted by up to 31.
+    if (!e.unconditional || (by.isConst ? Number(by.constant) >= size : size < 32)) return false;
     const wide = (v: Value) => e.extendU(size < 32 ? e.zeroExtend(v, size) : v);
+    if (!by.isConst) {
+      const kind = e.or(e.shl(by, e.i32(COUNT)), e.i32(operations[direction] | size));
+      this.forget();
+      this.#written = true;
+      for (const [variable, value] of [
+        [this.#x, wide(result)],
+        [this.#y, wide(source)],
+        [this.#kind, kind],
+      ] as const)
+        e.set(variable, e.select(by, value, e.get(variable)));
+      return true;
+    }
+    const count = Number(by.constant);
+    if (count === 0) return true;
+    this.forget();
     this.#assign(wide(result), wide(source), operations[direction] | size | (count << COUNT));
     const amount = e.constant(size, direction === "left" ? size - count : count - 1);
     const carry = e.let(e.and(e.wrap(e.shrU(source, amount)), e.i32(1)));
@@ -179,9 +204,27 @@ export class RegionFlags {
     const carry = e.let(value);
     this.forget();
     this.#written = true;
-    e.set(this.#carry, carry);
+    e.set(this.#carry, e.or(carry, e.and(e.get(this.#carry), e.i32(2))));
     e.set(this.#kind, e.or(e.get(this.#kind), e.i32(CARRY)));
     this.#know({ kind: "carry", size: 32, a: carry, b: carry, result: carry, carry });
+    return true;
+  }
+  /** CF and OF become these unless `count` is 0; false as for `set`. */
+  setCarryOverflow(count: Value, flags: () => { cf: Value; of: Value }): boolean {
+    const e = this.#e;
+    if (!e.unconditional) return false;
+    if (count.isConst && count.constant === 0n) return true;
+    const { cf, of } = flags();
+    const both = e.or(cf, e.shl(of, e.i32(1)));
+    const kind = e.or(e.get(this.#kind), e.i32(CARRY | OVERFLOW));
+    this.forget();
+    this.#written = true;
+    for (const [variable, value] of [
+      [this.#carry, both],
+      [this.#kind, kind],
+    ] as const)
+      e.set(variable, count.isConst ? value : e.select(count, value, e.get(variable)));
+    if (count.isConst) this.#know({ kind: "carry", size: 32, a: cf, b: cf, result: cf, carry: cf });
     return true;
   }
   #assign(x: Value, y: Value, kind: number): void {
@@ -256,11 +299,15 @@ export class RegionFlags {
     const e = this.#e;
     const is = (bits: number) => e.and(e.get(this.#kind), e.i32(bits));
     const [floats, integers] = [() => this.#settleFloats(), () => this.#settleIntegers()];
-    e.if(is(~CARRY), () => e.if(is(FLOATS), floats, integers));
+    e.if(is(~(CARRY | OVERFLOW)), () => e.if(is(FLOATS), floats, integers));
     e.ifRare(e.and(e.get(this.#kind), e.i32(CARRY)), () => {
       const aux = e.let(e.wrap(e.get(this.#y)));
       const others = e.and(aux, e.i32(0x3fffffff));
-      e.set(this.#y, e.extendU(e.or(withCarry(e, aux, e.get(this.#carry)), others)));
+      const flags = e.let(e.get(this.#carry));
+      const carry = e.let(e.and(flags, e.i32(1)));
+      const both = e.or(e.shl(carry, e.i32(31)), e.shl(e.xor(carry, e.shrU(flags, e.i32(1))), e.i32(30)));
+      const top = e.select(e.and(e.get(this.#kind), e.i32(OVERFLOW)), both, e.let(withCarry(e, aux, carry)));
+      e.set(this.#y, e.extendU(e.or(top, others)));
     });
     e.set(this.#kind, e.i32(0));
   }
@@ -279,7 +326,7 @@ export class RegionFlags {
     e.if(
       has(SHIFT_LEFT | SHIFT_RIGHT | SHIFT_ARITHMETIC),
       () => {
-        const count = e.shrU(kind, e.i32(COUNT));
+        const count = e.and(e.shrU(kind, e.i32(COUNT)), e.i32(63));
         const amount = e.select(has(SHIFT_LEFT), e.sub(size, count), e.sub(count, e.i32(1)));
         const bit = (v: Value, n: Value) => e.and(e.wrap(e.shrU(v, e.extendU(n))), e.i32(1));
         const carry = e.let(bit(y, amount));

@@ -81,8 +81,9 @@ function multiplyLow(e: Emitter, dst: Operand, a: Value, b: Value): void {
     multiplyFlags(e, low, e.ne(high, e.shrS(low, e.i64(63))));
     return;
   }
+  // The whole product is only for the flags, which hardly anybody asks for.
+  const low = e.let(e.zeroExtend(e.mul(a, b), size));
   const product = e.let(e.mul(e.resizeSigned(a, size, 64), e.resizeSigned(b, size, 64)));
-  const low = e.let(e.zeroExtend(e.wrap(product), size));
   dst.write(low);
   multiplyFlags(e, low, e.ne(product, e.resizeSigned(low, size, 64)));
 }

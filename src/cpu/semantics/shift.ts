@@ -27,7 +27,7 @@ function shift(direction: ShiftFlags["direction"], compute: (e: Emitter, value: 
     const r = e.let(result);
     dst.write(r);
     const flags = { direction, size: e.size, source: value, count, result: r, cf, of: (carry: Value) => of(r, carry) };
-    e.if(count, () => e.flagsAfterShift(flags));
+    e.flagsOfShift(flags);
   };
 }
 
@@ -68,10 +68,10 @@ function rotate(toLeft: boolean) {
     }
     const r = e.let(result);
     dst.write(r);
-    e.if(count, () => {
+    e.flagsOfRotate(count, () => {
       const top = e.let(bit(e, r, size - 1));
       const cf = toLeft ? e.let(bit(e, r, 0)) : top;
-      e.setCfOfOnly(cf, e.xor(top, toLeft ? cf : bit(e, r, size - 2)));
+      return { cf, of: e.xor(top, toLeft ? cf : bit(e, r, size - 2)) };
     });
   };
 }
@@ -107,9 +107,9 @@ function rotateCarry(toLeft: boolean) {
     const r = e.let(result);
     const carry = e.let(cf);
     dst.write(r);
-    e.if(count, () => {
+    e.flagsOfRotate(count, () => {
       const top = e.let(bit(e, r, size - 1));
-      e.setCfOfOnly(carry, e.xor(top, toLeft ? carry : bit(e, r, size - 2)));
+      return { cf: carry, of: e.xor(top, toLeft ? carry : bit(e, r, size - 2)) };
     });
   };
 }
