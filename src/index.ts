@@ -77,6 +77,7 @@ export {
   type VifPort,
 } from "./host/vif-config.js";
 export { type ParsedVif, parseVif } from "./host/vif-syntax.js";
+export { SCHEDULERS, type SchedulerName } from "./hypervisor/scheduler/scheduler.js";
 export {
   type ControlClient,
   type ControlHost,

@@ -37,6 +37,7 @@ import { CpuidPolicy } from "./hypervisor/pv/cpuid-policy.js";
 import { writeGate } from "./hypervisor/pv/gate.js";
 import { runVcpu } from "./hypervisor/run-vcpu.js";
 import { MAX_CPUS } from "./hypervisor/scheduler/sched-unit.js";
+import { SCHEDULERS, type SchedulerName } from "./hypervisor/scheduler/scheduler.js";
 import { createHostNodes } from "./hypervisor/xenstore/domain-nodes.js";
 import { homeOf } from "./hypervisor/xenstore/path.js";
 import { XenStoreServer } from "./hypervisor/xenstore/server.js";
@@ -54,6 +55,8 @@ export interface HostConfig {
    * faster, but share out time as a machine with as many CPUs would.
    */
   readonly cpus?: number;
+  /** How they are shared out among domains, as Xen's boot parameter `sched` has it; default "credit". */
+  readonly scheduler?: SchedulerName;
   /** Gets the hypervisor's log, a line each, without "(XEN) ". */
   readonly log?: (line: string) => void;
   /**
@@ -132,7 +135,7 @@ export interface HostFacts {
   readonly cpus: number;
   /** Frequency of the virtual time-stamp counter. */
   readonly cpuKhz: number;
-  readonly scheduler: string;
+  readonly scheduler: SchedulerName;
   /** CPUID words in Xen's order (cpufeatureset.h): 1 EDX and ECX, 0x80000001 EDX and ECX, 0xd:1 EAX, 7 EBX and ECX, 0x80000007 EDX. */
   readonly featureWords: readonly number[];
   /** The Xen whose ABI it has. */
@@ -177,6 +180,9 @@ export class XenHost {
     const { cpus = 1 } = config;
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS)
       throw new XenError("bad-argument", `cpus must be between 1 and ${MAX_CPUS}, not ${cpus}`);
+    const { scheduler = "credit" } = config;
+    if (!SCHEDULERS.includes(scheduler))
+      throw new XenError("bad-argument", `scheduler must be ${SCHEDULERS.join(" or ")}, not ${scheduler}`);
     const jit = jitMode(config);
     const jitCache = parseSize(config.jitCache ?? DEFAULT_JIT_CACHE, "jitCache");
     if (jitCache < MIN_JIT_CACHE) throw new XenError("bad-argument", "jitCache must be at least 1 MiB");
@@ -220,6 +226,7 @@ export class XenHost {
       cpuid,
       ioPorts: pc.ports,
       cpus,
+      scheduler,
       createCpu: (domid, vcpu) => this.#createCpu(domid, vcpu, random),
       releaseCpu: (cpu) => this.#engine.release(cpu),
       log: (line) => config.log?.(line),
@@ -403,7 +410,7 @@ export class XenHost {
       freeMemory: mm.freeFrames * PAGE_SIZE,
       cpus: this.#hypervisor.scheduler.cpus,
       cpuKhz: TSC_KHZ,
-      scheduler: "credit",
+      scheduler: this.#hypervisor.scheduler.name,
       featureWords: [
         ...[words.leaf1Edx, words.leaf1Ecx, words.extendedEdx, words.extendedEcx],
         ...[words.xsaveEax, words.leaf7Ebx, words.leaf7Ecx, 0],

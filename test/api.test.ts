@@ -77,6 +77,7 @@ test("the values that can be imported", () => {
       "MemoryStore",
       "RECIPES",
       "RotatingLog",
+      "SCHEDULERS",
       "SUITE_NAMES",
       "TRACE_KINDS",
       "XenError",

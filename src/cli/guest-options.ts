@@ -1,6 +1,15 @@
 // The options that `boot` and `run` share: their rows for the command table, and the checks of what was typed.
 
-import { JIT_MODES, type JitMode, parseSize, TRACE_KINDS, type TraceKind, XenError } from "../index.js";
+import {
+  JIT_MODES,
+  type JitMode,
+  parseSize,
+  SCHEDULERS,
+  type SchedulerName,
+  TRACE_KINDS,
+  type TraceKind,
+  XenError,
+} from "../index.js";
 import { CliError } from "./cli-error.js";
 import type { OptionRows } from "./command.js";
 import { ExitCode } from "./exit-codes.js";
@@ -13,6 +22,7 @@ export interface GuestOptions {
   readonly memory?: string;
   readonly vcpus?: number;
   readonly cpus?: number;
+  readonly scheduler?: SchedulerName;
   readonly headless?: boolean;
   readonly until?: RegExp;
   /** Milliseconds. */
@@ -52,6 +62,11 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     flags: "--cpus <number>",
     description: "CPUs of the host, for affinities and scheduling; one thread runs them all (default: 1)",
     parse: (text) => parseCpus(text, "--cpus"),
+  },
+  scheduler: {
+    flags: "--scheduler <name>",
+    description: `who runs when: ${SCHEDULERS.join(", ")} (default: credit)`,
+    parse: parseScheduler,
   },
   headless: { flags: "--headless", description: "print the console to stdout and read nothing" },
   until: {
@@ -139,6 +154,11 @@ function parseTimeout(text: string): number {
 function parseJit(text: string): JitMode {
   const mode = JIT_MODES.find((known) => known === text);
   return mode ?? usage(`--jit: "${text}" is none of ${JIT_MODES.join(", ")}`);
+}
+
+function parseScheduler(text: string): SchedulerName {
+  const name = SCHEDULERS.find((known) => known === text);
+  return name ?? usage(`--scheduler: "${text}" is none of ${SCHEDULERS.join(", ")}`);
 }
 
 function parseTrace(text: string): readonly TraceKind[] {

@@ -106,6 +106,7 @@ class GuestSession {
       memory: options.memory ?? DEFAULT_MEMORY,
       ...(options.jit ? { jit: options.jit } : {}),
       ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
+      ...(options.scheduler ? { scheduler: options.scheduler } : {}),
       ...(options.jitCache ? { jitCache: options.jitCache } : {}),
       log: (line) => {
         dmesg.push(line);

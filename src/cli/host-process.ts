@@ -11,6 +11,7 @@ import {
   makeHostDirectory,
   RotatingLog,
   runningHosts,
+  type SchedulerName,
   serveControl,
   type XenHost,
 } from "../index.js";
@@ -23,6 +24,7 @@ export interface HostProcessOptions {
   readonly name: string;
   readonly memory: string;
   readonly cpus: number | undefined;
+  readonly scheduler: SchedulerName | undefined;
   readonly jit: JitMode | undefined;
   readonly jitCache: string | undefined;
   /** Consoles on TCP ports too. */
@@ -52,7 +54,7 @@ export async function runHost(options: HostProcessOptions): Promise<number> {
 }
 
 async function serve(options: HostProcessOptions): Promise<number> {
-  const { name, memory, cpus, jit, jitCache, consolePorts, consolePtys } = options;
+  const { name, memory, cpus, scheduler, jit, jitCache, consolePorts, consolePtys } = options;
   const log = openHostLog(name);
   const dmesg = new LogRing();
   const onHypervisorLine = (line: string) => {
@@ -67,6 +69,7 @@ async function serve(options: HostProcessOptions): Promise<number> {
     ...{ memory, consolePtys, log: onHypervisorLine },
     ...(jit ? { jit } : {}),
     ...(cpus === undefined ? {} : { cpus }),
+    ...(scheduler ? { scheduler } : {}),
     ...(jitCache ? { jitCache } : {}),
     xenstore: { socket: join(directory, "xenstore.sock"), state: join(directory, "xenstore.state") },
   });

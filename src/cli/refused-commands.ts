@@ -18,7 +18,7 @@ const REASONS: readonly (readonly [reason: string, names: string])[] = [
   [USB, "usbctrl-attach usbctrl-detach usbdev-attach usbdev-detach usb-list"],
   [POOLS, "cpupool-create cpupool-destroy cpupool-rename cpupool-cpu-add cpupool-cpu-remove cpupool-migrate"],
   [POOLS, "cpupool-numa-split"],
-  ["the scheduler is credit (sched-credit)", "sched-rtds"],
+  ["schedulers are credit and credit2 (sched-credit, sched-credit2)", "sched-rtds"],
   [
     "no parameter of the hypervisor changes while it runs; of the scheduler, sched-credit -s sets some",
     "set-parameters",

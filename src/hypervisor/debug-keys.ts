@@ -10,7 +10,8 @@ import {
   EVTCHNSTAT_virq,
 } from "./public/event-channel.js";
 import { vcpuDump } from "./pv/crash-dump.js";
-import { Priority } from "./scheduler/sched-unit.js";
+import { CreditScheduler } from "./scheduler/credit.js";
+import { Priority, type SchedUnit } from "./scheduler/sched-unit.js";
 
 /** Of ports of one domain, that a guest with thousands doesn't push all else out of the log. */
 const MAX_PORTS = 64;
@@ -134,13 +135,19 @@ const PRIORITIES: Readonly<Record<number, string>> = {
 
 function* runQueues(hypervisor: Hypervisor): Lines {
   const { scheduler } = hypervisor;
-  yield "Scheduler: SMP Credit Scheduler (credit)";
-  yield `    ncpus = ${scheduler.cpus} tslice = ${scheduler.timeslice / 1e6}ms ratelimit = ${scheduler.ratelimit / 1000}us migration delay = ${scheduler.migrationDelay / 1000}us`;
+  const isCredit = scheduler instanceof CreditScheduler;
+  const ratelimit = `ratelimit = ${scheduler.ratelimit / 1000}us`;
+  yield `Scheduler: SMP Credit Scheduler ${isCredit ? "(credit)" : "rev2 (credit2)"}`;
+  yield isCredit
+    ? `    ncpus = ${scheduler.cpus} tslice = ${scheduler.timeslice / 1e6}ms ${ratelimit} migration delay = ${scheduler.migrationDelay / 1000}us`
+    : `    ncpus = ${scheduler.cpus} ${ratelimit}`;
+  const standing = ({ priority, credit }: SchedUnit<Vcpu>) =>
+    isCredit ? `pri=${PRIORITIES[priority]} credit=${credit}` : `credit=${Math.round(credit)}`;
   for (const { id, sched, vcpus } of allDomains(hypervisor)) {
     yield `    Domain: ${id} w ${sched.weight} c ${sched.cap} v ${vcpus.length}`;
     for (const { id: vcpu, sched: unit } of vcpus) {
       const place = unit.isCurrent ? "running" : unit.isQueued ? "queued" : unit.isParked ? "parked" : "-";
-      yield `        [${id}.${vcpu}] pri=${PRIORITIES[unit.priority]} credit=${unit.credit} cpu=${unit.cpu} ${place}`;
+      yield `        [${id}.${vcpu}] ${standing(unit)} cpu=${unit.cpu} ${place}`;
     }
   }
 }

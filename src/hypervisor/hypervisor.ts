@@ -29,8 +29,9 @@ import type { IoPorts } from "./pv/port-space.js";
 import type { PvContext, PvHost } from "./pv/pv-context.js";
 import { PvVcpu } from "./pv/pv-vcpu.js";
 import { Runstate, type RunstateName } from "./runstate.js";
-import { CreditScheduler } from "./scheduler/credit.js";
+import { createScheduler } from "./scheduler/create-scheduler.js";
 import type { SchedDomain, SchedUnit } from "./scheduler/sched-unit.js";
+import type { Scheduler, SchedulerName } from "./scheduler/scheduler.js";
 import { SystemTime, vcpuTimeOffset } from "./time.js";
 import { VcpuTimers } from "./vcpu-timers.js";
 
@@ -338,6 +339,8 @@ export interface HypervisorOptions {
   readonly random: () => number;
   /** Physical CPUs that domains' vCPUs share; 1 unless said. */
   readonly cpus?: number;
+  /** Credit unless said. */
+  readonly scheduler?: SchedulerName;
   /** @throws RangeError: the engine has no memory for another one */
   readonly createCpu: (domid: number, vcpu: number) => Cpu;
   /** The vCPU will never run again. */
@@ -373,7 +376,7 @@ export class Hypervisor implements PvHost {
   readonly memory: MachineMemory;
   readonly mm: MemoryManager;
   readonly time: SystemTime;
-  readonly scheduler: CreditScheduler<Vcpu>;
+  readonly scheduler: Scheduler<Vcpu>;
   readonly domains = new Map<number, Domain>();
   readonly decoder: Decoder;
   readonly cpuid: CpuidPolicy;
@@ -420,7 +423,7 @@ export class Hypervisor implements PvHost {
       for (const vcpu of this.domains.get(owner)?.vcpus ?? []) invalidateLdt(this, vcpu);
     };
     this.time = new SystemTime(options.clock, options.tscKhz);
-    this.scheduler = new CreditScheduler(options.cpus ?? 1);
+    this.scheduler = createScheduler(options.scheduler ?? "credit", options.cpus ?? 1);
     this.decoder = options.decoder;
     this.cpuid = options.cpuid;
     this.ioPorts = options.ioPorts;

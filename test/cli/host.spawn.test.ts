@@ -40,6 +40,27 @@ describe("a host", () => {
     );
   });
 
+  test("has the scheduler that it was started with", async () => {
+    expect((await run("up", "-d", "--host", "other", "--memory", "64M", "--scheduler", "credit2")).code).toBe(0);
+    const other = (...words: string[]) => run(...words, "--host", "other");
+    expect((await other("info")).stdout).toMatch(/^xen_scheduler {10}: credit2$/m);
+    expect((await other("sched-credit2")).stdout).toMatch(/^Cpupool Pool-0: ratelimit=1000us\nName /);
+    expect((await other("sched-credit2", "-s", "-r", "500")).code).toBe(0);
+    expect((await other("sched-credit2", "-s")).stdout).toBe("Cpupool Pool-0: ratelimit=500us\n");
+    expect((await other("sched-credit")).stdout).toBe("");
+    expect((await other("sched-credit2", "-s", "-t", "5")).code).toBe(2);
+    expect((await other("create", "second.cfg", "cpu_weight=300", "cap=40")).code).toBe(0);
+    expect((await other("sched-credit2", "-d", "second")).stdout.split("\n")[1]?.slice(38)).toBe("    300   40");
+    expect((await other("sched-credit2", "-d", "second", "-w", "100")).code).toBe(0);
+    expect((await other("sched-credit2")).stdout).toMatch(/^second +1 +100 +40$/m);
+    await other("debug-keys", "r");
+    expect((await other("dmesg")).stdout).toMatch(
+      /Scheduler: SMP Credit Scheduler rev2 \(credit2\)\n.* ncpus = 1 ratelimit = 500us/,
+    );
+    expect((await run("down", "--host", "other", "--force")).code).toBe(0);
+    expect((await run("up", "--scheduler", "rtds")).stderr).toContain('--scheduler: "rtds" is none of credit, credit2');
+  });
+
   test("info and dmesg", async () => {
     const { stdout } = await run("info");
     expect(stdout).toMatch(/^xen_version {12}: 4\.17\.\d+$/m);

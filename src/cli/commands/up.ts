@@ -1,6 +1,6 @@
 // xen-ts up: a host without a dom0, for domains that `create` makes; in the foreground with its log, or as a daemon.
 
-import { type JitMode, parseSize, XenError } from "../../index.js";
+import { type JitMode, parseSize, type SchedulerName, XenError } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import { command } from "../command.js";
 import { startDetached } from "../detached-host.js";
@@ -16,6 +16,7 @@ interface Options {
   readonly detach?: boolean;
   readonly memory?: string;
   readonly cpus?: number;
+  readonly scheduler?: SchedulerName;
   readonly jit?: JitMode;
   readonly jitCache?: string;
   readonly consolePorts?: boolean;
@@ -37,6 +38,7 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
       parse: parseHostMemory,
     },
     cpus: guestOptionRows.cpus!,
+    scheduler: guestOptionRows.scheduler!,
     jit: guestOptionRows.jit!,
     jitCache: guestOptionRows.jitCache!,
     consolePtys: guestOptionRows.consolePtys!,
@@ -49,8 +51,16 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
   run: async (_operands, options) => {
     const name = hostName(options);
     if (options.detach) return startDetached(name, process.argv.slice(2));
-    const { memory = DEFAULT_MEMORY, cpus, jit, jitCache, consolePorts = false, consolePtys = false } = options;
-    return runHost({ name, memory, cpus, jit, jitCache, consolePorts, consolePtys });
+    const {
+      memory = DEFAULT_MEMORY,
+      cpus,
+      scheduler,
+      jit,
+      jitCache,
+      consolePorts = false,
+      consolePtys = false,
+    } = options;
+    return runHost({ name, memory, cpus, scheduler, jit, jitCache, consolePorts, consolePtys });
   },
 });
 

@@ -6,6 +6,7 @@ import { errno } from "../public/errno.js";
 import { MAX_WEIGHT } from "../scheduler/sched-unit.js";
 import { readCpuMap, writeCpuMap } from "./cpu-map.js";
 import { readStruct, updateStruct } from "./operation.js";
+import { schedulerId } from "./scheduler-op.js";
 
 export type DomctlOperation = (vcpu: Vcpu, domain: Domain, va: bigint) => number;
 
@@ -53,7 +54,7 @@ function vcpuAffinity(isSet: boolean): DomctlOperation {
 function schedulerOp(vcpu: Vcpu, domain: Domain, va: bigint): number {
   const argument = readStruct(vcpu, va, D.xen_domctl_scheduler_op);
   if (!argument) return -errno.EFAULT;
-  if (argument.sched_id !== D.XEN_SCHEDULER_CREDIT) return -errno.EINVAL;
+  if (argument.sched_id !== schedulerId(domain.hypervisor.scheduler)) return -errno.EINVAL;
   const { sched } = domain;
   switch (argument.cmd) {
     case D.XEN_DOMCTL_SCHEDOP_putinfo:

@@ -3,18 +3,15 @@
 import { domainInfo } from "../domain-info.js";
 import { copyToGuest, readU32 } from "../guest-access.js";
 import type { Vcpu } from "../hypervisor.js";
-import { XEN_SCHEDULER_CREDIT, xen_domctl_getdomaininfo } from "../public/domctl.js";
+import { xen_domctl_getdomaininfo } from "../public/domctl.js";
 import { errno } from "../public/errno.js";
 import * as S from "../public/sysctl.js";
 import { __HYPERVISOR_sysctl } from "../public/xen.js";
 import type { HypercallArgs, HypercallRow } from "./args.js";
 import { inOut, type OperationTable, runOperation } from "./operation.js";
+import { getInfo, putInfo, schedulerId } from "./scheduler-op.js";
 
 const MAX_LIST = 1024;
-const NS_PER_US = 1000;
-const NS_PER_MS = 1_000_000;
-
-const isWithin = (value: number, min: number, max: number) => value >= min && value <= max;
 
 const operations: OperationTable = {
   [S.XEN_SYSCTL_physinfo]: inOut(S.xen_sysctl_physinfo, ({ domain }, info) => {
@@ -33,32 +30,17 @@ const operations: OperationTable = {
     info.hw_cap = new Array(8).fill(0);
     return 0;
   }),
-  [S.XEN_SYSCTL_sched_id]: inOut(S.xen_sysctl_sched_id, (_vcpu, argument) => {
-    argument.sched_id = XEN_SCHEDULER_CREDIT;
+  [S.XEN_SYSCTL_sched_id]: inOut(S.xen_sysctl_sched_id, ({ domain }, argument) => {
+    argument.sched_id = schedulerId(domain.hypervisor.scheduler);
     return 0;
   }),
   [S.XEN_SYSCTL_scheduler_op]: inOut(S.xen_sysctl_scheduler_op, ({ domain }, argument) => {
     const { scheduler } = domain.hypervisor;
     if (argument.cpupool_id !== 0) return -errno.ESRCH;
-    if (argument.sched_id !== XEN_SCHEDULER_CREDIT) return -errno.EINVAL;
-    if (argument.cmd === S.XEN_SYSCTL_SCHEDOP_putinfo) {
-      const { tslice_ms, ratelimit_us, vcpu_migr_delay_us } = argument;
-      if (!isWithin(tslice_ms, S.XEN_SYSCTL_CSCHED_TSLICE_MIN, S.XEN_SYSCTL_CSCHED_TSLICE_MAX)) return -errno.EINVAL;
-      if (ratelimit_us !== 0) {
-        const least = S.XEN_SYSCTL_SCHED_RATELIMIT_MIN;
-        if (!isWithin(ratelimit_us, least, S.XEN_SYSCTL_SCHED_RATELIMIT_MAX)) return -errno.EINVAL;
-        if (ratelimit_us > tslice_ms * 1000) return -errno.EINVAL;
-      }
-      if (vcpu_migr_delay_us > S.XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US) return -errno.EINVAL;
-      scheduler.timeslice = tslice_ms * NS_PER_MS;
-      scheduler.ratelimit = ratelimit_us * NS_PER_US;
-      scheduler.migrationDelay = vcpu_migr_delay_us * NS_PER_US;
-      return 0;
-    }
+    if (argument.sched_id !== schedulerId(scheduler)) return -errno.EINVAL;
+    if (argument.cmd === S.XEN_SYSCTL_SCHEDOP_putinfo) return putInfo(scheduler, argument);
     if (argument.cmd !== S.XEN_SYSCTL_SCHEDOP_getinfo) return -errno.EINVAL;
-    argument.tslice_ms = scheduler.timeslice / NS_PER_MS;
-    argument.ratelimit_us = scheduler.ratelimit / NS_PER_US;
-    argument.vcpu_migr_delay_us = scheduler.migrationDelay / NS_PER_US;
+    getInfo(scheduler, argument);
     return 0;
   }),
   [S.XEN_SYSCTL_getdomaininfolist]: inOut(S.xen_sysctl_getdomaininfolist, (vcpu, argument) => {

@@ -71,9 +71,10 @@ export const xen_domctl_getvcpuinfo = struct("xen_domctl_getvcpuinfo", {
 });
 
 export const XEN_SCHEDULER_CREDIT = 5;
+export const XEN_SCHEDULER_CREDIT2 = 6;
 export const XEN_DOMCTL_SCHEDOP_putinfo = 0;
 export const XEN_DOMCTL_SCHEDOP_getinfo = 1;
-/** The union as Credit has it; a handle makes it 8-byte aligned. */
+/** The union as Credit and Credit2 have it; a handle makes it 8-byte aligned. */
 export const xen_domctl_scheduler_op = struct("xen_domctl_scheduler_op", {
   sched_id: u32,
   cmd: u32,

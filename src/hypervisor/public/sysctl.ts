@@ -49,7 +49,7 @@ export const XEN_SYSCTL_CSCHED_TSLICE_MAX = 1000;
 export const XEN_SYSCTL_SCHED_RATELIMIT_MIN = 100;
 export const XEN_SYSCTL_SCHED_RATELIMIT_MAX = 500_000;
 export const XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US = 100_000;
-/** The union, 8-byte aligned by a handle, as Credit has it. */
+/** The union, 8-byte aligned by a handle, as Credit has it; Credit2 has ratelimit_us alone, first. */
 export const xen_sysctl_scheduler_op = struct("xen_sysctl_scheduler_op", {
   cpupool_id: u32,
   sched_id: u32,

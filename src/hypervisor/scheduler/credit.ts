@@ -1,12 +1,10 @@
 // Xen's credit scheduler: each physical CPU has a queue ordered by priority; who wakes with credits left goes first (boost); a CPU that
-// has nobody left with credits looks for one in the other queues. Times are system time in nanoseconds, given by the caller.
-// One host thread runs all CPUs in turns (host/run-loop.ts), so each of n busy CPUs has 1/n of the thread's speed.
-// Invariant: a unit is in one queue at most, and not in one while it is current.
+// has nobody left with credits looks for one in the other queues.
 
 import { type Account, DEFAULT_TIMESLICE, distribute, pay, TICKS_PER_TIMESLICE } from "./accounting.js";
-import { Priority, type Runnable, SchedDomain, SchedUnit } from "./sched-unit.js";
+import { Priority, type Runnable, type SchedDomain, type SchedUnit } from "./sched-unit.js";
+import { Scheduler } from "./scheduler.js";
 
-const DEFAULT_RATELIMIT = 1_000_000;
 /** Distributions of credits that are made up for after a pause. */
 const MAX_LATE = 8;
 
@@ -17,17 +15,16 @@ interface PhysicalCpu<T extends Runnable> {
   nextTick: number;
 }
 
-export class CreditScheduler<T extends Runnable> {
-  /** How long a vCPU runs at least before another one takes its place, ns; 0: no such limit. */
-  ratelimit = DEFAULT_RATELIMIT;
+export class CreditScheduler<T extends Runnable> extends Scheduler<T> {
+  readonly name = "credit";
   /** A vCPU that ran so recently, ns, is left on its CPU, where its data is in the cache; 0: never. */
   migrationDelay = 0;
   readonly #cpus: PhysicalCpu<T>[];
-  readonly #domains = new Set<SchedDomain<T>>();
   readonly #account: Account = { timeslice: DEFAULT_TIMESLICE, balance: 0 };
   #nextAccounting = 0;
 
   constructor(cpus: number) {
+    super(cpus);
     this.#cpus = Array.from({ length: cpus }, (_, id) => ({ id, queue: [], current: undefined, nextTick: 0 }));
   }
 
@@ -40,44 +37,20 @@ export class CreditScheduler<T extends Runnable> {
     this.#nextAccounting = 0;
   }
 
-  get cpus(): number {
-    return this.#cpus.length;
-  }
-
-  /** The mask of all CPUs. */
-  get allCpus(): number {
-    return this.cpus === 32 ? -1 : (1 << this.cpus) - 1;
-  }
-
-  addDomain(): SchedDomain<T> {
-    const domain = new SchedDomain<T>();
-    this.#domains.add(domain);
-    return domain;
-  }
-
-  addVcpu(domain: SchedDomain<T>, vcpu: T): SchedUnit<T> {
-    const unit = new SchedUnit(vcpu, domain);
-    unit.cpu = vcpu.id % this.cpus;
-    domain.units.push(unit);
-    return unit;
-  }
-
   removeDomain(domain: SchedDomain<T>): void {
-    this.#domains.delete(domain);
+    this.domains.delete(domain);
     for (const cpu of this.#cpus) {
       cpu.queue = cpu.queue.filter((unit) => unit.domain !== domain);
       if (cpu.current?.domain === domain) cpu.current = undefined;
     }
   }
 
-  /** It became runnable. */
   wake(unit: SchedUnit<T>): void {
     if (unit.isQueued || unit.isCurrent || unit.isParked || !unit.vcpu.isRunnable) return;
     if (unit.priority === Priority.Under) unit.priority = Priority.Boost;
     this.#enqueue(this.#cpuFor(unit), unit);
   }
 
-  /** @returns false when that leaves no CPU to run on. */
   setAffinity(unit: SchedUnit<T>, hard: number, soft: number): boolean {
     if ((hard & this.allCpus) === 0) return false;
     unit.hardAffinity = hard;
@@ -110,10 +83,6 @@ export class CreditScheduler<T extends Runnable> {
     unit.isQueued = true;
   }
 
-  /**
-   * Who runs on a CPU from now on, until this is asked again; undefined: nobody can.
-   * @param yields the current one gave way (SCHEDOP_yield, a spinning lock)
-   */
   next(id: number, now: number, yields = false): SchedUnit<T> | undefined {
     if (now >= this.#nextAccounting) this.#distribute(now);
     const cpu = this.#cpus[id]!;
@@ -194,19 +163,17 @@ export class CreditScheduler<T extends Runnable> {
   #distribute(now: number): void {
     const late = Math.min(MAX_LATE, 1 + Math.floor((now - this.#nextAccounting) / this.timeslice));
     for (let i = 0; i < late; i++)
-      for (const unit of distribute(this.#domains, this.cpus, this.#account)) this.wake(unit);
+      for (const unit of distribute(this.domains, this.cpus, this.#account)) this.wake(unit);
     this.#nextAccounting = now + this.timeslice;
     for (const { queue } of this.#cpus) queue.sort((a, b) => b.priority - a.priority);
   }
 
-  /** Whether anybody but a CPU's current one wants to run. */
   hasWork(id: number): boolean {
     return this.#cpus.some((cpu) => this.#first(cpu) || (cpu.id !== id && cpu.current?.vcpu.isRunnable));
   }
 
-  /** When a unit that is over its cap may run again, or undefined. */
   get deadline(): number | undefined {
-    for (const { units } of this.#domains) if (units.some((unit) => unit.isParked)) return this.#nextAccounting;
+    for (const { units } of this.domains) if (units.some((unit) => unit.isParked)) return this.#nextAccounting;
     return undefined;
   }
 }

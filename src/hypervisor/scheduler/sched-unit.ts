@@ -1,4 +1,4 @@
-// What the scheduler knows of a vCPU and of its domain. Plain state: credit.ts moves it, accounting.ts counts it.
+// What schedulers know of a vCPU and of its domain. Plain state: credit.ts or credit2.ts moves it, accounting.ts counts credit.ts's.
 
 /** Higher runs first. Boost: just woken, with credits left; Over: has used up its share. */
 export const Priority = { Over: -2, Under: -1, Boost: 0 } as const;
@@ -24,12 +24,16 @@ export class SchedDomain<T extends Runnable> {
   weight = DEFAULT_WEIGHT;
   /** Most it gets, per cent of one CPU; 0: no limit. */
   cap = 0;
+  /** Credit2: time left under the cap, ns, and when there is more; undefined: without a cap. */
+  budget = 0;
+  replenishAt: number | undefined;
   readonly units: SchedUnit<T>[] = [];
 }
 
 export class SchedUnit<T extends Runnable> {
   readonly vcpu: T;
   readonly domain: SchedDomain<T>;
+  /** Credit: 10 for a millisecond. Credit2: nanoseconds at the largest weight. */
   credit = 0;
   priority: Priority = Priority.Under;
   /** Where it runs, waits or ran last. */
@@ -47,6 +51,8 @@ export class SchedUnit<T extends Runnable> {
   /** System time, ns: since when it is current; until when that has been paid for. */
   since = 0;
   paidUntil = 0;
+  /** Credit2: when it became runnable last. */
+  wokenAt = Number.NEGATIVE_INFINITY;
   /** When it was current last. */
   leftAt = Number.NEGATIVE_INFINITY;
 

@@ -376,7 +376,7 @@ describe("queries", () => {
     ] as const)
       expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, ratelimit, timeslice)).toBe(-errno.EINVAL);
     expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500, 5)).toBe(0);
-    expect(domain.hypervisor.scheduler.timeslice).toBe(5_000_000);
+    expect(domain.hypervisor.scheduler).toMatchObject({ timeslice: 5_000_000 });
     expect(pool(Y.XEN_SYSCTL_SCHEDOP_putinfo, 500)).toBe(0);
     expect(pool(Y.XEN_SYSCTL_SCHEDOP_getinfo, 0, 0)).toBe(0);
     const answer = Y.xen_sysctl_scheduler_op.decode(copyFromGuest(vcpu, ARGUMENT + 8n, 28)!, 64);
