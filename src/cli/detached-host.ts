@@ -5,6 +5,8 @@ import { CliError } from "./cli-error.js";
 import { ExitCode } from "./exit-codes.js";
 
 const MARK = "XEN_TS_DETACHED";
+/** V8 frees in one thread what it allocated in another: in glibc's arenas, one a thread, that leaves holes for as long as a host runs. */
+const ONE_ARENA = { MALLOC_ARENA_MAX: "1" };
 
 export type HostReport =
   | { readonly kind: "up"; readonly directory: string }
@@ -15,7 +17,7 @@ export async function startDetached(name: string, words: readonly string[]): Pro
   const child = fork(process.argv[1]!, [...words.filter((word) => !isDetach(word)), "--host", name], {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", "ipc"],
-    env: { ...process.env, [MARK]: "1" },
+    env: { ...ONE_ARENA, ...process.env, [MARK]: "1" },
   });
   const report = await new Promise<HostReport>((resolve) => {
     const failed = (message: string): void => resolve({ kind: "failed", message, exitCode: ExitCode.Internal });

@@ -3,6 +3,7 @@
 // cache. Every round must print the same hash, and memory must not grow from the second quarter to the last. Not counted as growth: the
 // decoder's records, which fill an area of fixed size before all of them are dropped (its pages stay resident).
 
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +43,11 @@ const options = readOptions();
 if (options.help) {
   console.log(USAGE);
   process.exit(0);
+}
+// As `xen-ts up -d` starts a host (src/host/README.md, memory): malloc reads it once.
+if (process.env.MALLOC_ARENA_MAX === undefined) {
+  const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
+  process.exit(spawnSync(process.execPath, process.argv.slice(1), { env, stdio: "inherit" }).status ?? 1);
 }
 const minutes = Number(options.minutes ?? 30);
 if (!(minutes > 0)) usage(`--minutes: "${options.minutes}" is not a number of minutes`);

@@ -8,6 +8,7 @@ import { TinyHost, until } from "../support/tiny-host.js";
 
 let host: TinyHost;
 let directory: string;
+let pid: number;
 const run = (...words: string[]) => host.run(...words);
 const listed = () => host.listed();
 const config: TinyHost["config"] = (...rest) => host.config(...rest);
@@ -20,6 +21,7 @@ beforeAll(async () => {
   config("wide", "block", 'vcpus = 2\nmaxvcpus = 4\ncpus = "1-2"\ncpus_soft = ["2"]\ncpu_weight = 512\ncap = 150');
   const { code, stdout } = await run("up", "-d", "--memory", "512M", "--cpus", "4");
   expect(stdout).toMatch(/^host default is up \(process \d+\); its directory is /);
+  pid = Number(/\d+/.exec(stdout)![0]);
   expect(code).toBe(0);
 });
 afterAll(() => host.end());
@@ -38,6 +40,10 @@ describe("a host", () => {
     expect((await run("list", "--host", "other")).stderr).toBe(
       'xen-ts: no host named other is running; "xen-ts up -d --host other" starts one\n',
     );
+  });
+
+  test("is a process whose memory gets no holes: one arena", () => {
+    expect(readFileSync(`/proc/${pid}/environ`, "latin1").split("\0")).toContain("MALLOC_ARENA_MAX=1");
   });
 
   test("has the scheduler that it was started with", async () => {
