@@ -190,6 +190,9 @@ export class Engine {
   dropCode(): void {
     this.cache.drop();
     this.jit?.reset();
-    for (const cpu of this.cpus) cpu.spaces.flushAll();
+    for (const { block, spaces } of this.cpus) {
+      this.memory.view.setUint32(block.state + S.LEFT_REGION, 0, true);
+      spaces.flushAll();
+    }
   }
 }

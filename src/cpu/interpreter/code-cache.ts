@@ -63,7 +63,7 @@ export class CodeCache {
 
   /** True when there is room for a page and a run of records; else call `drop` first. */
   get hasRoom(): boolean {
-    return this.#tableBottom - this.#recordTop > TABLE_BYTES + 256 * R.RECORD_SIZE;
+    return this.#tableBottom - this.#recordTop > TABLE_BYTES + 768 * R.RECORD_SIZE;
   }
 
   get bytesUsed(): number {
@@ -103,6 +103,15 @@ export class CodeCache {
     const record = this.#recordTop;
     this.#recordTop += R.RECORD_SIZE;
     return record;
+  }
+
+  /** Keeps words for generated code, as long as records. Returns their linear address. */
+  store(words: readonly number[]): number {
+    const { view } = this.#memory;
+    const address = this.#recordTop;
+    for (const [i, word] of words.entries()) view.setUint32(address + 4 * i, word, true);
+    this.#recordTop += Math.ceil((words.length * 4) / R.RECORD_SIZE) * R.RECORD_SIZE;
+    return address;
   }
 
   /** Enters a record that holds the instruction at `offset`. */

@@ -27,6 +27,10 @@ export interface RegionEntry {
 /** A region on its way through emission. */
 export interface PendingRegion {
   readonly request: RegionRequest;
+  /** Address of its pool (request.ts): a number of its own until all records go. */
+  readonly id: number;
+  /** The interpreter's records of all blocks, in their order. */
+  readonly records: readonly number[];
   /** Its pages, with how far they lie from the first one. */
   readonly pages: ReadonlyMap<CodePage, number>;
   /** In the order of the request's. */
@@ -69,7 +73,6 @@ export class RegionCompiler {
   readonly #regionOf: (id: number) => PendingRegion | undefined;
   /** By a record that enters, or entered, a region: its copy for the interpreter. */
   readonly #clones = new Map<number, number>();
-  #lastId = 0;
 
   /** `regionOf` gives a region in use by its number. */
   constructor(
@@ -220,13 +223,22 @@ export class RegionCompiler {
       const entered = record(page, at);
       return { record: entered, clone: this.#clone(page, at & (PAGE_SIZE - 1), entered), at };
     });
+    const records = region.blocks.flatMap(({ page, instructions }) =>
+      instructions.map(({ at }) => this.#interpreted(record(page, at))),
+    );
+    const pool = new Pool(records);
     const edge = (from: Block, exit: Exit | undefined): Edge | undefined => {
       if (!exit) return undefined;
       const { at, block } = exit;
       const near = distanceOf(from.at) === distanceOf(at);
-      const table = block && !near ? block.page.table : 0;
-      return { at, block: block ? index.get(block)! : -1, record: near ? record(from.page, at) : 0, table };
+      return {
+        at,
+        block: block ? index.get(block)! : -1,
+        record: near ? pool.placeOf(record(from.page, at)) : -1,
+        table: block && !near ? pool.placeOf(block.page.table) : -1,
+      };
     };
+    let place = 0;
     const { u8 } = this.#memory;
     const blocks = region.blocks.map((block): BlockRequest => {
       const { at, page, instructions } = block;
@@ -234,18 +246,21 @@ export class RegionCompiler {
       const start = page.frame * PAGE_SIZE + (at & (PAGE_SIZE - 1));
       const returnTo = edge(block, block.returnTo);
       const fallThrough = edge(block, block.fallThrough);
+      const first = place;
+      place += instructions.length;
       return {
         at,
         bytes: last.crosses ? this.#crossing(block) : u8.slice(start, start + last.at + last.length - at),
-        crosses: last.crosses?.table ?? 0,
-        records: instructions.map((instruction) => this.#interpreted(record(page, instruction.at))),
+        count: instructions.length,
+        records: first,
+        crosses: last.crosses ? pool.placeOf(last.crosses.table) : -1,
         // An instruction that crosses has looked at its second page.
-        fallThrough: last.crosses && fallThrough ? { ...fallThrough, table: 0 } : fallThrough,
+        fallThrough: last.crosses && fallThrough ? { ...fallThrough, table: -1 } : fallThrough,
         target: edge(block, block.target),
         jumps: block.jumps.map((jump) => edge(block, jump)!),
         behindCalls: block.behindCalls.map((to) => edge(block, { at: to.at, block: to })!),
         // The page returned to was run in this very call of the region.
-        returnTo: returnTo && { ...returnTo, table: 0 },
+        returnTo: returnTo && { ...returnTo, table: -1 },
       };
     });
     const pages = new Map(region.blocks.map(({ page, at }) => [page, distanceOf(at)]));
@@ -253,13 +268,14 @@ export class RegionCompiler {
       const { crosses } = instructions.at(-1)!;
       if (crosses) pages.set(crosses, distanceOf(at) + PAGE_SIZE);
     }
-    this.#lastId = (this.#lastId + 1) & 0x3fffffff || 1;
     return {
-      request: { id: this.#lastId, blocks, entries: region.entries.map((block) => index.get(block)!) },
+      request: { blocks, entries: region.entries.map((block) => index.get(block)!) },
+      id: pool.write(this.#cache),
+      records,
       pages,
       entries,
       entryRecord,
-      replaces: old.map(({ request }) => request.id),
+      replaces: old.map(({ id }) => id),
       generation: Math.max(-1, ...old.map(({ generation }) => generation)) + 1,
       isCut: region.isCut,
       size: region.instructionCount,
@@ -302,6 +318,30 @@ export class RegionCompiler {
     page.records.push(after);
     this.#clones.set(record, clone);
     return clone;
+  }
+}
+
+/** What a region's code takes from memory: records, and behind them record tables and records that edges lead to. */
+class Pool {
+  readonly #words: number[];
+  readonly #places = new Map<number, number>();
+
+  constructor(records: readonly number[]) {
+    this.#words = [...records];
+  }
+
+  /** The place of a record or a table, -1 for 0. */
+  placeOf(address: number): number {
+    if (address === 0) return -1;
+    const known = this.#places.get(address);
+    if (known !== undefined) return known;
+    this.#places.set(address, this.#words.length);
+    return this.#words.push(address) - 1;
+  }
+
+  /** Returns its address. */
+  write(cache: CodeCache): number {
+    return cache.store(this.#words);
   }
 }
 

@@ -11,7 +11,7 @@ const MAX_GROUP = 48;
 /** By block. */
 export function costsOf(blocks: readonly BlockRequest[], entries: readonly number[]): BlockCost[] {
   const before = new Array<number>(blocks.length).fill(0);
-  const needs = blocks.map((block) => block.records.length);
+  const needs = blocks.map((block) => block.count);
   /** The block that leads here, when it is the only one; -1 when none is known yet, -2 when there are several. */
   const from = new Array<number>(blocks.length).fill(-1);
   for (const entry of entries) from[entry] = -2;
@@ -23,13 +23,13 @@ export function costsOf(blocks: readonly BlockRequest[], entries: readonly numbe
   for (const [i, block] of blocks.entries()) {
     const parent = from[i]!;
     if (parent < 0) continue;
-    const way = before[parent]! + blocks[parent]!.records.length;
-    if (way + block.records.length > MAX_GROUP) continue;
+    const way = before[parent]! + blocks[parent]!.count;
+    if (way + block.count > MAX_GROUP) continue;
     before[i] = way;
     first[i] = first[parent]!;
     needs[i] = 0;
     const head = first[i]!;
-    needs[head] = Math.max(needs[head]!, way + block.records.length);
+    needs[head] = Math.max(needs[head]!, way + block.count);
   }
   return blocks.map((_, i) => ({ needs: needs[i]!, before: before[i]! }));
 }

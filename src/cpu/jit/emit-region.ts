@@ -30,7 +30,6 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
   let current = 0;
   const emitter = new JitEmitter({
     runtime: runtimeIndices,
-    id: request.id,
     entry: (block) => entries.indexOf(block) + 1,
     jumpsDirectly: () => direct.has(current - 1),
     route: (block) => {
@@ -163,9 +162,9 @@ function emitBlock(
 }
 
 function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstruction[] {
-  const { bytes, records } = block;
+  const { bytes, count } = block;
   let at = 0;
-  return records.map((record, position) => {
+  return Array.from({ length: count }, (_, position) => {
     const decoded: Decoded = decoder.newDecoded();
     if (decoder.decode(bytes, at, bytes.length, CodeMode.Bits64, decoded) !== DecodeResult.Ok)
       throw new Error("jit: a region's bytes are no instructions");
@@ -174,15 +173,15 @@ function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstructio
     const relative = form.operands.at(-1)?.kind === OperandKind.Relative;
     const start = block.at + at;
     at += length;
-    const last = position === records.length - 1;
+    const last = position === count - 1;
     return {
       at: start,
       length,
       decoded,
       segment,
       position,
-      record,
-      crosses: last ? block.crosses : 0,
+      record: block.records + position,
+      crosses: last ? block.crosses : -1,
       target: relative && last ? block.target : undefined,
       jumps: last ? block.jumps : [],
       returnTo: last ? block.returnTo : undefined,

@@ -11,8 +11,6 @@ import type { Edge } from "./request.js";
 /** What the emitter asks of the region's structure. */
 export interface RegionContext {
   readonly runtime: RuntimeImports;
-  /** The region's number. */
-  readonly id: number;
   /** Label to branch to for an edge's block, after setting the selector unless it is 0. */
   route(block: number): Route;
   /** The selector of an entry. */
@@ -30,7 +28,7 @@ export interface RegionInstruction {
   readonly segment: number;
   /** Its place in the block. */
   readonly position: number;
-  /** Its record for the interpreter. */
+  /** Place in the pool of its record for the interpreter. */
   readonly record: number;
   /** As the block's, for the last instruction. */
   readonly crosses: number;
@@ -60,10 +58,10 @@ export interface BlockCost {
 const MODE = 2;
 
 /** Whether the page with this record table is mapped at `va` for execution; i32. */
-export function isMapped(f: FunctionBuilder, state: Value, va: Value, table: number): Value {
+export function isMapped(f: FunctionBuilder, state: Value, va: Value, table: Value): Value {
   const entry = codeEntry(f, state, va);
   const mapped = f.eq(f.load("i64", entry, CODE_TLB_TAG), f.or(va, f.i64(MODE)));
-  return f.and(mapped, f.eq(f.load("i32", entry, CODE_TLB_PAGE), f.i32(table)));
+  return f.and(mapped, f.eq(f.load("i32", entry, CODE_TLB_PAGE), table));
 }
 
 /** Runs `found` with the record at an address and the page's address, where the code TLB leads to one. */

@@ -86,7 +86,7 @@ export class InstalledRegions {
     const { Never, Inside, Enters } = R.Compiled;
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
-      const { id } = pending.request;
+      const { id } = pending;
       let since = now;
       let ran = 0;
       for (const old of pending.replaces) {
@@ -98,7 +98,7 @@ export class InstalledRegions {
       }
       const slot = this.#takeSlot();
       if (slot === 0) break;
-      const records = Uint32Array.from(pending.request.blocks.flatMap((block) => block.records));
+      const records = Uint32Array.from(pending.records);
       const bytes = size * CODE_PER_BYTE[tier] + records.byteLength;
       const region = { unit, pending, slot, records, bytes, since, tier, ran };
       this.#table.set(slot, run);
@@ -185,7 +185,7 @@ export class InstalledRegions {
   #takeOut(region: InstalledRegion): void {
     const { view } = this.#memory;
     const { pending, slot, records } = region;
-    const { id } = pending.request;
+    const { id } = pending;
     for (const record of records) {
       if (view.getUint32(record + R.REGION, true) !== (id | R.REGION_INSIDE) >>> 0) continue;
       view.setUint32(record + R.REGION, 0, true);
@@ -207,7 +207,7 @@ export class InstalledRegions {
     this.#table.set(slot, null);
     this.#handlers.freeRegionSlot(slot);
     this.#bySlot.delete(slot);
-    this.#byId.delete(pending.request.id);
+    this.#byId.delete(pending.id);
     for (const page of pending.pages.keys()) {
       const siblings = this.#byPage.get(page)!;
       siblings.delete(region);

@@ -44,6 +44,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   /** Which entry, or which block of the loop whose head control goes to. */
   readonly #selector: Variable;
   readonly #indirectTarget: Variable;
+  /** Address of the region's pool, which is its number. */
+  readonly #pool: Variable;
   readonly tlb: Variable;
   readonly #next: Variable;
   /** Instructions that may still run, as BUDGET. */
@@ -85,6 +87,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#flags = new RegionFlags(this);
     this.#selector = super.local("i32");
     this.#indirectTarget = super.local("i64");
+    this.#pool = super.local("i32");
+    this.set(this.#pool, this.load("i32", this.param(1), R.REGION));
     this.#enter(this.param(1), this.load("i64", this.state, S.PAGE_VA));
     this.#exit = this.begin("block");
     this.#again = this.begin("loop");
@@ -123,9 +127,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#source = source;
     if (selected) this.set(this.#selector, this.i32(0));
     if (cost.needs > 0)
-      this.ifRare(this.ltS(this.get(this.#left), this.i32(cost.needs)), () =>
-        this.#leave(block.records[0]!, block.at, 0),
-      );
+      this.ifRare(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records, block.at, 0));
   }
 
   /** A block's code: `body` emits it, as often as there are copies of it. */
@@ -189,7 +191,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     const before = this.#flags.version;
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
-    if (instruction.crosses !== 0) {
+    if (instruction.crosses >= 0) {
       this.#pages.require(instruction.at + 4096, instruction.crosses, () => this.#leaveBefore());
     }
     prologue();
@@ -211,11 +213,11 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   /** After a block's last instruction, unless control never falls through. */
   fallThrough(edge: Edge): void {
     if (this.dead) return;
-    const count = this.#block.records.length;
+    const count = this.#block.count;
     this.floatRanges.finish((condition) =>
       this.ifRare(condition, () => {
         this.#noteCareful();
-        this.#leave(0, edge.at, count);
+        this.#leave(-1, edge.at, count);
       }),
     );
     this.#follow(edge, count);
@@ -228,7 +230,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       this.#leave(edge.record, edge.at, count);
       return;
     }
-    if (edge.table !== 0) this.#pages.require(edge.at, edge.table, () => this.#leave(0, edge.at, count));
+    if (edge.table >= 0) this.#pages.require(edge.at, edge.table, () => this.#leave(-1, edge.at, count));
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
     if (selector !== 0) this.set(this.#selector, this.i32(selector));
@@ -238,7 +240,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   #jumpIndirect(): void {
     const target = this.get(this.#indirectTarget);
     ifRecord(this, this.state, target, (record, va) => {
-      this.if(this.eq(this.load("i32", record, R.REGION), this.i32(this.#context.id)), () => {
+      this.if(this.eq(this.load("i32", record, R.REGION), this.get(this.#pool)), () => {
         this.#enter(record, va);
         this.#pages.forget();
         this.br(this.#again);
@@ -285,13 +287,16 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     return this.finish(prologue.code);
   }
 
-  /** Leaves to a record of the block's page, or by lookup where there is none, after `count` instructions of this block. */
+  pooled(place: number): Value {
+    return this.load("i32", this.get(this.#pool), place * 4);
+  }
+  /** Leaves to a record (its place in the pool) of the block's page, or by lookup where there is none, after `count` instructions of this block. */
   #leave(record: number, at: number, count: number): void {
     this.#storePageVa();
-    if (record !== 0) this.set(this.#next, this.i32(record));
+    if (record >= 0) this.set(this.#next, this.pooled(record));
     else {
       const target = this.add(this.get(this.pageVa), this.i64(at));
-      const args = [this.state, this.i32(this.#block.records[0]!), target];
+      const args = [this.state, this.pooled(this.#block.records), target];
       this.set(this.#next, this.call(this.#context.runtime.goto, "i32", args));
     }
     this.#count(this.#cost.before + count);
@@ -299,7 +304,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   /** For RegionLinks: where control came from when the dispatch loop finds it in another region. */
   #noteLeft(): void {
-    this.store("i32", this.state, this.i32(this.#context.id), S.LEFT_REGION);
+    this.store("i32", this.state, this.get(this.#pool), S.LEFT_REGION);
     this.store("i64", this.state, this.get(this.pageVa), S.LEFT_VA);
   }
   #storePageVa(): void {
@@ -311,7 +316,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   /** The record whose place an exception is described with. */
   #here(): Value {
-    return this.i32(this.#instruction.record);
+    return this.pooled(this.#instruction.record);
   }
   /** Leaves after an exit was described: this instruction isn't counted (TypeScript does where it is complete). */
   #leaveForHost(): void {
@@ -567,10 +572,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       this.set(this.#selector, this.i32(this.#context.entry(block)));
       this.br(this.#again);
     };
-    if (table === 0) enter();
+    if (table < 0) enter();
     else {
       const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(at / 4096) * 4096)));
-      this.ifUsual(isMapped(this, this.state, va, table), enter);
+      this.ifUsual(isMapped(this, this.state, va, this.pooled(table)), enter);
     }
   }
   jumpRelative(_to: Operand): void {

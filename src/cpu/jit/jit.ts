@@ -215,7 +215,7 @@ export class Jit {
       if (state & ~Coming) view.setUint8(found + R.COMPILED, view.getUint8(found + R.COMPILED) | Never);
       if (state !== 0) return undefined;
     }
-    if (link?.cluster.some(({ region }) => installed.regionOf(region.request.id) !== region)) return undefined;
+    if (link?.cluster.some(({ region }) => installed.regionOf(region.id) !== region)) return undefined;
     // Meanwhile another region has come to hold it, or soon will.
     if (state & Coming || (state & (Inside | Enters)) === Inside) {
       const heat = view.getUint16(record + R.HEAT, true);
@@ -239,14 +239,14 @@ export class Jit {
   }
 
   /** Notes in a region's records whether it is on its way. */
-  #mark({ entries, request }: PendingRegion, coming: boolean): void {
+  #mark({ entries, records }: PendingRegion, coming: boolean): void {
     const { view } = this.#parts.memory;
     const mark = (record: number) => {
       const state = view.getUint8(record + R.COMPILED);
       view.setUint8(record + R.COMPILED, coming ? state | Coming : state & ~Coming);
     };
     for (const { record } of entries) mark(record);
-    for (const { records } of request.blocks) for (const record of records) mark(record);
+    for (const record of records) mark(record);
   }
 
   /** The hottest of those that wait. */
@@ -342,20 +342,17 @@ export class Jit {
     this.modules++;
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;
-    for (const { pending } of regions)
-      for (const { records } of pending.request.blocks) this.compiledInstructions += records.length;
+    for (const { pending } of regions) this.compiledInstructions += pending.size;
   }
 
   /** A change of any code byte has made all records of its page stale; records are never used again before a drop. */
-  #isValid({ entries, request, replaces }: PendingRegion): boolean {
+  #isValid({ entries, id, records, replaces }: PendingRegion): boolean {
     const { installed, memory } = this.#parts;
     const { view } = memory;
     // Better code for a region that isn't there any more.
-    if (replaces.includes(request.id) && !installed.regionOf(request.id)) return false;
+    if (replaces.includes(id) && !installed.regionOf(id)) return false;
     const isStale = (record: number) => view.getUint32(record + R.HANDLER, true) === Slot.Stale;
-    return (
-      !entries.some(({ record }) => isStale(record)) && !request.blocks.some(({ records }) => records.some(isStale))
-    );
+    return !entries.some(({ record }) => isStale(record)) && !records.some(isStale);
   }
 
   /** The first record of the straight stretch that `record` lies in; 0 when it's no instruction. */

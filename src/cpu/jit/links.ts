@@ -61,7 +61,7 @@ export class RegionLinks {
     const cluster = [a, b];
     let total = size;
     for (let i = 0; i < cluster.length; i++) {
-      for (const [to, count] of this.#sources.get(cluster[i]!.region.request.id)?.to ?? []) {
+      for (const [to, count] of this.#sources.get(cluster[i]!.region.id)?.to ?? []) {
         const va = this.#sources.get(to)?.va;
         const region = this.#regionOf(to);
         if (!region || va === undefined || count < least || cluster.some((member) => member.region === region))
@@ -81,7 +81,7 @@ export class RegionLinks {
   }
   /** The cluster is being compiled as one region. */
   accept(cluster: readonly RunningRegion[]): void {
-    for (const { region } of cluster) this.#sources.delete(region.request.id);
+    for (const { region } of cluster) this.#sources.delete(region.id);
   }
 
   #age(): void {

@@ -10,6 +10,8 @@ export interface PagesHost extends FunctionBuilder {
   readonly pageVa: Variable;
   /** A local for the whole region. */
   lasting(type: "i32"): Variable;
+  /** What stands at a place of the region's pool. */
+  pooled(place: number): Value;
 }
 
 export class PageChecks {
@@ -21,14 +23,14 @@ export class PageChecks {
     this.#e = emitter;
   }
 
-  /** `leave` where the page that holds the place `at` (a distance) isn't mapped with its record table. */
+  /** `leave` where the page that holds the place `at` (a distance) isn't mapped with the record table at this place of the pool. */
   require(at: number, table: number, leave: () => void): void {
     const e = this.#e;
     const page = Math.floor(at / 4096);
     if (!this.#pages.includes(page)) this.#pages.push(page);
     const check = () => {
       const va = e.let(e.add(e.get(e.pageVa), e.i64(page * 4096)));
-      e.ifRare(e.eqz(isMapped(e, e.state, va, table)), leave);
+      e.ifRare(e.eqz(isMapped(e, e.state, va, e.pooled(table))), leave);
     };
     const index = this.#pages.indexOf(page);
     if (index >= 32) {

@@ -64,8 +64,8 @@ export class Promotions {
     for (const { region } of due) {
       if (instructions > 0 && instructions + region.size > MAX_INSTRUCTIONS) break;
       instructions += region.size;
-      this.#due.delete(region.request.id);
-      taken.push({ ...region, replaces: [region.request.id] });
+      this.#due.delete(region.id);
+      taken.push({ ...region, replaces: [region.id] });
     }
     return taken;
   }

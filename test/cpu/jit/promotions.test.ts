@@ -15,7 +15,7 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   const optimized = new Set<number>();
   const gone = new Set<number>();
   const promoted = new Promotions({
-    regionOf: (id) => (gone.has(id) ? undefined : ({ size: sizes[id], request: { id } } as PendingRegion)),
+    regionOf: (id) => (gone.has(id) ? undefined : ({ size: sizes[id], id } as PendingRegion)),
     isOptimized: (id) => optimized.has(id),
     noteRan: (id) => {
       if (gone.has(id)) return 0;
@@ -26,9 +26,8 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   const note = (id: number, times: number) => {
     for (let i = 0; i < times; i++) promoted.note(id);
   };
-  const take = () => promoted.take().map(({ request, replaces }) => [request.id, ...replaces]);
-  const renew = (id: number) =>
-    promoted.renew({ size: 500, request: { id }, replaces: [100 + id] } as unknown as PendingRegion);
+  const take = () => promoted.take().map(({ id, replaces }) => [id, ...replaces]);
+  const renew = (id: number) => promoted.renew({ size: 500, id, replaces: [100 + id] } as unknown as PendingRegion);
   return { note, take, renew, optimized, gone };
 }
 
@@ -77,15 +76,15 @@ test("what takes an optimized one's place waits no longer, and lets wait no long
 });
 
 test("a module for the optimizing compiler says so for each function, behind their types; any engine runs it", () => {
-  const block = { at: 0, bytes: Uint8Array.of(0x90), records: [64], crosses: 0 };
+  const block = { at: 0, bytes: Uint8Array.of(0x90), records: 0, count: 1, crosses: -1 };
   const ways = {
-    fallThrough: { at: 1, block: -1, record: 128, table: 0 },
+    fallThrough: { at: 1, block: -1, record: 1, table: -1 },
     target: undefined,
     returnTo: undefined,
     jumps: [],
     behindCalls: [],
   };
-  const request: RegionRequest = { id: 1, blocks: [{ ...block, ...ways }], entries: [0] };
+  const request: RegionRequest = { blocks: [{ ...block, ...ways }], entries: [0] };
   const decoder = new Decoder({ features: DEFAULT_FEATURES });
   const bytes = (tier: "quick" | "optimized") => emitRegions([request, request], decoder, semantics, tier).bytes;
   const plain = Buffer.from(bytes("quick"));
