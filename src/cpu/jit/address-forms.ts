@@ -7,7 +7,12 @@ import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.
 export interface Sum {
   /** Its value where the block starts. */
   build(): Value;
+  /** By index of a local, how far it's shifted. */
+  readonly terms: readonly (readonly [local: number, shift: bigint])[];
 }
+
+/** How far sums have got when a block's end is reached; undefined: that isn't known. */
+export type Strides = (sum: Sum) => bigint | undefined;
 
 export interface Form {
   readonly sum: Sum;
@@ -43,7 +48,7 @@ export class AddressForms {
 
   constructor(f: FunctionBuilder) {
     this.#f = f;
-    this.#none = { build: () => f.i64(0) };
+    this.#none = { build: () => f.i64(0), terms: [] };
   }
 
   /** A block begins: `sources` are the i64 locals whose values there sums are made of. */
@@ -56,7 +61,7 @@ export class AddressForms {
     for (const variable of sources) this.source(variable);
   }
   source(variable: Variable): void {
-    const sum = this.#sum(`l${variable.index}`, () => this.#f.get(variable));
+    const sum = this.#sum(`l${variable.index}`, () => this.#f.get(variable), [[variable.index, 0n]]);
     this.#locals.set(variable.index, { sum, offset: 0n, range: 0n });
   }
   /** Paths meet that may have assigned differently: nothing is known of any local. */
@@ -71,6 +76,22 @@ export class AddressForms {
     if (variable.type === "i64") this.#locals.set(variable.index, unconditional ? this.of(value) : undefined);
     if (bound === undefined) this.#bounds.delete(variable.index);
     else this.#bounds.set(variable.index, bound);
+  }
+
+  /** Of what is emitted so far. */
+  get strides(): Strides {
+    const steps = new Map<number, bigint>();
+    for (const [local, form] of this.#locals)
+      if (form?.range === 0n && this.#keys.get(form.sum) === `l${local}`) steps.set(local, form.offset);
+    return ({ terms }) => {
+      let sum = 0n;
+      for (const [local, shift] of terms) {
+        const step = steps.get(local);
+        if (step === undefined) return undefined;
+        sum += step << shift;
+      }
+      return sum;
+    };
   }
 
   of(value: Value): Form | undefined {
@@ -118,16 +139,17 @@ export class AddressForms {
     if (y === this.#none) return x;
     const [a, b] = [this.#keys.get(x)!, this.#keys.get(y)!];
     if (a > b) return this.#add(y, x);
-    return this.#sum(`(${a}+${b})`, () => this.#f.add(x.build(), y.build()));
+    return this.#sum(`(${a}+${b})`, () => this.#f.add(x.build(), y.build()), [...x.terms, ...y.terms]);
   }
   #shift(x: Sum, by: bigint): Sum {
     if (x === this.#none) return x;
-    return this.#sum(`${this.#keys.get(x)}<${by}`, () => this.#f.shl(x.build(), this.#f.i64(by)));
+    const terms = x.terms.map(([local, shift]) => [local, shift + by] as const);
+    return this.#sum(`${this.#keys.get(x)}<${by}`, () => this.#f.shl(x.build(), this.#f.i64(by)), terms);
   }
-  #sum(key: string, build: () => Value): Sum {
+  #sum(key: string, build: () => Value, terms: Sum["terms"]): Sum {
     let sum = this.#sums.get(key);
     if (!sum) {
-      sum = { build };
+      sum = { build, terms };
       this.#sums.set(key, sum);
       this.#keys.set(sum, key);
     }

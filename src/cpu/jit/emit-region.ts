@@ -82,7 +82,7 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
       );
     }
     const number = place - 1;
-    emitter.enterBlock(blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number));
+    emitter.enterBlock(number, blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number));
     emitBlock(emitter, blocks[number]!, instructions[number]!, lanes[number]!, semantics);
     flagSources[number] = emitter.flagSource;
   }

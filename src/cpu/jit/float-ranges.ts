@@ -54,6 +54,7 @@ export class FloatRanges implements RangeTracker {
   allowsExact = false;
   /** Lanes that the copy assumes to be wide. */
   #needs = 0;
+  #lost = 0;
   /** By local: the current instruction's snapshots. */
   readonly #values = new Map<number, readonly Cell[]>();
   #mode: RangeMode | 0 = 0;
@@ -86,6 +87,7 @@ export class FloatRanges implements RangeTracker {
     this.#starts = [];
     this.#written = 0;
     this.#needs = 0;
+    this.#lost = 0;
     this.#values.clear();
   }
   get mode(): RangeMode | 0 {
@@ -182,6 +184,10 @@ export class FloatRanges implements RangeTracker {
     const e = this.#e;
     e.brIf(exact, e.eqz(e.and(e.get(this.#bits()), e.i32(RangeMode.Exact << MODE_SHIFT))));
   }
+  /** What the copy's start takes for granted still holds at its end. */
+  get holdsAgain(): boolean {
+    return this.#mode === 0 || (this.#finished && (this.#needs & this.#lost) === 0);
+  }
   /** Before a ranged copy, which has been emitted: goes to `otherwise` where it may not run. */
   enter(otherwise: Label): void {
     const e = this.#e;
@@ -266,6 +272,7 @@ export class FloatRanges implements RangeTracker {
     // What the careful copy does proves nothing: PE may be clear.
     if (this.#mode === 0) kept = 0;
     const lost = gone & ~kept;
+    this.#lost = lost;
     const won = kept & ~this.#needs;
     if (!lost && !won) return;
     const known = this.#bits();

@@ -2,12 +2,8 @@
 // stores what changed. Runs the same semantics bodies as the interpreter. What needs a host operation is left to the interpreter:
 // the region exits before that instruction.
 
-import type { FormOperand } from "../decode/decoded.js";
-import { OperandKind } from "../decode/decoded.js";
 import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
 import type { RangeTracker } from "../emit/float-range.js";
-import { gprOffset } from "../emit/interpreter-emitter.js";
-import { bareOperand } from "../emit/operand.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import { CodeWriter, type FunctionBody } from "../wasm/code-writer.js";
@@ -20,20 +16,21 @@ import {
   type Variable,
 } from "../wasm/function-builder.js";
 import type { ValueTypeName } from "../wasm/module-writer.js";
-import { AddressForms } from "./address-forms.js";
+import { AddressForms, type Strides } from "./address-forms.js";
 import { fusedCarry, fusedCondition } from "./comparison.js";
 import { FloatRanges, RangeMode } from "./float-ranges.js";
 import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
+import { type OperandsHost, operandOf } from "./operands.js";
 import { PageChecks } from "./page-checks.js";
 import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
 import { searchFor, switchTo } from "./switch.js";
-import { mmxOperand, type VectorHost, VectorRegisters } from "./vector-registers.js";
+import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
-export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost {
+export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost, OperandsHost {
   readonly #context: RegionContext;
   readonly state: Value;
   readonly #registers: (Variable | undefined)[] = [];
@@ -53,9 +50,9 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   readonly #exit: Label;
   readonly #again: Label;
   readonly #indirect: Label;
-  readonly #vectors: VectorRegisters = new VectorRegisters(this);
+  readonly vectors: VectorRegisters = new VectorRegisters(this);
   readonly forms: AddressForms = new AddressForms(this);
-  readonly #memory: RegionMemory = new RegionMemory(this);
+  readonly memory: RegionMemory = new RegionMemory(this);
   readonly floatRanges: FloatRanges = new FloatRanges(this);
   readonly #pages: PageChecks = new PageChecks(this);
   readonly #mxcsr: MxcsrLocals = new MxcsrLocals(this);
@@ -69,6 +66,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   #instruction!: RegionInstruction;
   #block!: BlockRequest;
   #cost!: BlockCost;
+  /** Its number. */
+  #place = 0;
+  /** Of the block's first copy when it leads to itself: what is known of addresses then. */
+  #strides: Strides | undefined;
+  /** Inside a copy that can be repeated without going to the block's start: how. */
+  #repeat: { readonly label: Label; readonly plan: ProbePlan | undefined } | undefined;
   #after!: Label;
   /** The instruction's body went on with the next instruction from somewhere inside. */
   #reachesEnd = false;
@@ -121,7 +124,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
 
   /** Before a block's code: leaves when fewer instructions may still run than it takes. */
-  enterBlock(block: BlockRequest, cost: BlockCost, selected: boolean, source: FlagSource | undefined): void {
+  enterBlock(place: number, block: BlockRequest, cost: BlockCost, selected: boolean, source?: FlagSource): void {
+    this.#place = place;
     this.#block = block;
     this.#cost = cost;
     this.#source = source;
@@ -134,23 +138,25 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   blockBody(body: () => void): void {
     this.floatRanges.beginBlock();
     this.#beginCopy(undefined, 0);
+    this.#strides = undefined;
     const careful = this.#apart(body);
-    const { plan } = this.#memory;
+    const plan = this.memory.plan(this.#strides);
+    const repeated = () => this.#apart(() => this.#repeatable(plan, body));
     const ranged = this.floatRanges.isUseful;
     const separation = ranged ? this.#apart(() => this.floatRanges.separate()) : undefined;
     if (plan || ranged) {
       const otherwise = this.begin("block");
       this.#beginCopy(plan, ranged ? RangeMode.Rounded : 0);
-      if (plan) this.#memory.probe(plan, otherwise);
+      if (plan) this.memory.probe(plan, otherwise);
       const exact = ranged && this.floatRanges.allowsExact ? this.begin("block") : otherwise;
       if (exact !== otherwise) this.floatRanges.chooseExact(exact);
-      const copy = this.#apart(body);
+      const copy = repeated();
       if (ranged) this.floatRanges.enter(exact);
       this.code.append(copy);
       if (exact !== otherwise) {
         this.end();
         this.#beginCopy(plan, RangeMode.Exact);
-        const another = this.#apart(body);
+        const another = repeated();
         this.floatRanges.enter(otherwise);
         this.floatRanges.separate();
         this.code.append(another);
@@ -159,6 +165,17 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     }
     if (separation) this.code.append(separation);
     this.code.append(careful);
+  }
+  /** A copy that is repeated as it is where the block leads to itself. */
+  #repeatable(plan: ProbePlan | undefined, body: () => void): void {
+    if (!this.#strides) {
+      body();
+      return;
+    }
+    this.#repeat = { label: this.begin("loop"), plan };
+    body();
+    this.#repeat = undefined;
+    this.end();
   }
   /** What `body` emits. */
   #apart(body: () => void): CodeWriter {
@@ -172,12 +189,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   #beginCopy(plan: ProbePlan | undefined, mode: RangeMode | 0): void {
     this.floatRanges.begin(mode);
     this.#flags.begin(this.#source);
-    this.#vectors.forget();
+    this.vectors.forget();
     this.#checkedUnits.clear();
     if (mode) this.#checkedUnits.add("sse");
     this.dead = false;
     this.forms.begin([this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)]);
-    this.#memory.begin(plan);
+    this.memory.begin(plan);
   }
 
   instruction(instruction: RegionInstruction, prologue: () => void, body: (operands: Operand[]) => void): void {
@@ -195,17 +212,17 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       this.#pages.require(instruction.at + 4096, instruction.crosses, () => this.#leaveBefore());
     }
     prologue();
-    body(form.operands.map((operand, slot) => this.#operand(operand, slot)));
+    body(form.operands.map((operand, slot) => operandOf(this, instruction, operand, slot)));
     this.end();
     if (this.#reachesEnd) {
       this.dead = false;
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
       if (this.#flags.version !== before) this.#flags.forget();
-      this.#vectors.forget();
+      this.vectors.forget();
       this.floatRanges.forget();
       this.forms.forget();
     }
-    this.#vectors.endInstruction();
+    this.vectors.endInstruction();
     this.floatRanges.endInstruction();
     this.#recycle();
   }
@@ -233,6 +250,16 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (edge.table >= 0) this.#pages.require(edge.at, edge.table, () => this.#leave(-1, edge.at, count));
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
+    if (edge.block === this.#place && selector === 0) {
+      const repeat = this.#repeat;
+      if (!repeat) this.#strides ??= this.forms.strides;
+      else if (this.floatRanges.holdsAgain) {
+        this.brIf(label, this.ltS(this.get(this.#left), this.i32(this.#cost.needs)), false);
+        if (repeat.plan) this.memory.repeat(repeat.plan, label);
+        this.br(repeat.label);
+        return;
+      }
+    }
     if (selector !== 0) this.set(this.#selector, this.i32(selector));
     this.br(label);
   }
@@ -270,7 +297,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       load(S.GPR + 8 * code, variable);
       if (this.#written[code]) store(S.GPR + 8 * code, variable);
     }
-    for (const { index, vector, written } of this.#vectors.used()) {
+    for (const { index, vector, written } of this.vectors.used()) {
       const offset = S.XMM + 16 * index;
       prologue.set(vector, prologue.load("v128", prologue.param(0), offset));
       if (written) this.store("v128", this.state, this.get(vector), offset);
@@ -371,11 +398,11 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.forms.assign(variable, value, this.unconditional);
   }
   override load(kind: LoadKind, address: Value, offset = 0): Value {
-    const near = this.#memory.nearOf(address);
+    const near = this.memory.nearOf(address);
     return near ? super.load(kind, near.base, near.distance + offset) : super.load(kind, address, offset);
   }
   override store(kind: StoreKind, address: Value, value: Value, offset = 0): void {
-    const near = this.#memory.nearOf(address);
+    const near = this.memory.nearOf(address);
     if (near) super.store(kind, near.base, value, near.distance + offset);
     else super.store(kind, address, value, offset);
   }
@@ -402,10 +429,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     }
   }
   xmm(index: number): Value {
-    return this.#vectors.read(index);
+    return this.vectors.read(index);
   }
   setXmm(index: number, value: Value): void {
-    this.#vectors.write(index, value);
+    this.vectors.write(index, value);
   }
   lasting(type: ValueTypeName): Variable {
     return super.local(type);
@@ -416,13 +443,13 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   override markPlain(value: Value, bits: FloatBits): void {
     super.markPlain(value, bits);
-    this.#vectors.notePlain(value, bits);
+    this.vectors.notePlain(value, bits);
   }
   override get ranges(): RangeTracker | undefined {
     return this.floatRanges.mode && this.unconditional ? this.floatRanges : undefined;
   }
   vector(register: number): Variable {
-    return this.#vectors.vector(register);
+    return this.vectors.vector(register);
   }
   floatLimit(bits: FloatBits): Value {
     if (bits === 64) this.floatRanges.helps();
@@ -518,19 +545,19 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   // --- memory ---
 
   translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
-    return this.#memory.translate(va, size, write);
+    return this.memory.translate(va, size, write);
   }
   readLinear(address: Value, size: number): Value {
-    return this.#memory.read(address, size);
+    return this.memory.read(address, size);
   }
   writeLinear(address: Value, size: number, value: Value): void {
-    this.#memory.write(address, size, value);
+    this.memory.write(address, size, value);
   }
   updateLinear(address: Value, size: number, change: (old: Value) => Value): void {
-    this.#memory.update(address, size, change);
+    this.memory.update(address, size, change);
   }
   segmentLinear(segment: number | "operand", offset: Value): Value {
-    return this.#memory.inSegment(segment === "operand" ? this.#instruction.segment : segment, offset);
+    return this.memory.inSegment(segment === "operand" ? this.#instruction.segment : segment, offset);
   }
 
   // --- control ---
@@ -634,62 +661,5 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   host(_name: string, ..._args: Value[]): void {
     this.#leaveBefore();
-  }
-
-  // --- operands ---
-
-  #operand(form: FormOperand, slot: number): Operand {
-    const { size } = form;
-    const { decoded } = this.#instruction;
-    const code = decoded.code[slot]!;
-    const kinds = OperandKind;
-    switch (form.kind) {
-      case kinds.Gpr: {
-        const read = () => this.gpr(code, size);
-        return {
-          ...bareOperand("register", size),
-          read,
-          readForWrite: read,
-          write: (value) => this.setGpr(code, size, value),
-          number: () => this.i32(gprOffset(code)),
-        };
-      }
-      case kinds.Xmm:
-        return this.#vectors.operand(code, size);
-      case kinds.Mmx:
-        return mmxOperand(this, size, S.FPR + 16 * code);
-      case kinds.Memory:
-        return this.#memory.operand(this.#instruction, size);
-      case kinds.Constant:
-        return { ...bareOperand("immediate", 8), read: () => this.i32(decoded.immLo) };
-      case kinds.Immediate: {
-        const wide = (BigInt(decoded.immHi | 0) << 32n) | BigInt(decoded.immLo >>> 0);
-        const read = () => (size === 64 ? this.i64(wide) : this.zeroExtend(this.i32(decoded.immLo), size));
-        return { ...bareOperand("immediate", size), read };
-      }
-      case kinds.Immediate2:
-        return { ...bareOperand("immediate", size), read: () => this.i32(decoded.imm2) };
-      case kinds.Relative: {
-        const { target } = this.#instruction;
-        return {
-          ...bareOperand("relative", size),
-          read: () => this.let(this.add(this.get(this.pageVa), this.i64(target!.at))),
-        };
-      }
-      case kinds.FarPointer:
-        return {
-          ...bareOperand("far", size),
-          read: () => this.i64(decoded.immLo >>> 0),
-          number: () => this.i32(decoded.immHi),
-        };
-      case kinds.Segment:
-        return { ...bareOperand("segment", size), number: () => this.i32(code) };
-      case kinds.Control:
-        return { ...bareOperand("control", size), number: () => this.i32(code) };
-      case kinds.Debug:
-        return { ...bareOperand("debug", size), number: () => this.i32(code) };
-      default:
-        return { ...bareOperand("st", size), number: () => this.i32(code) };
-    }
   }
 }

@@ -6,9 +6,9 @@ import { bareOperand, loadKind, storeKindOf } from "../emit/operand.js";
 import * as S from "../state-layout.js";
 import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from "../tlb-layout.js";
 import type { FunctionBuilder, Label, LoadKind, Value, Variable } from "../wasm/function-builder.js";
-import type { AddressForms } from "./address-forms.js";
+import type { AddressForms, Strides } from "./address-forms.js";
 import type { RegionInstruction } from "./flow.js";
-import { type Access, type ProbePlan, planProbes } from "./shared-probes.js";
+import { type Access, type ProbeGroup, type ProbePlan, planProbes } from "./shared-probes.js";
 
 /** What accesses need of the emitter that they belong to. */
 export interface MemoryHost extends FunctionBuilder {
@@ -37,6 +37,8 @@ export class RegionMemory {
   readonly #groups: Variable[] = [];
   /** What to add to a group's virtual addresses. */
   readonly #linear: Variable[] = [];
+  /** The last place, or the first one of those that lead downwards, from which a group's next one lies in the same page. */
+  readonly #limits: Variable[] = [];
   readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
@@ -50,22 +52,38 @@ export class RegionMemory {
     this.#near.clear();
   }
   /** How the block's accesses could share probes. */
-  get plan(): ProbePlan | undefined {
-    return planProbes(this.#accesses);
+  plan(strides: Strides | undefined): ProbePlan | undefined {
+    return planProbes(this.#accesses, strides);
   }
   /** Where a block starts: the probes of a plan. */
   probe({ groups }: ProbePlan, otherwise: Label): void {
+    for (const [i, group] of groups.entries()) this.#probeGroup(i, group, otherwise);
+  }
+  #probeGroup(i: number, { sum, offset, span, write, table, stride }: ProbeGroup, otherwise: Label): void {
     const e = this.#e;
-    for (const [i, { sum, offset, span, write, table }] of groups.entries()) {
-      const va = e.let(e.add(sum.build(), e.i64(offset)));
-      const { entry, misses } = this.#entry(va, span, write);
-      e.brIf(otherwise, misses, false);
-      this.#groups[i] ??= e.lasting("i32");
-      const linear = e.let(e.load("i32", entry, TLB_LINEAR));
-      e.set(this.#groups[i], e.add(e.wrap(va), linear));
-      if (!table) continue;
-      this.#linear[i] ??= e.lasting("i32");
-      e.set(this.#linear[i], linear);
+    const va = e.let(e.add(sum.build(), e.i64(offset)));
+    const { entry, misses } = this.#entry(va, span, write);
+    e.brIf(otherwise, misses, false);
+    const group = (this.#groups[i] ??= e.lasting("i32"));
+    const linear = e.let(e.load("i32", entry, TLB_LINEAR));
+    e.set(group, e.add(e.wrap(va), linear));
+    if (table) e.set((this.#linear[i] ??= e.lasting("i32")), linear);
+    if (!stride) return;
+    const limit = (this.#limits[i] ??= e.lasting("i32"));
+    const start = e.and(e.get(group), e.i32(-4096));
+    e.set(limit, e.add(start, e.i32(stride < 0 ? -stride : 4096 - span - stride)));
+  }
+  /** Where a block's end leads to its start again: groups that go on in the same page aren't looked up. */
+  repeat({ groups }: ProbePlan, otherwise: Label): void {
+    const e = this.#e;
+    for (const [i, group] of groups.entries()) {
+      const { stride } = group;
+      if (stride === undefined) this.#probeGroup(i, group, otherwise);
+      else if (stride !== 0) {
+        const [place, limit] = [e.get(this.#groups[i]!), e.get(this.#limits[i]!)];
+        e.brIf(otherwise, stride < 0 ? e.ltU(place, limit) : e.gtU(place, limit), false);
+        e.set(this.#groups[i]!, e.add(place, e.i32(stride)));
+      }
     }
   }
   /** An address as a constant distance (of at most a page) from a local. */

@@ -2,7 +2,7 @@
 // all of them lie in one page that it has, the block's fast copy runs, else the one that probes for each. The block is emitted
 // without sharing first, which shows what it accesses.
 
-import type { Form, Sum } from "./address-forms.js";
+import type { Form, Strides, Sum } from "./address-forms.js";
 
 export interface Access {
   readonly form: Form;
@@ -18,6 +18,8 @@ export interface ProbeGroup {
   readonly write: boolean;
   /** Some access's distance is not known. */
   readonly table: boolean;
+  /** Of a block that leads to itself: how far away it is the next time, when that is known and not far. */
+  readonly stride: number | undefined;
 }
 
 /** How many bytes into which group; -1 when that isn't known. */
@@ -35,9 +37,13 @@ export interface ProbePlan {
 /** Wider groups would lie in two pages too often; those with a table are worth more. */
 const MAX_SPAN = 320;
 const MAX_TABLE_SPAN = 1200;
+const MAX_STRIDE = 512n;
 
-/** `accesses` in the order in which they are made; undefined where nothing is known of one. */
-export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan | undefined {
+/**
+ * `accesses` in the order in which they are made; undefined where nothing is known of one. `strides`: of a block that leads to
+ * itself, where a single access too has its place found anew only when it leaves a page.
+ */
+export function planProbes(accesses: readonly (Access | undefined)[], strides?: Strides): ProbePlan | undefined {
   const bySum = new Map<Sum, number[]>();
   for (const [i, access] of accesses.entries()) {
     if (!access) continue;
@@ -49,6 +55,8 @@ export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan
   const shared: (SharedAccess | undefined)[] = accesses.map(() => undefined);
   const offsetOf = (i: number) => accesses[i]!.form.offset;
   for (const [sum, list] of bySum) {
+    const step = strides?.(sum);
+    const stride = step !== undefined && step >= -MAX_STRIDE && step <= MAX_STRIDE ? Number(step) : undefined;
     list.sort((a, b) => (offsetOf(a) < offsetOf(b) ? -1 : offsetOf(a) > offsetOf(b) ? 1 : a - b));
     for (let first = 0; first < list.length; ) {
       const offset = offsetOf(list[first]!);
@@ -59,11 +67,11 @@ export function planProbes(accesses: readonly (Access | undefined)[]): ProbePlan
       const members = list.slice(first, next);
       const table = members.some(ranged);
       // The place of a table's entry is known before the index is.
-      if (members.length > 1 || table) {
+      if (members.length > (stride === undefined && !table ? 1 : 0)) {
         for (const i of members)
           shared[i] = { group: groups.length, distance: ranged(i) ? -1 : Number(offsetOf(i) - offset) };
         const write = members.some((i) => accesses[i]!.write);
-        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table });
+        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table, stride });
       }
       first = Math.max(next, first + 1);
     }

@@ -44,6 +44,25 @@ test("a register that a repeated instruction leaves alone when its count is zero
   agreeAtPageEnds("b9 00 00 00 00 f3 48 a5 41 00 44 08 e0 41 00 44 08 f0", 5);
 });
 
+describe("a block that leads to itself", () => {
+  test("upwards", () => {
+    // mov ecx, 30; mov eax, [r8]; add [r8+8], eax; add r8, 4; dec ecx; jnz
+    agreeAtPageEnds("b9 1e 00 00 00 41 8b 00 41 01 40 08 49 83 c0 04 ff c9 75 f1", 151, -160, 7);
+  });
+  test("downwards, beside a place that stays", () => {
+    // mov ecx, 12; mov al, [r8]; add [rsp], al; sub r8, 5; dec ecx; jnz
+    agreeAtPageEnds("b9 0c 00 00 00 41 8a 00 00 04 24 49 83 e8 05 ff c9 75 f2", 61, -40, 3);
+  });
+  test("by an index", () => {
+    // mov ecx, 20; mov [r8+rcx*4], cx; dec rcx; jnz
+    agreeAtPageEnds("b9 14 00 00 00 66 41 89 0c 88 48 ff c9 75 f6", 61, -90, 5);
+  });
+  test("by steps that aren't known", () => {
+    // mov ecx, 9; add [r8], ecx; add [r8+4], cl; lea r8, [r8+rcx]; dec rcx; jnz
+    agreeAtPageEnds("b9 09 00 00 00 41 01 08 41 00 48 04 4d 8d 04 08 48 ff c9 75 f0", 46, -60, 3);
+  });
+});
+
 describe("planProbes", () => {
   const f = new FunctionBuilder([]);
   const forms = new AddressForms(f);
@@ -72,6 +91,19 @@ describe("planProbes", () => {
     expect(planProbes([sum, same])?.groups[0]).toMatchObject({ offset: 0n, span: 16 });
     forms.assign(b, f.mul(f.get(b), f.get(b)), true);
     expect(forms.of(f.add(f.get(a), f.get(b)))).toBeUndefined();
+  });
+  test("of a block that leads to itself, single accesses have places too when they lie near the last ones", () => {
+    const forms = new AddressForms(f);
+    forms.begin([a, b]);
+    forms.assign(a, f.add(f.get(a), f.i64(-8)), true);
+    const [here, there] = [forms.of(f.get(a))!, forms.of(f.add(f.get(b), f.shl(f.get(a), f.i64(1))))!];
+    const plan = planProbes(
+      [here, there].map((form) => ({ form, bytes: 8, write: false })),
+      forms.strides,
+    );
+    expect(plan?.groups.map(({ stride }) => stride)).toEqual([-8, -16]);
+    forms.assign(a, f.add(f.get(a), f.i64(-4096)), true);
+    expect(planProbes([{ form: here, bytes: 8, write: false }], forms.strides)).toBeUndefined();
   });
   test("an entry of a table has a group of its own", () => {
     const plan = planProbes([access(f.add(f.get(a), f.shl(f.get(byte), f.i64(2))), 4)]);
