@@ -6,6 +6,7 @@
 // 64 bits are i64, 128 bits v128. Anything that can fault must come before the first register or flag write, so
 // that a faulting instruction can restart: write memory first, use readForWrite for read-modify-write.
 
+import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { FunctionBuilder, type LoadKind, type Value, type Variable } from "../wasm/function-builder.js";
 import { auxFromCarries, carriesOfAddition, carriesOfSubtraction, orderedFlags } from "./carries.js";
@@ -363,6 +364,10 @@ export abstract class Emitter extends FunctionBuilder {
   flagsShift(size: number, r: Value, cf: Value, of: Value): void {
     this.resultFlags(size, r);
     this.setCfOf(cf, of, this.i32(0));
+  }
+  /** #GP(0) unless a linear address, of the access that comes next, is a multiple of 16. */
+  requireAligned(linear: Value): void {
+    this.raiseIf(this.and(this.wrap(linear), this.i32(15)), Vector.GP, 0);
   }
   /** After a shift: nothing by a count of zero. */
   flagsOfShift({ size, count, result, cf, of }: ShiftFlags): void {

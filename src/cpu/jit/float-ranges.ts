@@ -55,6 +55,9 @@ export class FloatRanges implements RangeTracker {
   /** Lanes that the copy assumes to be wide. */
   #needs = 0;
   #lost = 0;
+  /** The copy is repeated as it is: what it says of lanes in the end it can as well say where it's entered. */
+  repeats = false;
+  #early: { readonly lost: number; readonly won: number } | undefined;
   /** By local: the current instruction's snapshots. */
   readonly #values = new Map<number, readonly Cell[]>();
   #mode: RangeMode | 0 = 0;
@@ -88,6 +91,8 @@ export class FloatRanges implements RangeTracker {
     this.#written = 0;
     this.#needs = 0;
     this.#lost = 0;
+    this.repeats = false;
+    this.#early = undefined;
     this.#values.clear();
   }
   get mode(): RangeMode | 0 {
@@ -205,6 +210,9 @@ export class FloatRanges implements RangeTracker {
       }
       e.set(known, e.and(e.get(known), e.i32(~needs)));
     });
+    if (!this.#early) return;
+    const { lost, won } = this.#early;
+    e.set(known, e.and(e.or(e.get(known), e.i32(lost)), e.i32(~won)));
   }
   /**
    * Before another copy than the one for PE set, of which it is the one emitted last. V8 numbers values across both: what they have in common it would compute
@@ -275,6 +283,10 @@ export class FloatRanges implements RangeTracker {
     this.#lost = lost;
     const won = kept & ~this.#needs;
     if (!lost && !won) return;
+    if (this.repeats && copies.size === 0) {
+      this.#early = { lost, won };
+      return;
+    }
     const known = this.#bits();
     const moved = [...copies].map(([distance, bits]) => {
       const amount = e.i32(Math.abs(distance));

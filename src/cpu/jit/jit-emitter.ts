@@ -141,6 +141,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#strides = undefined;
     const careful = this.#apart(body);
     const plan = this.memory.plan(this.#strides);
+    const asksOnce = this.#strides !== undefined && this.#checkedUnits.has("sse");
     const repeated = () => this.#apart(() => this.#repeatable(plan, body));
     const ranged = this.floatRanges.isUseful;
     const separation = ranged ? this.#apart(() => this.floatRanges.separate()) : undefined;
@@ -148,6 +149,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       const otherwise = this.begin("block");
       this.#beginCopy(plan, ranged ? RangeMode.Rounded : 0);
       if (plan) this.memory.probe(plan, otherwise);
+      if (asksOnce && !this.unitChecked("sse")) this.brIf(otherwise, this.stateLoad("i32", S.SSE_TRAP), false);
       const exact = ranged && this.floatRanges.allowsExact ? this.begin("block") : otherwise;
       if (exact !== otherwise) this.floatRanges.chooseExact(exact);
       const copy = repeated();
@@ -173,6 +175,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
       return;
     }
     this.#repeat = { label: this.begin("loop"), plan };
+    this.floatRanges.repeats = this.floatRanges.mode !== 0;
     body();
     this.#repeat = undefined;
     this.end();
@@ -555,6 +558,9 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   updateLinear(address: Value, size: number, change: (old: Value) => Value): void {
     this.memory.update(address, size, change);
+  }
+  override requireAligned(linear: Value): void {
+    if (!this.memory.expectAligned()) super.requireAligned(linear);
   }
   segmentLinear(segment: number | "operand", offset: Value): Value {
     return this.memory.inSegment(segment === "operand" ? this.#instruction.segment : segment, offset);

@@ -39,6 +39,8 @@ export class RegionMemory {
   readonly #linear: Variable[] = [];
   /** The last place, or the first one of those that lead downwards, from which a group's next one lies in the same page. */
   readonly #limits: Variable[] = [];
+  /** The number of the access that must be aligned. */
+  #aligned = -1;
   readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
@@ -49,6 +51,7 @@ export class RegionMemory {
   begin(plan: ProbePlan | undefined): void {
     this.#plan = plan;
     this.#accesses = [];
+    this.#aligned = -1;
     this.#near.clear();
   }
   /** How the block's accesses could share probes. */
@@ -59,18 +62,20 @@ export class RegionMemory {
   probe({ groups }: ProbePlan, otherwise: Label): void {
     for (const [i, group] of groups.entries()) this.#probeGroup(i, group, otherwise);
   }
-  #probeGroup(i: number, { sum, offset, span, write, table, stride }: ProbeGroup, otherwise: Label): void {
+  #probeGroup(i: number, group: ProbeGroup, otherwise: Label): void {
     const e = this.#e;
+    const { sum, offset, span, write, table, stride, aligned } = group;
     const va = e.let(e.add(sum.build(), e.i64(offset)));
+    if (aligned !== undefined) e.brIf(otherwise, e.and(e.add(e.wrap(va), e.i32(aligned)), e.i32(15)), false);
     const { entry, misses } = this.#entry(va, span, write);
     e.brIf(otherwise, misses, false);
-    const group = (this.#groups[i] ??= e.lasting("i32"));
+    const place = (this.#groups[i] ??= e.lasting("i32"));
     const linear = e.let(e.load("i32", entry, TLB_LINEAR));
-    e.set(group, e.add(e.wrap(va), linear));
+    e.set(place, e.add(e.wrap(va), linear));
     if (table) e.set((this.#linear[i] ??= e.lasting("i32")), linear);
     if (!stride) return;
     const limit = (this.#limits[i] ??= e.lasting("i32"));
-    const start = e.and(e.get(group), e.i32(-4096));
+    const start = e.and(e.get(place), e.i32(-4096));
     e.set(limit, e.add(start, e.i32(stride < 0 ? -stride : 4096 - span - stride)));
   }
   /** Where a block's end leads to its start again: groups that go on in the same page aren't looked up. */
@@ -91,13 +96,18 @@ export class RegionMemory {
     return this.#near.get(address);
   }
 
+  /** The next access must be aligned; true when it is known to be. */
+  expectAligned(): boolean {
+    this.#aligned = this.#accesses.length;
+    return this.#plan?.accesses[this.#aligned]?.aligned ?? false;
+  }
   /** Where the bytes lie in the Wasm memory. */
   translate(va: Value, size: number, write: boolean): { address: Value; slow: Value } {
     const e = this.#e;
     const bytes = size / 8;
     const number = this.#accesses.length;
     const form = e.unconditional ? e.forms.of(va) : undefined;
-    this.#accesses.push(form && { form, bytes, write });
+    this.#accesses.push(form && { form, bytes, write, aligned: this.#aligned === number });
     const shared = this.#plan?.accesses[number];
     if (shared && shared.distance < 0)
       return { address: e.let(e.add(e.wrap(va), e.get(this.#linear[shared.group]!))), slow: e.i32(0) };

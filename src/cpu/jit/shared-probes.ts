@@ -8,6 +8,8 @@ export interface Access {
   readonly form: Form;
   readonly bytes: number;
   readonly write: boolean;
+  /** It must be at a multiple of 16. */
+  readonly aligned: boolean;
 }
 
 /** Accesses near one another: they lie within `span` bytes from `sum` + `offset` on. */
@@ -20,12 +22,16 @@ export interface ProbeGroup {
   readonly table: boolean;
   /** Of a block that leads to itself: how far away it is the next time, when that is known and not far. */
   readonly stride: number | undefined;
+  /** The remainder by 16 of how far behind `offset` multiples of 16 are expected; undefined: nowhere. */
+  readonly aligned: number | undefined;
 }
 
 /** How many bytes into which group; -1 when that isn't known. */
 export interface SharedAccess {
   readonly group: number;
   readonly distance: number;
+  /** That it is aligned is asked for with the probe. */
+  readonly aligned: boolean;
 }
 
 export interface ProbePlan {
@@ -68,10 +74,19 @@ export function planProbes(accesses: readonly (Access | undefined)[], strides?: 
       const table = members.some(ranged);
       // The place of a table's entry is known before the index is.
       if (members.length > (stride === undefined && !table ? 1 : 0)) {
+        const distance = (i: number) => Number(offsetOf(i) - offset);
+        // Where the group isn't probed again it must stay aligned.
+        const stays = stride === undefined || stride % 16 === 0;
+        const expected = stays ? members.find((i) => accesses[i]!.aligned && !ranged(i)) : undefined;
+        const aligned = expected === undefined ? undefined : distance(expected) % 16;
         for (const i of members)
-          shared[i] = { group: groups.length, distance: ranged(i) ? -1 : Number(offsetOf(i) - offset) };
+          shared[i] = {
+            group: groups.length,
+            distance: ranged(i) ? -1 : distance(i),
+            aligned: accesses[i]!.aligned && !ranged(i) && distance(i) % 16 === aligned,
+          };
         const write = members.some((i) => accesses[i]!.write);
-        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table, stride });
+        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table, stride, aligned });
       }
       first = Math.max(next, first + 1);
     }

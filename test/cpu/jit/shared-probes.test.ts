@@ -34,6 +34,13 @@ test("pushes and pops on a stack that ends", () => {
   agreeAtPageEnds("4c 89 c4 50 51 5a 48 8b 1c 24", 6);
 });
 
+test("vectors that must be aligned, once and in a loop", () => {
+  // movaps xmm0, [r8]; movaps [r8+16], xmm0
+  agreeAtPageEnds("41 0f 28 00 41 0f 29 40 10", 3, -48);
+  // mov ecx, 9; paddb xmm0, [r8]; movaps [r8+32], xmm0; add r8, 16; dec ecx; jnz
+  agreeAtPageEnds("b9 09 00 00 00 66 41 0f fc 00 41 0f 29 40 20 49 83 c0 10 ff c9 75 ee", 46, -176, 8);
+});
+
 test("a table that a byte indexes", () => {
   // movzx eax, cl; mov edx, [r8+rax*4]; movzx eax, dl; mov [r8+rax*4], ecx; shr ecx, 28; add edx, [r8+rcx*4+8]
   agreeAtPageEnds("0f b6 c1 41 8b 14 80 0f b6 c2 41 89 0c 80 c1 e9 1c 41 03 54 88 08", 7, -1100, 27);
@@ -69,10 +76,10 @@ describe("planProbes", () => {
   const [a, b, byte] = [f.local("i64"), f.local("i64"), f.local("i64")];
   forms.begin([a, b]);
   forms.assign(byte, f.and(f.get(f.local("i64")), f.i64(0xff)), true);
-  const access = (address: Parameters<AddressForms["of"]>[0], bytes = 8, write = false): Access => {
+  const access = (address: Parameters<AddressForms["of"]>[0], bytes = 8, write = false, aligned = false): Access => {
     const form = forms.of(address);
     if (!form) throw new Error("nothing is known of the address");
-    return { form, bytes, write };
+    return { form, bytes, write, aligned };
   };
 
   test("what lies near one another shares a probe, whatever the order", () => {
@@ -80,7 +87,18 @@ describe("planProbes", () => {
     const plan = planProbes([at(16), undefined, at(-8), access(f.get(b))]);
     expect(plan?.groups).toHaveLength(1);
     expect(plan?.groups[0]).toMatchObject({ offset: -8n, span: 32, write: true, table: false });
-    expect(plan?.accesses).toEqual([{ group: 0, distance: 24 }, undefined, { group: 0, distance: 0 }, undefined]);
+    expect(plan?.accesses).toEqual([
+      { group: 0, distance: 24, aligned: false },
+      undefined,
+      { group: 0, distance: 0, aligned: false },
+      undefined,
+    ]);
+  });
+  test("what is to be aligned is asked for once, unless it can't be all", () => {
+    const at = (distance: number) => access(f.add(f.get(a), f.i64(distance)), 16, false, true);
+    const plan = planProbes([at(40), at(24), at(48)]);
+    expect(plan?.groups[0]).toMatchObject({ offset: 24n, aligned: 0 });
+    expect(plan?.accesses.map((shared) => shared?.aligned)).toEqual([true, true, false]);
   });
   test("what lies far from one another does not", () => {
     expect(planProbes([access(f.get(a)), access(f.add(f.get(a), f.i64(400)))])).toBeUndefined();
@@ -98,16 +116,16 @@ describe("planProbes", () => {
     forms.assign(a, f.add(f.get(a), f.i64(-8)), true);
     const [here, there] = [forms.of(f.get(a))!, forms.of(f.add(f.get(b), f.shl(f.get(a), f.i64(1))))!];
     const plan = planProbes(
-      [here, there].map((form) => ({ form, bytes: 8, write: false })),
+      [here, there].map((form) => ({ form, bytes: 8, write: false, aligned: false })),
       forms.strides,
     );
     expect(plan?.groups.map(({ stride }) => stride)).toEqual([-8, -16]);
     forms.assign(a, f.add(f.get(a), f.i64(-4096)), true);
-    expect(planProbes([{ form: here, bytes: 8, write: false }], forms.strides)).toBeUndefined();
+    expect(planProbes([{ form: here, bytes: 8, write: false, aligned: false }], forms.strides)).toBeUndefined();
   });
   test("an entry of a table has a group of its own", () => {
     const plan = planProbes([access(f.add(f.get(a), f.shl(f.get(byte), f.i64(2))), 4)]);
     expect(plan?.groups[0]).toMatchObject({ offset: 0n, span: 1024, table: true });
-    expect(plan?.accesses).toEqual([{ group: 0, distance: -1 }]);
+    expect(plan?.accesses).toEqual([{ group: 0, distance: -1, aligned: false }]);
   });
 });

@@ -51,8 +51,8 @@ export function checkWide(
   const vectors = values.filter((v) => v.type === "v128");
   if (vectors.length > 0) {
     const lanes = vectors.map((v) => v2(f, I64x2.add, v2(f, I64x2.add, v, v), offset()));
-    const all = lanes.reduce((a, b) => v2(f, V128.or, a, b));
-    terms.push(f.op("i32", V128.anyTrue, [f.op("v128", I64x2.shrU, [all, f.i32(62)])]));
+    const all = f.let(lanes.reduce((a, b) => v2(f, V128.or, a, b)));
+    terms.push(f.op("i32", I64x2.bitmask, [v2(f, V128.or, all, v2(f, I64x2.add, all, all))]));
   }
   f.ifRare(
     terms.reduce((a, b) => f.or(a, b)),

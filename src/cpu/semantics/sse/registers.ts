@@ -13,7 +13,7 @@ import { fromHalves, half, I64x2, splat, V128 } from "../../wasm/simd.js";
  */
 function alignedLinear(e: Emitter, operand: Operand): Value {
   const linear = e.mode === 64 ? operand.linear() : operand.part(0, 8).linear();
-  e.raiseIf(e.and(e.wrap(linear), e.i32(15)), Vector.GP, 0);
+  e.requireAligned(linear);
   return linear;
 }
 
