@@ -58,8 +58,11 @@ const GROWN_SIZE = 500;
 /** Beyond these a region isn't extended by another entry any more. */
 const MAX_GENERATION = 3;
 const MAX_EXTENDED = 400;
-/** Instructions of a merged region, at most, and by how many one is extended where another one's code is to come in. */
-export const MAX_MERGED = 1500;
+/** Regions become one up to so many instructions, with a sample of what that is for per so many instructions that have to be compiled anew. */
+export const MAX_WHOLE = 1600;
+export const INSTRUCTIONS_PER_SAMPLE = 3;
+/** Instructions of an extended region, at most, and by how many one is extended where another one's code is to come in. */
+export const MAX_MERGED = 2000;
 export const EXTENSION = 100;
 /** Part of the blocks and entries of merged regions that the new one may do without. */
 const MAX_LOST = 1 / 16;
@@ -127,8 +130,11 @@ export class RegionCompiler {
     return extended && extended.entries.length > old.entries.length ? this.#plan(extended, record, [old]) : undefined;
   }
 
-  /** A region with what lies around it too; undefined when that isn't much. `page`: one of its pages, at `place`. */
-  grow(old: PendingRegion, page: CodePage, place: Place): PendingRegion | undefined {
+  /**
+   * A region with what lies around it too, and with the regions that have most of that already, once so many samples speak for it.
+   * Undefined when that isn't much, "later" when it may work out after more samples. `page`: one of its pages, at `place`.
+   */
+  grow(old: PendingRegion, page: CodePage, place: Place, samples: number): PendingRegion | "later" | undefined {
     const shift = old.pages.get(page);
     if (shift === undefined || !old.isCut || !this.#cache.hasRoom) return undefined;
     const interpreted = (of: number) => this.#interpreted(of);
@@ -136,7 +142,37 @@ export class RegionCompiler {
     const entries = old.entries.map(({ at }) => at);
     const grown = this.#finder.find(around, entries, limitsFor(GROWN_SIZE));
     if (!grown || grown.instructionCount < 1.25 * old.size) return undefined;
-    return this.#plan(grown, old.entryRecord, [old]);
+    const { coming, regions } = this.#held(grown, old);
+    if (2 * coming >= grown.instructionCount) return "later";
+    if (regions.length === 0) return this.#plan(grown, old.entryRecord, [old]);
+    const most = regions.reduce((sum, { region }) => sum + region.size, grown.instructionCount);
+    if (most > MAX_WHOLE || samples < most / INSTRUCTIONS_PER_SAMPLE) return "later";
+    for (const { region, shift: by } of regions) entries.push(...region.entries.map(({ at }) => at + by));
+    const limits = { ...limitsFor(most), entries: most, leaders: most };
+    const whole = this.#finder.find(around, [...new Set(entries)], limits);
+    return whole && this.#plan(whole, old.entryRecord, [old, ...regions.map(({ region }) => region)]);
+  }
+  /** How many instructions of what was found are being compiled, and other regions that share much of it: with how far they lie off. */
+  #held(found: Region, but: PendingRegion): { coming: number; regions: { region: PendingRegion; shift: number }[] } {
+    const { view } = this.#memory;
+    let coming = 0;
+    const shared = new Map<number, { count: number; shift: number }>();
+    for (const { instructions } of found.blocks) {
+      for (const { at, page } of instructions) {
+        const record = this.#cache.recordAt(page, at & (PAGE_SIZE - 1));
+        if (view.getUint8(record + R.COMPILED) & R.Compiled.Coming) coming++;
+        const id = view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
+        const known = shared.get(id);
+        const distance = this.#regionOf(id)?.pages.get(page);
+        if (known) known.count++;
+        else if (distance !== undefined) shared.set(id, { count: 1, shift: distanceOf(at) - distance });
+      }
+    }
+    const regions = [...shared].flatMap(([id, { count, shift }]) => {
+      const region = this.#regionOf(id)!;
+      return region !== but && 2 * count >= Math.min(found.instructionCount, region.size) ? [{ region, shift }] : [];
+    });
+    return { coming, regions };
   }
   #canExtend({ generation, size }: PendingRegion): boolean {
     return generation < MAX_GENERATION && size <= MAX_EXTENDED;

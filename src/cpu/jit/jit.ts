@@ -137,7 +137,8 @@ export class Jit {
     const heat = view.getUint16(record + R.HEAT, true) + 1;
     view.setUint16(record + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
     const state = view.getUint8(record + R.COMPILED);
-    if (heat < GROW || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
+    // After twice as many samples it's tried again.
+    if (heat < GROW || heat & (heat - 1) || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
     if (!installed.regionOf(view.getUint32(record + R.REGION, true))?.isCut) return;
     view.setUint8(record + R.RAN, 1);
     this.#found(record, cpu);
@@ -153,6 +154,7 @@ export class Jit {
     const va = BigInt.asUintN(64, view.getBigUint64(cpu + S.PAGE_VA, true) - distance);
     const cluster = this.#links.note(from, view.getBigUint64(cpu + S.LEFT_VA, true), to, va);
     if (!cluster || view.getUint8(record + R.COMPILED) & (Waiting | Coming)) return;
+    if (cluster.some(({ region }) => this.#isComing(region))) return;
     this.#links.accept(cluster);
     this.#found(record, cpu, { cluster, from, to });
   }
@@ -215,7 +217,8 @@ export class Jit {
       if (state & ~Coming) view.setUint8(found + R.COMPILED, view.getUint8(found + R.COMPILED) | Never);
       if (state !== 0) return undefined;
     }
-    if (link?.cluster.some(({ region }) => installed.regionOf(region.id) !== region)) return undefined;
+    if (link?.cluster.some(({ region }) => installed.regionOf(region.id) !== region || this.#isComing(region)))
+      return undefined;
     // Meanwhile another region has come to hold it, or soon will.
     if (state & Coming || (state & (Inside | Enters)) === Inside) {
       const heat = view.getUint16(record + R.HEAT, true);
@@ -228,14 +231,22 @@ export class Jit {
     observer?.begin();
     const region = state & Enters ? installed.regionOf(view.getUint32(record + R.REGION, true)) : undefined;
     const offset = view.getUint16(record + R.OFFSET, true);
-    let pending: PendingRegion | undefined;
+    let pending: PendingRegion | "later" | undefined;
     if (link) pending = compiler.merge(link.cluster, place.va + BigInt(offset), place.codeTlb);
-    else pending = region ? compiler.grow(region, page, place) : compiler.prepare(page, offset, place);
+    else if (region) pending = compiler.grow(region, page, place, view.getUint16(record + R.HEAT, true));
+    else pending = compiler.prepare(page, offset, place);
     observer?.end("prepare", 1);
+    if (pending === "later") return undefined;
     if (!pending && link) this.#links.refuse(link.from, link.to);
     else if (!pending) view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
     else this.#mark(pending, true);
     return pending;
+  }
+
+  /** Something that takes the region's place is being compiled. */
+  #isComing({ entries }: PendingRegion): boolean {
+    const { view } = this.#parts.memory;
+    return entries.some(({ record }) => view.getUint8(record + R.COMPILED) & Coming);
   }
 
   /** Notes in a region's records whether it is on its way. */
@@ -338,6 +349,7 @@ export class Jit {
       valid[i] ? [{ pending, run: exports[String(i)], size: sizes[i]! }] : [],
     );
     installed.install(regions, tier, this.#now);
+    for (const { pending } of regions) this.#links.replace(pending.replaces, pending.id);
     observer?.end("install", regions.length);
     this.modules++;
     this.regions += regions.length;
