@@ -24,6 +24,7 @@ import { startGuest } from "./host/start-guest.js";
 import { StoreFile } from "./host/store-file.js";
 import { StoreSocket } from "./host/store-socket.js";
 import { attachTrace, type TraceOptions } from "./host/trace.js";
+import { defaultTranslationCacheDirectory, TranslationCache } from "./host/translation-cache.js";
 import { enableHints } from "./host/v8-flags.js";
 import { createHypervisor } from "./hypervisor/create-hypervisor.js";
 import { debugKeys } from "./hypervisor/debug-keys.js";
@@ -68,6 +69,11 @@ export interface HostConfig {
   readonly jitCache?: number | string;
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
+  /**
+   * Directory that keeps what guest code was compiled to, for later runs; default $XDG_CACHE_HOME/xen-ts/translations; false: none, as by default when
+   * it isn't compiled in a worker thread. What guests do is the same with and without.
+   */
+  readonly translationCache?: string | false;
   /** The XenStore beyond the host's own domains. */
   readonly xenstore?: {
     /** Path of a Unix socket for Debian's xenstore-ls and so on (XENSTORED_PATH), and for `connectXenStore`. */
@@ -120,8 +126,9 @@ export interface HostStatistics {
   readonly codeBytes: number;
   readonly codeInvalidations: number;
   readonly handlers: number;
-  /** Regions compiled by the JIT, those in use, and the machine code they take by estimate. */
+  /** Regions compiled by the JIT, known ones made where their code was met again, those in use, and the machine code they take by estimate. */
   readonly compiledRegions: number;
+  readonly recalledRegions: number;
   readonly installedRegions: number;
   readonly jitCacheBytes: number;
 }
@@ -156,6 +163,7 @@ export class XenHost {
   readonly #store: XenStoreServer;
   readonly #loop: RunLoop;
   #jitWorker: JitWorker | undefined;
+  #translations: TranslationCache | undefined;
   readonly #config: HostConfig;
   readonly #locks = new FileLocks();
   readonly #deferred = new DeferredEvents();
@@ -256,8 +264,11 @@ export class XenHost {
 
   #jitOptions(mode: JitMode, cacheBytes: number): JitOptions | false {
     if (mode === "off") return false;
-    if (mode === "async") this.#jitWorker = new JitWorker();
-    return { cacheBytes, service: this.#jitWorker, log: (line) => this.#config.log?.(line) };
+    const log = (line: string) => this.#config.log?.(line);
+    const { translationCache = mode === "async" ? defaultTranslationCacheDirectory() : false } = this.#config;
+    if (translationCache !== false) this.#translations = new TranslationCache(translationCache, log);
+    if (mode === "async") this.#jitWorker = this.#translations?.newWorker() ?? new JitWorker();
+    return { cacheBytes, service: this.#jitWorker, known: this.#translations?.known, log };
   }
 
   #createCpu(domid: number, vcpu: number, random: () => number): Cpu {
@@ -454,6 +465,7 @@ export class XenHost {
       codeInvalidations: cache.invalidations,
       handlers: handlers.count,
       compiledRegions: this.#engine.jit?.regions ?? 0,
+      recalledRegions: this.#engine.jit?.recalled ?? 0,
       installedRegions: this.#engine.jit?.installed.count ?? 0,
       jitCacheBytes: this.#engine.jit?.installed.bytes ?? 0,
     };
@@ -472,6 +484,7 @@ export class XenHost {
     this.#perfTrace?.close();
     for (const network of this.#networks.values()) network.close();
     this.#engine.close();
+    await this.#translations?.close();
     await this.#jitWorker?.close();
   }
 

@@ -1,5 +1,6 @@
 // The options that `boot` and `run` share: their rows for the command table, and the checks of what was typed.
 
+import { resolve } from "node:path";
 import {
   JIT_MODES,
   type JitMode,
@@ -37,6 +38,8 @@ export interface GuestOptions {
   readonly host?: string;
   /** As written, and known to be a size. */
   readonly jitCache?: string;
+  /** A directory, or "off". */
+  readonly translationCache?: string;
   readonly consolePtys?: boolean;
 }
 
@@ -105,6 +108,11 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
     description: "machine code that compiled guest code may take, like 64M (default: 256M)",
     parse: (text) => parseSizeOption(text, "--jit-cache"),
   },
+  translationCache: {
+    flags: "--translation-cache <directory>",
+    description:
+      "where compiled guest code is kept for later runs, or off (default: xen-ts/translations in $XDG_CACHE_HOME)",
+  },
   consolePtys: {
     flags: "--console-ptys",
     description:
@@ -112,6 +120,12 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
   },
   stats: { flags: "--stats", description: "print instructions, MIPS, exits, caches and memory to stderr at the end" },
 };
+
+/** HostConfig's for what was given. */
+export function translationCacheOf(given: string | undefined): { translationCache?: string | false } {
+  if (given === undefined) return {};
+  return { translationCache: given === "off" ? false : resolve(given) };
+}
 
 const MAX_CPUS = 32;
 

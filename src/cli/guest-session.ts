@@ -17,7 +17,7 @@ import { BufferedOutput, openLog } from "./buffered-output.js";
 import { CliError } from "./cli-error.js";
 import { ConsoleOutput } from "./console-output.js";
 import { ExitCode, type HandledSignal, SIGNAL_CODES } from "./exit-codes.js";
-import { DEFAULT_MEMORY, type GuestOptions } from "./guest-options.js";
+import { DEFAULT_MEMORY, type GuestOptions, translationCacheOf } from "./guest-options.js";
 import { hostName } from "./host-command.js";
 import { formatProfile } from "./profile-text.js";
 import { formatStatistics } from "./statistics.js";
@@ -108,6 +108,7 @@ class GuestSession {
       ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
       ...(options.scheduler ? { scheduler: options.scheduler } : {}),
       ...(options.jitCache ? { jitCache: options.jitCache } : {}),
+      ...translationCacheOf(options.translationCache),
       log: (line) => {
         dmesg.push(line);
         this.#output.hypervisor(line);

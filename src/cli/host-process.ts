@@ -19,6 +19,7 @@ import { describeError, packageInfo } from "./cli-error.js";
 import { ConsolePorts } from "./console-ports.js";
 import { isDetached, report } from "./detached-host.js";
 import { ExitCode } from "./exit-codes.js";
+import { translationCacheOf } from "./guest-options.js";
 
 export interface HostProcessOptions {
   readonly name: string;
@@ -27,6 +28,7 @@ export interface HostProcessOptions {
   readonly scheduler: SchedulerName | undefined;
   readonly jit: JitMode | undefined;
   readonly jitCache: string | undefined;
+  readonly translationCache: string | undefined;
   /** Consoles on TCP ports too. */
   readonly consolePorts: boolean;
   /** And on ptys. */
@@ -54,7 +56,7 @@ export async function runHost(options: HostProcessOptions): Promise<number> {
 }
 
 async function serve(options: HostProcessOptions): Promise<number> {
-  const { name, memory, cpus, scheduler, jit, jitCache, consolePorts, consolePtys } = options;
+  const { name, memory, cpus, scheduler, jit, jitCache, translationCache, consolePorts, consolePtys } = options;
   const log = openHostLog(name);
   const dmesg = new LogRing();
   const onHypervisorLine = (line: string) => {
@@ -71,6 +73,7 @@ async function serve(options: HostProcessOptions): Promise<number> {
     ...(cpus === undefined ? {} : { cpus }),
     ...(scheduler ? { scheduler } : {}),
     ...(jitCache ? { jitCache } : {}),
+    ...translationCacheOf(translationCache),
     xenstore: { socket: join(directory, "xenstore.sock"), state: join(directory, "xenstore.state") },
   });
   const wanted: Ending[] = [];

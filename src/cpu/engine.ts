@@ -16,6 +16,7 @@ import { Predecoder } from "./interpreter/predecoder.js";
 import { RegionCompiler } from "./jit/compiler.js";
 import { InstalledRegions } from "./jit/installed-regions.js";
 import { Jit } from "./jit/jit.js";
+import type { KnownRegions } from "./jit/known-regions.js";
 import { RegionFinder } from "./jit/region.js";
 import { compileRegions, type RegionService } from "./jit/region-module.js";
 import type { MemoryAccess } from "./memory-access.js";
@@ -34,6 +35,8 @@ export interface EngineOptions {
 export interface JitOptions {
   /** Compiles in the background; without it compilation is part of running the guest, and does the same each time. */
   readonly service?: RegionService | undefined;
+  /** Regions of earlier runs, and this one's for later ones. */
+  readonly known?: KnownRegions | undefined;
   /** Bytes of machine code that compiled regions may take, an estimate. */
   readonly cacheBytes?: number | undefined;
   readonly log?: ((line: string) => void) | undefined;
@@ -119,7 +122,7 @@ export class Engine {
     };
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
-      const { service, cacheBytes, log } = options.jit === true ? {} : options.jit;
+      const { service, known, cacheBytes, log } = options.jit === true ? {} : options.jit;
       const finder = new RegionFinder(memory, this.cache, this.handlers, this.predecoder, computedJumps);
       const installed = new InstalledRegions(memory, this.handlers, table, cacheBytes ?? DEFAULT_JIT_CACHE_BYTES);
       this.jit = new Jit({
@@ -127,11 +130,12 @@ export class Engine {
         cache: this.cache,
         handlers: this.handlers,
         computedJumps,
-        compiler: new RegionCompiler(memory, this.cache, finder, (id) => installed.regionOf(id)),
+        compiler: new RegionCompiler(memory, this.cache, finder, this.predecoder, (id) => installed.regionOf(id)),
         installed,
         compile: (requests) => compileRegions(requests, this.decoder, semantics),
         instantiate,
         service,
+        known,
         log: log ?? (() => {}),
         observer: () => this.observer,
       });

@@ -6,9 +6,12 @@ import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { Decoder } from "../cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../cpu/features.js";
+import { unpackRequest } from "../cpu/jit/packed-request.js";
 import { emitRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
-import { type JobMessage, type ResultMessage, unpackRequests } from "./jit-worker.js";
+import { CodeStore } from "./code-store.js";
+import type { JobMessage, ResultMessage } from "./jit-worker.js";
+import { writeCatalog } from "./region-catalog.js";
 import { withoutTierUp } from "./v8-flags.js";
 
 try {
@@ -23,28 +26,65 @@ const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
 /** Linear address of a vCPU's struct, all zero. */
 const STATE = 0x8000;
 
-function makeReady(module: WebAssembly.Module): void {
+type Run = (state: number, record: number) => number;
+
+/** Its functions. */
+function makeReady(module: WebAssembly.Module): Run[] {
   const imports = WebAssembly.Module.imports(module).map(({ name }) => [name, name === "memory" ? memory : () => 0]);
   const { exports } = new WebAssembly.Instance(module, { e: Object.fromEntries(imports) });
-  for (const run of Object.values(exports) as ((state: number, record: number) => number)[]) {
+  const functions = Object.values(exports) as Run[];
+  for (const run of functions) {
     try {
       run(STATE, 0);
     } catch {
       // Its code is there all the same.
     }
   }
+  return functions;
 }
 
-parentPort!.on("message", ({ id, text, tier }: JobMessage) => {
+const stores = new Map<string, CodeStore>();
+function storeIn(directory: string): CodeStore {
+  const known = stores.get(directory);
+  if (known) return known;
+  const store = new CodeStore(directory);
+  stores.set(directory, store);
+  return store;
+}
+
+/** Runs what may fail without anything being lost but time. */
+function attempt<T>(work: () => T): { value?: T; storeError?: string } {
+  try {
+    return { value: work() };
+  } catch (error) {
+    return { storeError: (error as Error).message };
+  }
+}
+
+function perform(job: JobMessage): Omit<ResultMessage, "id"> {
+  if (job.kind === "load") {
+    const { value, storeError } = attempt(() => storeIn(job.directory).load(job.unit));
+    return { module: value, storeError };
+  }
+  if (job.kind === "save")
+    return { storeError: attempt(() => writeCatalog(job.path, job.entries, job.removed)).storeError };
+  const { text, tier, directory } = job;
+  const { bytes, sizes } = emitRegions(text.split("\n").map(unpackRequest), decoder, semantics, tier);
+  const newModule = () => new WebAssembly.Module(bytes);
+  const module = tier === "auto" ? newModule() : withoutTierUp(newModule);
+  const functions = makeReady(module);
+  const { value: unit, storeError } = directory
+    ? attempt(() => storeIn(directory).store(bytes, module, functions))
+    : {};
+  return { compiled: { module, sizes, unit }, storeError };
+}
+
+parentPort!.on("message", (job: JobMessage) => {
   let result: ResultMessage;
   try {
-    const { bytes, sizes } = emitRegions(unpackRequests(text), decoder, semantics, tier);
-    const newModule = () => new WebAssembly.Module(bytes);
-    const module = tier === "auto" ? newModule() : withoutTierUp(newModule);
-    makeReady(module);
-    result = { id, module, sizes };
+    result = { id: job.id, ...perform(job) };
   } catch (error) {
-    result = { id, error: (error as Error).message };
+    result = { id: job.id, error: (error as Error).message };
   }
   parentPort!.postMessage(result);
 });

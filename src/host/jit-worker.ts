@@ -1,58 +1,63 @@
 // Compiles regions of guest code in a worker thread: emission and V8's work on the module happen beside the guest, and the
 // finished module comes back as a message. One worker serves all hosts of a process; it starts with the first, ends with the
-// last, and never keeps the process alive.
+// last, and never keeps the process alive. It also reads and writes what is kept for later runs.
 
 import { Worker } from "node:worker_threads";
+import { packRequest } from "../cpu/jit/packed-request.js";
 import type { CodeTier, CompiledRegions, RegionService } from "../cpu/jit/region-module.js";
-import type { BlockRequest, RegionRequest } from "../cpu/jit/request.js";
+import type { RegionRequest } from "../cpu/jit/request.js";
+import type { CatalogEntry } from "./region-catalog.js";
 import { hasTierControl } from "./v8-flags.js";
 
-export interface JobMessage {
-  readonly id: number;
-  /** The requests by `packRequests`. */
+export type JobMessage = { readonly id: number } & (CompileJob | LoadJob | SaveJob);
+interface CompileJob {
+  readonly kind: "compile";
+  /** The requests by `packRequest`, a line each. */
   readonly text: string;
   readonly tier: CodeTier;
+  /** Where optimized code is kept. */
+  readonly directory: string | undefined;
+}
+interface LoadJob {
+  readonly kind: "load";
+  readonly directory: string;
+  readonly unit: string;
+}
+interface SaveJob {
+  readonly kind: "save";
+  readonly path: string;
+  readonly entries: readonly CatalogEntry[];
+  readonly removed: ReadonlySet<string>;
 }
 
-/** A finished job, or why it failed. */
-export type ResultMessage = { readonly id: number } & (CompiledRegions | { readonly error: string });
-
-/** One string: cloning it costs a fraction of what cloning many small objects and arrays does. */
-export function packRequests(requests: readonly RegionRequest[]): string {
-  return JSON.stringify(
-    requests.map((request) => ({
-      ...request,
-      blocks: request.blocks.map((block) => ({ ...block, bytes: Buffer.from(block.bytes).toString("latin1") })),
-    })),
-  );
+/** What became of a job, or why it failed. */
+export type ResultMessage = { readonly id: number } & JobResult;
+interface JobResult {
+  readonly compiled?: CompiledRegions;
+  readonly module?: WebAssembly.Module | undefined;
+  readonly error?: string;
+  /** What is kept for later runs could not be read or written: nothing else of the result depends on it. */
+  readonly storeError?: string | undefined;
 }
 
-export function unpackRequests(text: string): RegionRequest[] {
-  type Packed = Omit<RegionRequest, "blocks"> & { blocks: (Omit<BlockRequest, "bytes"> & { bytes: string })[] };
-  return (JSON.parse(text) as Packed[]).map((request) => ({
-    ...request,
-    blocks: request.blocks.map((block) => ({ ...block, bytes: Buffer.from(block.bytes, "latin1") })),
-  }));
-}
-
-type Done = (result: CompiledRegions | Error) => void;
+type Done = (result: JobResult) => void;
 
 class CompilerThread {
   readonly #worker: Worker;
   readonly #jobs = new Map<number, Done>();
   #lastId = 0;
-  #failure: Error | undefined;
+  #failure: string | undefined;
   users = 0;
 
   constructor() {
     this.#worker = new Worker(new URL("./jit-worker-thread.js", import.meta.url));
-    this.#worker.on("message", (message: ResultMessage) => {
-      const done = this.#jobs.get(message.id);
-      this.#jobs.delete(message.id);
-      done?.("error" in message ? new Error(message.error) : message);
+    this.#worker.on("message", ({ id, ...result }: ResultMessage) => {
+      const done = this.#jobs.get(id);
+      this.#jobs.delete(id);
+      done?.(result);
     });
-    this.#worker.on("error", (error) => this.#fail(error));
-    this.#worker.on("exit", () => this.#fail(new Error("the worker thread ended")));
+    this.#worker.on("error", (error) => this.#fail(error.message));
+    this.#worker.on("exit", () => this.#fail("the worker thread ended"));
     // After the listeners: one for messages makes the thread count again.
     this.#worker.unref();
   }
@@ -61,37 +66,52 @@ class CompilerThread {
     return this.#failure !== undefined;
   }
 
-  compile(requests: readonly RegionRequest[], tier: CodeTier, done: Done): void {
-    const failure = this.#failure;
-    if (failure) {
-      setImmediate(() => done(failure));
+  post(job: CompileJob | LoadJob | SaveJob, done: Done): void {
+    const error = this.#failure;
+    if (error !== undefined) {
+      setImmediate(() => done({ error }));
       return;
     }
     const id = ++this.#lastId;
     this.#jobs.set(id, done);
-    this.#worker.postMessage({ id, text: packRequests(requests), tier } satisfies JobMessage);
+    this.#worker.postMessage({ id, ...job } satisfies JobMessage);
   }
 
-  #fail(error: Error): void {
+  #fail(error: string): void {
     this.#failure ??= error;
     const jobs = [...this.#jobs.values()];
     this.#jobs.clear();
-    for (const done of jobs) done(this.#failure);
+    for (const done of jobs) done({ error });
   }
 
   async stop(): Promise<void> {
-    this.#failure ??= new Error("the worker thread was stopped");
+    this.#failure ??= "the worker thread was stopped";
     await this.#worker.terminate();
   }
 }
 
 let thread: CompilerThread | undefined;
 
+/** Where a worker keeps machine code, and who hears once that it can't. */
+export interface KeptCode {
+  readonly directory: string;
+  readonly onError: (message: string) => void;
+}
+
 /** The process's compiler thread as one host uses it. */
 export class JitWorker implements RegionService {
   readonly hasTiers = hasTierControl;
+  readonly #kept: KeptCode | undefined;
   #thread: CompilerThread | undefined;
   #isClosed = false;
+
+  constructor(kept?: KeptCode) {
+    this.#kept = kept;
+  }
+
+  get keepsCode(): boolean {
+    return this.#kept !== undefined && hasTierControl;
+  }
 
   /** Starts the thread, which takes a while, before there is anything to compile. */
   start(): void {
@@ -106,9 +126,31 @@ export class JitWorker implements RegionService {
     return thread;
   }
 
-  compile(requests: readonly RegionRequest[], tier: CodeTier, done: Done): void {
-    this.#running().compile(requests, tier, (result) => {
+  #post(job: CompileJob | LoadJob | SaveJob, done: Done): void {
+    this.#running().post(job, (result) => {
+      if (result.storeError !== undefined) this.#kept?.onError(result.storeError);
       if (!this.#isClosed) done(result);
+    });
+  }
+
+  compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void {
+    const text = requests.map(packRequest).join("\n");
+    const directory = this.keepsCode && tier === "optimized" ? this.#kept?.directory : undefined;
+    this.#post({ kind: "compile", text, tier, directory }, ({ compiled, error }) =>
+      done(compiled ?? new Error(error ?? "nothing was compiled")),
+    );
+  }
+
+  load(unit: string, done: (module: WebAssembly.Module | undefined) => void): void {
+    const kept = this.#kept;
+    if (kept) this.#post({ kind: "load", directory: kept.directory, unit }, ({ module }) => done(module));
+    else setImmediate(() => done(undefined));
+  }
+
+  /** Writes a catalog (region-catalog.ts); errors go to the log. */
+  save(path: string, entries: readonly CatalogEntry[], removed: ReadonlySet<string>): Promise<void> {
+    return new Promise((resolve) => {
+      this.#post({ kind: "save", path, entries, removed }, () => resolve());
     });
   }
 

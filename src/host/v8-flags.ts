@@ -29,3 +29,51 @@ export function withoutTierUp(newModule: () => WebAssembly.Module): WebAssembly.
     setFlagsFromString(`--wasm-tiering-budget=${USUAL_BUDGET}`);
   }
 }
+
+type Exported = (...args: never[]) => unknown;
+interface Natives {
+  readonly isOptimized: (run: Exported) => boolean;
+  readonly serialize: (module: WebAssembly.Module) => ArrayBuffer;
+  readonly deserialize: (code: ArrayBuffer, bytes: Uint8Array) => WebAssembly.Module | undefined;
+}
+
+let natives: Natives | undefined;
+
+/**
+ * Functions of V8's own that give a module's machine code and take it back. The flag that lets scripts name them stays set: code is
+ * taken back only under the flags it was given with.
+ */
+function findNatives(): Natives | undefined {
+  if (natives || !hasTierControl) return natives;
+  setFlagsFromString("--allow-natives-syntax");
+  try {
+    natives = {
+      isOptimized: new Function("run", "return %IsTurboFanFunction(run)") as Natives["isOptimized"],
+      serialize: new Function("module", "return %SerializeWasmModule(module)") as Natives["serialize"],
+      deserialize: new Function(
+        "code",
+        "bytes",
+        "return %DeserializeWasmModule(code, bytes)",
+      ) as Natives["deserialize"],
+    };
+  } catch {
+    // This V8 has others.
+  }
+  return natives;
+}
+
+/**
+ * Machine code that V8's optimizing compiler made of a module whose exported functions are these. Undefined where V8 can't tell, or has
+ * none of some function, as while a debugger is attached: asked all the same it would end the process.
+ */
+export function serializeModule(module: WebAssembly.Module, functions: readonly Exported[]): Uint8Array | undefined {
+  const known = findNatives();
+  if (!known || functions.length === 0 || !functions.every(known.isOptimized)) return undefined;
+  return new Uint8Array(known.serialize(module));
+}
+
+/** The module of these bytes with its machine code; undefined when that is for another version of V8, other flags or processors. */
+export function deserializeModule(code: Uint8Array, bytes: Uint8Array): WebAssembly.Module | undefined {
+  // Both as copies: V8 takes a whole buffer, and keeps the bytes.
+  return findNatives()?.deserialize(new Uint8Array(code).buffer, new Uint8Array(bytes));
+}

@@ -1,8 +1,11 @@
-// A deterministic boot of Debian's kernel as dom0 to its shell takes the same course with and without compiled regions: every
-// exit of the CPU in the same state after the same number of instructions, and when the shell reports the same memory.
+// A deterministic boot of Debian's kernel as dom0 to its shell takes the same course with and without compiled regions, and with those
+// that an earlier boot left in a translation cache: every exit of the CPU in the same state after the same number of instructions, and when the shell reports the same memory.
 
 import { createHash } from "node:crypto";
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { Cpu } from "../../src/cpu/cpu.js";
 import * as S from "../../src/cpu/state-layout.js";
 import { createXenHost } from "../../src/index.js";
@@ -19,9 +22,10 @@ interface Course {
   readonly exitHash: number;
   readonly memory: string;
   readonly regions: number;
+  readonly recalled: number;
 }
 
-async function boot(jit: boolean): Promise<Course> {
+async function boot(jit: boolean, translationCache: string | false = false): Promise<Course> {
   const image = await testImage("bookworm");
   const original = Cpu.prototype.run;
   let exits = 0;
@@ -44,7 +48,7 @@ async function boot(jit: boolean): Promise<Course> {
     for (const byte of registers) fold(byte);
     return exit;
   };
-  const host = await createXenHost({ memory: "400M", deterministic: true, jit });
+  const host = await createXenHost({ memory: "400M", deterministic: true, jit, translationCache });
   try {
     const dom0 = await host.createDomain({
       kernel: image.kernel,
@@ -62,6 +66,7 @@ async function boot(jit: boolean): Promise<Course> {
         exitHash,
         memory: createHash("sha256").update(last.memory.u8).digest("hex"),
         regions: last.engine.jit?.regions ?? 0,
+        recalled: last.engine.jit?.recalled ?? 0,
       };
     });
     await dom0.waitForShell({ timeout: BOOT_MS });
@@ -73,11 +78,21 @@ async function boot(jit: boolean): Promise<Course> {
   return course;
 }
 
-test("a boot is the same with the JIT on and off", { timeout: 2 * BOOT_MS }, async () => {
-  const { regions, ...compiled } = await boot(true);
-  const { regions: none, ...interpreted } = await boot(false);
-  console.log(`${compiled.instructions} instructions, ${compiled.exits} exits, ${regions} regions`);
+test("a boot is the same with the JIT on and off, and with what an earlier one left", {
+  timeout: 3 * BOOT_MS,
+}, async () => {
+  const directory = mkdtempSync(join(tmpdir(), "xen-ts-jit-boot-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const { regions, recalled: unknown, ...compiled } = await boot(true, directory);
+  const { regions: warm, recalled, ...again } = await boot(true, directory);
+  const { regions: none, recalled: nothing, ...interpreted } = await boot(false);
+  console.log(
+    `${compiled.instructions} instructions, ${compiled.exits} exits, ${regions} regions, ${unknown} known; then ${warm}, ${recalled}`,
+  );
   expect(regions).toBeGreaterThan(100);
-  expect(none).toBe(0);
+  expect(recalled).toBeGreaterThan(100);
+  expect(recalled).toBeGreaterThan(2 * unknown);
+  expect([none, nothing]).toEqual([0, 0]);
   expect(compiled).toEqual(interpreted);
+  expect(again).toEqual(interpreted);
 });

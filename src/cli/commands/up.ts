@@ -19,6 +19,7 @@ interface Options {
   readonly scheduler?: SchedulerName;
   readonly jit?: JitMode;
   readonly jitCache?: string;
+  readonly translationCache?: string;
   readonly consolePorts?: boolean;
   readonly consolePtys?: boolean;
 }
@@ -41,6 +42,7 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
     scheduler: guestOptionRows.scheduler!,
     jit: guestOptionRows.jit!,
     jitCache: guestOptionRows.jitCache!,
+    translationCache: guestOptionRows.translationCache!,
     consolePtys: guestOptionRows.consolePtys!,
     consolePorts: {
       flags: "--console-ports",
@@ -57,10 +59,13 @@ console logs, is $XDG_RUNTIME_DIR/xen-ts/NAME or ~/.xen-ts/NAME.`,
       scheduler,
       jit,
       jitCache,
+      translationCache,
       consolePorts = false,
       consolePtys = false,
     } = options;
-    return runHost({ name, memory, cpus, scheduler, jit, jitCache, consolePorts, consolePtys });
+    return runHost({
+      ...{ name, memory, cpus, scheduler, jit, jitCache, translationCache, consolePorts, consolePtys },
+    });
   },
 });
 

@@ -3,8 +3,10 @@
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
+import type { Predecoder } from "../interpreter/predecoder.js";
 import * as R from "../interpreter/record.js";
 import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
+import type { KnownRegion } from "./known-regions.js";
 import { type Block, type Exit, limitsFor, type Region, type RegionFinder } from "./region.js";
 import type { BlockRequest, Edge, RegionRequest } from "./request.js";
 
@@ -44,6 +46,8 @@ export interface PendingRegion {
   readonly isCut: boolean;
   /** Instructions. */
   readonly size: number;
+  /** It was found among these (recall.ts). */
+  readonly known?: KnownRegion | undefined;
 }
 
 /** A region, and the address of its first page where it was seen running. */
@@ -66,6 +70,8 @@ export const MAX_MERGED = 2000;
 export const EXTENSION = 100;
 /** Part of the blocks and entries of merged regions that the new one may do without. */
 const MAX_LOST = 1 / 16;
+/** Words of a pool. */
+const MAX_POOL = 0x2000;
 /** Between pages of one region. */
 const MAX_DISTANCE = 0x4000_0000;
 
@@ -73,6 +79,7 @@ export class RegionCompiler {
   readonly #memory: MachineMemory;
   readonly #cache: CodeCache;
   readonly #finder: RegionFinder;
+  readonly #predecoder: Predecoder;
   readonly #regionOf: (id: number) => PendingRegion | undefined;
   /** By a record that enters, or entered, a region: its copy for the interpreter. */
   readonly #clones = new Map<number, number>();
@@ -82,11 +89,13 @@ export class RegionCompiler {
     memory: MachineMemory,
     cache: CodeCache,
     finder: RegionFinder,
+    predecoder: Predecoder,
     regionOf: (id: number) => PendingRegion | undefined,
   ) {
     this.#memory = memory;
     this.#cache = cache;
     this.#finder = finder;
+    this.#predecoder = predecoder;
     this.#regionOf = regionOf;
   }
 
@@ -217,6 +226,84 @@ export class RegionCompiler {
     );
   }
 
+  /**
+   * A region as it was known before, where the same code stands: `page` lies `distance` from its first one. Undefined when that isn't
+   * so, or a page of it isn't mapped now.
+   */
+  revive(
+    known: KnownRegion,
+    request: RegionRequest,
+    page: CodePage,
+    distance: number,
+    place: Place,
+  ): PendingRegion | undefined {
+    if (!this.#cache.hasRoom) return undefined;
+    const pageAt = (at: number) => this.#pageAt(page, place, at - distance);
+    if (!holds(this.#memory.u8, request, pageAt)) return undefined;
+    const record = (at: number) => this.#decoded(at, pageAt);
+    const records: number[] = [];
+    const pages = new Map<CodePage, number>();
+    for (const { at: start, bytes, count, crosses } of request.blocks) {
+      let at = start;
+      for (let i = 0; i < count; i++) {
+        const found = record(at);
+        if (found === 0) return undefined;
+        records.push(this.#interpreted(found));
+        at += this.#memory.view.getUint8(found + R.LENGTH);
+      }
+      if (at !== start + bytes.length) return undefined;
+      pages.set(pageAt(distanceOf(start))!, distanceOf(start));
+      if (crosses >= 0) pages.set(pageAt(distanceOf(start) + PAGE_SIZE)!, distanceOf(start) + PAGE_SIZE);
+    }
+    const pool = new Pool(records);
+    const fits = request.blocks.every(
+      ({ at, bytes, crosses, fallThrough, target, returnTo, jumps, behindCalls }) =>
+        [fallThrough, target, returnTo, ...jumps, ...behindCalls].every(
+          (edge) =>
+            !edge ||
+            ((edge.record < 0 || pool.isAt(edge.record, record(edge.at))) &&
+              (edge.table < 0 || pool.isAt(edge.table, pageAt(distanceOf(edge.at))?.table ?? 0))),
+        ) &&
+        (crosses < 0 || pool.isAt(crosses, pageAt(distanceOf(at + bytes.length - 1))?.table ?? 0)),
+    );
+    if (!fits) return undefined;
+    const entries = request.entries.map((block): RegionEntry => {
+      const { at } = request.blocks[block]!;
+      const entered = record(at);
+      return { record: entered, clone: this.#clone(pageAt(distanceOf(at))!, at & (PAGE_SIZE - 1), entered), at };
+    });
+    // An entry's record was not yet the interpreter's copy of it.
+    for (const [i, each] of records.entries()) pool.set(i, (records[i] = this.#interpreted(each)));
+    return {
+      request,
+      id: pool.write(this.#cache),
+      records,
+      pages,
+      entries,
+      entryRecord: entries[0]!.record,
+      replaces: [],
+      generation: known.generation,
+      isCut: known.isCut,
+      size: records.length,
+      known,
+    };
+  }
+
+  /** The record of the instruction at a distance, if there is one that a region may hold; else 0. */
+  #decoded(at: number, pageAt: (distance: number) => CodePage | undefined): number {
+    const start = distanceOf(at);
+    const page = pageAt(start);
+    if (!page || !this.#cache.hasRoom) return 0;
+    const next = () => pageAt(start + PAGE_SIZE);
+    const found = this.#cache.recordAt(page, at - start) || this.#predecoder.decode(page, at - start, next);
+    if (found === 0) return 0;
+    const { view } = this.#memory;
+    const record = this.#interpreted(found);
+    const slot = view.getUint32(record + R.HANDLER, true);
+    if (slot === Slot.Crossing) return next()?.table === view.getUint32(record + R.LINK, true) ? found : 0;
+    return slot < Slot.First ? 0 : found;
+  }
+
   #interpreted(record: number): number {
     return this.#clones.get(record) ?? record;
   }
@@ -270,7 +357,7 @@ export class RegionCompiler {
       return {
         at,
         block: block ? index.get(block)! : -1,
-        record: near ? pool.placeOf(record(from.page, at)) : -1,
+        record: near && !block ? pool.placeOf(record(from.page, at)) : -1,
         table: block && !near ? pool.placeOf(block.page.table) : -1,
       };
     };
@@ -375,10 +462,34 @@ class Pool {
     return this.#words.push(address) - 1;
   }
 
+  /** Puts an address at a place, if there isn't another one. */
+  isAt(place: number, address: number): boolean {
+    if (address === 0 || place >= MAX_POOL) return false;
+    this.#words[place] ??= address;
+    return this.#words[place] === address;
+  }
+  set(place: number, address: number): void {
+    this.#words[place] = address;
+  }
+
   /** Returns its address. */
   write(cache: CodeCache): number {
     return cache.store(this.#words);
   }
+}
+
+/** Whether a request's code stands in these pages. */
+function holds(u8: Uint8Array, { blocks }: RegionRequest, pageAt: (distance: number) => CodePage | undefined): boolean {
+  for (const { at, bytes } of blocks) {
+    for (let i = 0; i < bytes.length; ) {
+      const start = distanceOf(at + i);
+      const page = pageAt(start);
+      if (!page) return false;
+      const end = Math.min(bytes.length, start + PAGE_SIZE - at);
+      for (let from = page.frame * PAGE_SIZE + at - start; i < end; i++) if (u8[from + i] !== bytes[i]) return false;
+    }
+  }
+  return true;
 }
 
 function distanceOf(at: number): number {

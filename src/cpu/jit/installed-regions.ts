@@ -70,6 +70,12 @@ export class InstalledRegions {
     return this.#byId.get(id)?.tier === "optimized";
   }
 
+  /** Regions that could have better code, installed before this sample, the first ones first. */
+  *settled(before: number): Iterable<PendingRegion> {
+    for (const { tier, since, pending } of this.#byId.values())
+      if (tier !== "optimized" && since <= before) yield pending;
+  }
+
   /** Counts a sample of instructions that ran in a region. Returns how many there are. */
   noteRan(id: number): number {
     const region = this.#byId.get(id);

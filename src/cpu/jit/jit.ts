@@ -13,8 +13,10 @@ import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
+import type { CodePlace, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { Promotions } from "./promotions.js";
+import { Recall } from "./recall.js";
 import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
 
@@ -37,6 +39,11 @@ const MAX_WAIT = 32;
 /** Regions and instructions of a module, about: how long other places wait for it, and the guest for its preparation. */
 const MAX_BATCH = 24;
 const MAX_BATCH_INSTRUCTIONS = 1200;
+/** Samples after which a region is unlikely to be extended, and instructions that are optimized at once for later runs. */
+const SETTLED = 1024;
+const MAX_UNKEPT_INSTRUCTIONS = 400;
+/** Modules of machine code that are held for what may still be recalled of them. */
+const MAX_UNITS = 512;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
 
 /** Found hot: a record, and where it was run. */
@@ -47,6 +54,8 @@ interface Hot {
   /** Nothing there is new: these regions are to become one. */
   readonly link: Link | undefined;
 }
+
+type Exports = Readonly<Record<string, unknown>>;
 
 interface Link {
   readonly cluster: readonly RunningRegion[];
@@ -64,9 +73,11 @@ export interface JitParts {
   /** Compiles at once. */
   readonly compile: (requests: readonly RegionRequest[]) => CompiledRegions;
   /** The exports of a new instance of a regions' module. */
-  readonly instantiate: (module: WebAssembly.Module) => Readonly<Record<string, unknown>>;
+  readonly instantiate: (module: WebAssembly.Module) => Exports;
   /** Compiles in the background. */
   readonly service?: RegionService | undefined;
+  /** Regions of this run and of earlier ones, which are made at once where their code is met. */
+  readonly known?: KnownRegions | undefined;
   readonly log: (line: string) => void;
   readonly observer: () => EngineObserver | undefined;
 }
@@ -78,6 +89,11 @@ export class Jit {
   #waiting: Hot[] = [];
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
+  readonly #recall: Recall | undefined;
+  /** Known regions that are to be compiled. */
+  #recalled: PendingRegion[] = [];
+  /** Machine code that was kept: a module's exports, or the regions that wait for it. */
+  readonly #units = new Map<string, Exports | PendingRegion[]>();
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
@@ -90,13 +106,17 @@ export class Jit {
   compiledInstructions = 0;
   modules = 0;
   outdated = 0;
+  /** Known regions that were made at once, and of those how many had machine code. */
+  recalled = 0;
+  recalledCode = 0;
 
   constructor(parts: JitParts) {
     this.#parts = parts;
     this.#service = parts.service;
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     this.#promotions = new Promotions(parts.installed);
-    const { cache, installed } = parts;
+    const { cache, compiler, installed, known, memory } = parts;
+    this.#recall = known && new Recall(memory, compiler, known, (record) => this.#leadsOn(record));
     cache.onForget = (page) => installed.forget(page, this.#now);
     installed.onLost = (page, age) => {
       page.backOff = age < SHORT_LIFE ? page.backOff + 1 : 0;
@@ -112,8 +132,8 @@ export class Jit {
   sample(record: number, cpu: number): number {
     this.#now++;
     if (this.#hot.length > 0) this.#enqueueHot();
-    if (this.#waiting.length >= BATCH || (this.#waiting.length > 0 && this.#now - this.#since >= MAX_WAIT))
-      this.#compileWaiting();
+    const waiting = this.#waiting.length + this.#recalled.length;
+    if (waiting >= BATCH || (waiting > 0 && this.#now - this.#since >= MAX_WAIT)) this.#compileWaiting();
     const { view } = this.#parts.memory;
     if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
@@ -172,9 +192,83 @@ export class Jit {
     const heat = view.getUint16(place + R.HEAT, true) + 1;
     const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
     view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
-    if (heat < Math.min(needed, MAX_THRESHOLD) || state & (Waiting | Coming)) return;
+    if (state & (Waiting | Coming)) return;
+    // At first, and now and then: not all of a region's pages may have been mapped.
+    if ((heat & (heat - 1)) === 0 && this.#recallAt(record, page, cpu)) return;
+    if (heat < Math.min(needed, MAX_THRESHOLD)) return;
     view.setUint8(record + R.RAN, 1);
     this.#found(place, cpu);
+  }
+
+  /** A region that was known before is made at once. */
+  #recallAt(record: number, page: CodePage, cpu: number): boolean {
+    // What keeps changing is better left to the interpreter.
+    if (!this.#recall || page.backOff > 0) return false;
+    const observer = this.#parts.observer();
+    observer?.begin();
+    const pending = this.#recall.find(record, page, this.#placeOf(cpu));
+    observer?.end("prepare", 1);
+    if (!pending) return false;
+    this.recalled++;
+    this.#mark(pending, true);
+    const code = pending.known?.code;
+    if (code && this.#service?.load) this.#fetch(this.#service, code, pending);
+    else this.#compileRecalled([pending]);
+    return true;
+  }
+
+  #compileRecalled(regions: readonly PendingRegion[]): void {
+    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
+    this.#recalled.push(...regions);
+    if (this.#service) this.#compileWaiting();
+  }
+
+  /** Installs a region whose machine code was kept, now or when it has been read. */
+  #fetch(service: RegionService, { unit }: CodePlace, region: PendingRegion): void {
+    const known = this.#units.get(unit);
+    if (Array.isArray(known)) known.push(region);
+    else if (known) this.#enterKept([region], known);
+    else {
+      const waiting = [region];
+      this.#units.set(unit, waiting);
+      service.load!(unit, (module) => {
+        if (this.#isClosed) return;
+        if (module) {
+          const exports = this.#parts.instantiate(module);
+          this.modules++;
+          this.#keepUnit(unit, exports);
+          this.#enterKept(waiting, exports);
+          return;
+        }
+        this.#units.delete(unit);
+        for (const { known } of waiting) if (known?.code?.unit === unit) known.code = undefined;
+        this.#compileRecalled(waiting);
+      });
+    }
+  }
+  #enterKept(regions: readonly PendingRegion[], exports: Exports): void {
+    this.recalledCode += regions.length;
+    this.#enterRegions(
+      regions.map((pending) => {
+        const code = pending.known!.code!;
+        return { pending, run: exports[String(code.index)], size: code.size, code };
+      }),
+      "optimized",
+    );
+  }
+  #keepUnit(unit: string, exports: Exports): void {
+    this.#units.set(unit, exports);
+    if (this.#units.size <= MAX_UNITS) return;
+    for (const [oldest, held] of this.#units) {
+      if (Array.isArray(held)) continue;
+      this.#units.delete(oldest);
+      return;
+    }
+  }
+
+  #placeOf(cpu: number): Place {
+    const { view } = this.#parts.memory;
+    return { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va: view.getBigUint64(cpu + S.PAGE_VA, true) };
   }
 
   #found(record: number, cpu: number, link?: Link): void {
@@ -183,8 +277,7 @@ export class Jit {
     const page = cache.pageOfTable(view.getUint32(record + R.PAGE, true));
     if (!page) return;
     view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Waiting);
-    const va = view.getBigUint64(cpu + S.PAGE_VA, true);
-    const place = { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va };
+    const place = this.#placeOf(cpu);
     // Nothing has to be noted for a link.
     if (link) this.#wait([{ record, page, place, link }]);
     else this.#hot.push({ record, page, place, link });
@@ -198,7 +291,7 @@ export class Jit {
   }
 
   #wait(places: readonly Hot[]): void {
-    if (this.#waiting.length === 0) this.#since = this.#now;
+    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
     this.#waiting.push(...places);
   }
 
@@ -280,7 +373,7 @@ export class Jit {
 
   #compileWaiting(): void {
     if (this.#isBusy) return;
-    const batch = this.#nextBatch();
+    const batch = this.#recalled.length > 0 ? this.#recalled.splice(0, MAX_BATCH) : this.#nextBatch();
     this.#since = this.#now;
     this.#optimize();
     if (batch.length === 0) return;
@@ -298,7 +391,9 @@ export class Jit {
   /** Has the next regions optimized that it is time for. */
   #optimize(): void {
     if (this.#isOptimizing || !this.#service) return;
-    const batch = this.#promotions.take();
+    let batch = this.#promotions.take();
+    // The worker has nothing else to do: it makes what later runs begin with.
+    if (batch.length === 0 && this.#service.keepsCode && !this.#isBusy) batch = this.#unkept();
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
     this.#isOptimizing = true;
@@ -306,6 +401,20 @@ export class Jit {
       this.#isOptimizing = false;
       this.#optimize();
     });
+  }
+
+  /** Regions whose best machine code isn't kept yet, and which have been of use for a while. */
+  #unkept(): PendingRegion[] {
+    const { installed, known } = this.#parts;
+    if (!known) return [];
+    const batch: PendingRegion[] = [];
+    let instructions = 0;
+    for (const pending of installed.settled(this.#now - SETTLED)) {
+      if (instructions > 0 && instructions + pending.size > MAX_UNKEPT_INSTRUCTIONS) break;
+      instructions += pending.size;
+      batch.push({ ...pending, replaces: [pending.id] });
+    }
+    return batch;
   }
 
   #compileElsewhere(service: RegionService, batch: readonly PendingRegion[], tier: CodeTier, done: () => void): void {
@@ -334,24 +443,38 @@ export class Jit {
   }
 
   /** Makes those regions of a batch run whose code has not changed since they were prepared. */
-  #install(batch: readonly PendingRegion[], { module, sizes }: CompiledRegions, tier: CodeTier): void {
-    const { installed, instantiate } = this.#parts;
-    const valid = batch.map((pending) => this.#isValid(pending));
-    for (const pending of batch) this.#mark(pending, false);
-    if (!valid.includes(true)) {
+  #install(batch: readonly PendingRegion[], { module, sizes, unit }: CompiledRegions, tier: CodeTier): void {
+    if (unit === undefined && !batch.some((pending) => this.#isValid(pending))) {
+      for (const pending of batch) this.#mark(pending, false);
       this.outdated += batch.length;
       return;
     }
+    const exports = this.#parts.instantiate(module);
+    this.modules++;
+    if (unit !== undefined) this.#keepUnit(unit, exports);
+    this.#enterRegions(
+      batch.map((pending, index) => {
+        const size = sizes[index]!;
+        const code = unit === undefined ? undefined : { unit, index, size };
+        return { pending, run: exports[String(index)], size, code };
+      }),
+      tier,
+    );
+  }
+
+  #enterRegions(
+    batch: readonly { pending: PendingRegion; run: unknown; size: number; code: CodePlace | undefined }[],
+    tier: CodeTier,
+  ): void {
+    const { installed, known } = this.#parts;
+    const regions = batch.filter(({ pending }) => this.#isValid(pending));
+    for (const { pending } of batch) this.#mark(pending, false);
     const observer = this.#parts.observer();
     observer?.begin();
-    const exports = instantiate(module);
-    const regions = batch.flatMap((pending, i) =>
-      valid[i] ? [{ pending, run: exports[String(i)], size: sizes[i]! }] : [],
-    );
     installed.install(regions, tier, this.#now);
     for (const { pending } of regions) this.#links.replace(pending.replaces, pending.id);
     observer?.end("install", regions.length);
-    this.modules++;
+    for (const { pending, code } of regions) known?.noteInstalled(pending, code);
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;
     for (const { pending } of regions) this.compiledInstructions += pending.size;
@@ -409,6 +532,9 @@ export class Jit {
   reset(): void {
     this.#waiting = [];
     this.#hot = [];
+    this.#recalled = [];
+    for (const held of this.#units.values()) if (Array.isArray(held)) held.length = 0;
+    this.#parts.known?.reset();
     this.#promotions.reset();
     this.#links.reset();
     this.#parts.computedJumps.reset();

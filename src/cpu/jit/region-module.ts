@@ -13,6 +13,8 @@ export interface CompiledRegions {
   readonly module: WebAssembly.Module;
   /** Bytes of each function's body. */
   readonly sizes: readonly number[];
+  /** What `RegionService.load` knows the module by, when its machine code is kept. */
+  readonly unit?: string | undefined;
 }
 
 /** Code that is made quickly, or V8's best, which takes ten times as long; `auto`: V8 begins with the one and decides on the other. */
@@ -49,6 +51,10 @@ export function compileRegions(
 export interface RegionService {
   /** Whether it can do what `quick` and `optimized` say; else it does as with `auto`. */
   readonly hasTiers: boolean;
+  /** Whether it keeps optimized machine code for `load`, in later runs too. */
+  readonly keepsCode?: boolean;
+  /** As `compile`, the module that an earlier result named; undefined when it's no longer there. */
+  load?(unit: string, done: (module: WebAssembly.Module | undefined) => void): void;
   /** Calls `done` once, later and never from within this call: when no vCPU runs. An error means that none was compiled. */
   compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void;
 }

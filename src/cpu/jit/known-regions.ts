@@ -1,0 +1,127 @@
+// Regions that were worth compiling before, in this run or an earlier one, found by the bytes that a hot place consists of. What a
+// region was extended or merged to takes its place here too. Hints all of them: before one is used all of its bytes are compared
+// (compiler.ts, revive).
+
+import { PAGE_SIZE } from "../../mmu/machine-memory.js";
+import type { PendingRegion } from "./compiler.js";
+import { packRequest } from "./packed-request.js";
+import type { BlockRequest } from "./request.js";
+
+/** Where a service keeps a region's best machine code: the name of a module, the number of its function and the bytes of its body. */
+export interface CodePlace {
+  readonly unit: string;
+  readonly index: number;
+  readonly size: number;
+}
+
+export interface KnownRegion {
+  /** Of its blocks (keyOf). */
+  readonly keys: readonly number[];
+  /** Its request by `packRequest`. */
+  readonly text: string;
+  readonly isCut: boolean;
+  readonly generation: number;
+  code: CodePlace | undefined;
+  /** In this run. */
+  isUsed: boolean;
+}
+
+/** Regions found in this run that are remembered at most, and those that begin alike. */
+const MAX_REGIONS = 20_000;
+const MAX_ALIKE = 8;
+/** A block's first bytes. */
+const KEY_BYTES = 4;
+
+/** Of code at a page offset whose bytes begin at `start`. */
+export function keyOf(offset: number, bytes: Uint8Array, start: number): number {
+  const [a = 0, b = 0, c = 0, d = 0] = [bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]];
+  const word = a | (b << 8) | (c << 16) | (d << 24);
+  return (Math.imul(word, 0x9e3779b1) ^ Math.imul(offset, 0x85ebca6b)) >>> 2;
+}
+
+function keysOf(blocks: readonly BlockRequest[]): number[] {
+  const keys = new Set<number>();
+  for (const { at, bytes } of blocks) {
+    if (bytes.length < KEY_BYTES) continue;
+    keys.add(keyOf(at & (PAGE_SIZE - 1), bytes, 0));
+  }
+  return [...keys];
+}
+
+export class KnownRegions {
+  readonly #byKey = new Map<number, KnownRegion[]>();
+  readonly #byText = new Map<string, KnownRegion>();
+  /** By the number of a region in use. */
+  readonly #byId = new Map<number, KnownRegion>();
+  readonly #all = new Set<KnownRegion>();
+
+  /** `earlier`: of earlier runs. */
+  constructor(earlier: Iterable<KnownRegion> = []) {
+    for (const region of earlier) this.#add(region);
+  }
+
+  get all(): Iterable<KnownRegion> {
+    return this.#all;
+  }
+
+  /** Those with a block that may begin like this. */
+  find(key: number): readonly KnownRegion[] {
+    return this.#byKey.get(key) ?? [];
+  }
+
+  /** Of a region in use. */
+  of(id: number): KnownRegion | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** A region is in use from now on. */
+  noteInstalled(pending: PendingRegion, code: CodePlace | undefined): void {
+    const { id, request, isCut, generation } = pending;
+    for (const old of pending.replaces) {
+      const known = this.#byId.get(old);
+      this.#byId.delete(old);
+      if (known && old !== id) this.#remove(known);
+      else if (known) this.#byId.set(id, known);
+    }
+    let known = pending.known ?? this.#byId.get(id);
+    if (!known) {
+      const text = packRequest(request);
+      known = this.#byText.get(text);
+      if (!known) {
+        known = { keys: keysOf(request.blocks), text, isCut, generation, code: undefined, isUsed: true };
+        this.#byText.set(text, known);
+        this.#add(known);
+      }
+    }
+    known.isUsed = true;
+    if (code) known.code = code;
+    this.#byId.set(id, known);
+    if (this.#byText.size > MAX_REGIONS) this.#remove(this.#byText.values().next().value!);
+  }
+
+  #add(region: KnownRegion): void {
+    this.#all.add(region);
+    for (const key of region.keys) {
+      const alike = this.#byKey.get(key);
+      if (!alike) this.#byKey.set(key, [region]);
+      else if (alike.length < MAX_ALIKE) alike.push(region);
+      else alike[alike.indexOf(alike.find(({ isUsed }) => !isUsed) ?? alike[0]!)] = region;
+    }
+  }
+
+  #remove(region: KnownRegion): void {
+    if (!this.#all.delete(region)) return;
+    this.#byText.delete(region.text);
+    for (const key of region.keys) {
+      const alike = this.#byKey.get(key)!;
+      const at = alike.indexOf(region);
+      if (at >= 0) alike.splice(at, 1);
+      if (alike.length === 0) this.#byKey.delete(key);
+    }
+  }
+
+  /** No region is in use. */
+  reset(): void {
+    this.#byId.clear();
+  }
+}

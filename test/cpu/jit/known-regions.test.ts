@@ -1,0 +1,188 @@
+// Regions that were known before: made where their bytes are met again, by other records, and never where the bytes differ.
+
+import { expect, test } from "vitest";
+import { Decoder } from "../../../src/cpu/decode/decoder.js";
+import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
+import { type KnownRegion, KnownRegions } from "../../../src/cpu/jit/known-regions.js";
+import { packRequest, unpackRequest } from "../../../src/cpu/jit/packed-request.js";
+import { type CompiledRegions, compileRegions, type RegionService } from "../../../src/cpu/jit/region-module.js";
+import type { RegionRequest } from "../../../src/cpu/jit/request.js";
+import { semantics } from "../../../src/cpu/semantics/index.js";
+import { CODE, Tier } from "./tiers.js";
+
+const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
+/** l: add eax, 3; call f; dec ecx; jnz l; hlt; f: add edx, 5; ret. */
+const PROGRAM = hex("83 c0 03 e8 05 00 00 00 ff c9 75 f4 f4 83 c2 05 c3");
+
+/** Does everything at once, later, and keeps modules by name. */
+class Service implements RegionService {
+  readonly hasTiers = true;
+  readonly keepsCode = true;
+  readonly units = new Map<string, WebAssembly.Module>();
+  readonly texts: string[] = [];
+  loads = 0;
+  #jobs: (() => void)[] = [];
+  readonly #decoder = new Decoder({ features: DEFAULT_FEATURES });
+
+  compile(requests: readonly RegionRequest[], tier: string, done: (result: CompiledRegions | Error) => void): void {
+    this.texts.push(...requests.map(packRequest));
+    this.#jobs.push(() => {
+      const compiled = compileRegions(requests.map(packRequest).map(unpackRequest), this.#decoder, semantics);
+      if (tier !== "optimized") return done(compiled);
+      const unit = `unit ${this.units.size}`;
+      this.units.set(unit, compiled.module);
+      done({ ...compiled, unit });
+    });
+  }
+  load(unit: string, done: (module: WebAssembly.Module | undefined) => void): void {
+    this.loads++;
+    this.#jobs.push(() => done(this.units.get(unit)));
+  }
+  finish(): void {
+    while (this.#jobs.length > 0) for (const job of this.#jobs.splice(0)) job();
+  }
+}
+
+/** Runs the program at `at`, so many times around. */
+function run(tier: Tier, times: number, at = CODE): [number, number] {
+  const { state } = tier.cpu;
+  state.rip = BigInt(at);
+  state.setGpr(0, 0n);
+  state.setGpr(1, BigInt(times));
+  state.setGpr(2, 0n);
+  state.setGpr(4, 0x17000n);
+  for (let i = 0; i < times; i += 1000) tier.cpu.run(7000);
+  return [Number(state.gpr(0)), Number(state.gpr(2))];
+}
+
+function machine(known: KnownRegions, service?: RegionService, bytes: Uint8Array = PROGRAM): Tier {
+  const tier = new Tier({ known, service });
+  tier.load(
+    { bytes, starts: [] },
+    Array.from({ length: 16 }, () => 0n),
+  );
+  return tier;
+}
+
+const copyOf = ({ keys, text, isCut, generation, code }: KnownRegion): KnownRegion => {
+  return { keys, text, isCut, generation, code, isUsed: false };
+};
+
+/** What a first run leaves. */
+function learned(service: Service): KnownRegion[] {
+  const known = new KnownRegions();
+  const tier = machine(known, service);
+  for (let i = 0; i < 40; i++) {
+    expect(run(tier, 40_000)).toEqual([120_000, 200_000]);
+    service.finish();
+  }
+  return [...known.all].map(copyOf);
+}
+
+test("a request survives being packed, whatever its bytes", () => {
+  const block = { at: -5, bytes: Uint8Array.from({ length: 256 }, (_, i) => i), count: 1, records: 0, crosses: -1 };
+  const edge = { at: 7, block: -1, record: 1, table: -1 };
+  const ways = { fallThrough: edge, target: undefined, returnTo: undefined, jumps: [edge], behindCalls: [] };
+  const request = { blocks: [{ ...block, ...ways }], entries: [0] };
+  expect(unpackRequest(packRequest(request))).toEqual(request);
+});
+
+test("the next run's regions are there long before the code is hot, with the machine code of the first", () => {
+  const service = new Service();
+  const earlier = learned(service);
+  expect(earlier.length).toBeGreaterThan(0);
+  expect(earlier.every(({ code, isUsed }) => code && !isUsed)).toBe(true);
+  const compiled = service.texts.length;
+  const known = new KnownRegions(earlier);
+  const tier = machine(known, service);
+  const jit = tier.cpu.engine.jit!;
+  // One sample and a bit.
+  expect(run(tier, 1000)).toEqual([3000, 5000]);
+  expect([jit.regions, service.loads]).toEqual([0, 1]);
+  service.finish();
+  expect(jit.regions).toBeGreaterThan(0);
+  expect([jit.recalled, jit.recalledCode, service.texts.length]).toEqual([jit.regions, jit.regions, compiled]);
+  expect(run(tier, 40_000)).toEqual([120_000, 200_000]);
+  expect([...known.all].some(({ isUsed }) => isUsed)).toBe(true);
+});
+
+test("the same requests are made in every run", () => {
+  const [first, second] = [new Service(), new Service()];
+  learned(first);
+  learned(second);
+  expect(new Set(second.texts)).toEqual(new Set(first.texts));
+});
+
+test("code at another address is the same code, code that differs isn't", () => {
+  const service = new Service();
+  const earlier = learned(service);
+  const tier = machine(new KnownRegions(earlier), service);
+  const jit = tier.cpu.engine.jit!;
+  const elsewhere = 0x13000;
+  tier.memory.write(elsewhere, PROGRAM);
+  expect(run(tier, 1000, elsewhere)).toEqual([3000, 5000]);
+  service.finish();
+  expect(jit.recalled).toBeGreaterThan(0);
+  expect(run(tier, 2000, elsewhere)).toEqual([6000, 10_000]);
+  const changed = PROGRAM.slice();
+  changed[15] = 6;
+  const recalled = jit.recalled;
+  const other = 0x15000;
+  tier.memory.write(other, changed);
+  for (let i = 0; i < 3; i++) expect(run(tier, 1000, other)).toEqual([3000, 6000]);
+  service.finish();
+  expect(jit.recalled).toBe(recalled);
+  expect(run(tier, 40_000, other)).toEqual([120_000, 240_000]);
+});
+
+test("without its machine code a known region is compiled at once, without a service too", () => {
+  const service = new Service();
+  const earlier = learned(service);
+  service.units.clear();
+  const tier = machine(new KnownRegions(earlier), service);
+  run(tier, 1000);
+  const compiled = service.texts.length;
+  service.finish();
+  expect(service.texts.length).toBeGreaterThan(compiled);
+  expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
+  expect(run(tier, 5000)).toEqual([15_000, 25_000]);
+
+  const alone = machine(new KnownRegions(earlier));
+  // A batch of one waits 32 samples.
+  for (let i = 0; i < 10; i++) expect(run(alone, 1000)).toEqual([3000, 5000]);
+  expect(alone.cpu.engine.jit!.recalled).toBeGreaterThan(0);
+  expect(run(alone, 40_000)).toEqual([120_000, 200_000]);
+  expect(alone.cpu.engine.jit!.regions).toBeGreaterThan(0);
+});
+
+test("what all records went from meanwhile isn't installed", () => {
+  const service = new Service();
+  const earlier = learned(service);
+  const tier = machine(new KnownRegions(earlier), service);
+  run(tier, 1000);
+  tier.cpu.engine.dropCode();
+  service.finish();
+  expect(tier.cpu.engine.jit!.regions).toBe(0);
+  expect(run(tier, 2000)).toEqual([6000, 10_000]);
+  service.finish();
+  expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
+  expect(run(tier, 2000)).toEqual([6000, 10_000]);
+});
+
+test("a region that another one took the place of is forgotten", () => {
+  const known = new KnownRegions();
+  const request = { blocks: [], entries: [] } as unknown as RegionRequest;
+  const pending = { request, isCut: false, generation: 0, replaces: [] as number[] };
+  const install = (id: number, replaces: number[], at: number) => {
+    const blocks = [{ at, bytes: Uint8Array.of(1, 2, 3, 4) }];
+    known.noteInstalled({ ...pending, id, replaces, request: { ...request, blocks } } as never, undefined);
+  };
+  install(64, [], 16);
+  install(128, [], 32);
+  expect([...known.all]).toHaveLength(2);
+  // Better code for it, then one that holds both.
+  install(64, [64], 16);
+  expect([...known.all]).toHaveLength(2);
+  install(192, [64, 128], 48);
+  expect([...known.all].map(({ text }) => unpackRequest(text).blocks[0]!.at)).toEqual([48]);
+});
