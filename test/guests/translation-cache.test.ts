@@ -2,10 +2,15 @@
 
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { createXenHost } from "../../dist/src/index.js";
 import { testImage } from "../support/image.js";
+
+/** As built: run from the sources, there is no thread that compiles. */
+const { createXenHost } = (await import(
+  pathToFileURL(resolve("dist/src/index.js")).href
+)) as typeof import("../../src/index.js");
 
 const TIMEOUT_MS = 200_000;
 /** Long enough to be hot, and its output tells whether all of it was right. */
