@@ -22,7 +22,7 @@ interface Header {
 }
 
 /** Bytes of the requests; beyond, the least recently used go. Files of other builds that are kept. */
-const MAX_BYTES = 32 * 1024 * 1024;
+const MAX_BYTES = 12 * 1024 * 1024;
 const MAX_OTHERS = 3;
 const PREFIX = "regions-";
 

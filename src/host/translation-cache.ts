@@ -76,7 +76,7 @@ export class TranslationCache {
   }
 
   async #save(): Promise<void> {
-    if (this.#path === undefined || this.#hasFailed) return;
+    if (this.#path === undefined || this.#hasFailed || ![...this.known.all].some(({ isUsed }) => isUsed)) return;
     this.#saved = this.#countNew();
     const now = Math.floor(Date.now() / 1000);
     const entries: CatalogEntry[] = [];

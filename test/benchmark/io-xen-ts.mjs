@@ -4,7 +4,7 @@ import { createXenHost } from "../../dist/src/index.js";
 import { commandLine } from "./io-peers.mjs";
 
 const [kernel, ramdisk, raw, qcow2] = process.argv.slice(2);
-const host = await createXenHost({ memory: "600M" });
+const host = await createXenHost({ memory: "600M", translationCache: process.env.XEN_TS_IO_TRANSLATIONS ?? false });
 host.network("link");
 host.network("world", { nat: { hostLoopback: true } });
 const create = (name, rest) =>

@@ -35,8 +35,8 @@ export function dyingWithParent(words) {
   return spawnSync(prefix[0], [...prefix.slice(1), "true"]).status === 0 ? [...prefix, ...words] : words;
 }
 
-/** Runs `words` until `onLine(line, milliseconds)` returns true. Resolves with the milliseconds and the peak memory by then. */
-export function watch(words, { onLine, timeoutMs, cwd }) {
+/** Runs `words` until `onLine(line, milliseconds)` returns true, then ends it by `signal`. Resolves with the milliseconds and the peak memory by then. */
+export function watch(words, { onLine, timeoutMs, cwd, signal = "SIGKILL" }) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
@@ -54,7 +54,7 @@ export function watch(words, { onLine, timeoutMs, cwd }) {
       for (const line of lines) {
         if (result || !onLine(line, now)) continue;
         result = { milliseconds: now, peakMiB: peakMemory(child.pid) };
-        child.kill("SIGKILL");
+        child.kill(signal);
       }
     });
     child.stderr.setEncoding("latin1").on("data", (chunk) => {
@@ -74,7 +74,7 @@ export function watch(words, { onLine, timeoutMs, cwd }) {
 }
 
 /** Milliseconds of all runs by program, and the hash of each one's output. `onProgress` gets each program's key when it begins. */
-export async function measurePrograms(words, { timeoutMs, cwd, onProgress }) {
+export async function measurePrograms(words, { timeoutMs, cwd, onProgress, signal }) {
   const times = new Map();
   const hashes = new Map();
   const failed = new Set();
@@ -93,7 +93,7 @@ export async function measurePrograms(words, { timeoutMs, cwd, onProgress }) {
     } else hashes.set(key, new Set([...(hashes.get(key) ?? []), value]));
     return false;
   };
-  const { milliseconds, peakMiB } = await watch(words, { onLine, timeoutMs, cwd });
+  const { milliseconds, peakMiB } = await watch(words, { onLine, timeoutMs, cwd, signal });
   return { times, hashes, failed, milliseconds, peakMiB };
 }
 

@@ -2,7 +2,7 @@
 // an initramfs with the console on stdout.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -34,12 +34,20 @@ function xenImage(scratch) {
   return path;
 }
 
-const xenTs = (...words) => ({
+/** A folder with nothing in it: what is measured then is what a run finds out by itself. */
+const emptyFolder = ({ scratch }) => mkdtempSync(join(scratch, "translations-"));
+const keptFolder = ({ scratch }) => join(scratch, "translations");
+
+/** `translations`: the folder of the translation cache. */
+const xenTs = (translations, ...words) => ({
   architectures: ["amd64", "i386"],
   absent: () => undefined,
-  command: ({ node, kernel, ramdisk, cmdline }) => [
+  /** Runs that are not counted, but leave what they found out. */
+  learns: translations === keptFolder,
+  command: ({ node, kernel, ramdisk, cmdline, scratch }) => [
     ...[node, here("../../dist/bundle/cli/main.js"), "boot", "--kernel", kernel, "--ramdisk", ramdisk, "--headless"],
-    ...["--memory", `${MEMORY_MIB}M`, "--cmdline", `console=hvc0 ${cmdline}`, ...words],
+    ...["--memory", `${MEMORY_MIB}M`, "--cmdline", `console=hvc0 ${cmdline}`],
+    ...["--translation-cache", translations({ scratch }), ...words],
   ],
 });
 
@@ -83,6 +91,7 @@ export const PEERS = {
       ...[`console=ttyS0 ${cmdline}`, `${MEMORY_MIB}`],
     ],
   },
-  "xen-ts": xenTs(),
-  "xen-ts-interpreter": xenTs("--jit", "off"),
+  "xen-ts": xenTs(emptyFolder),
+  "xen-ts-again": xenTs(keptFolder),
+  "xen-ts-interpreter": xenTs(emptyFolder, "--jit", "off"),
 };

@@ -99,6 +99,7 @@ const payload = writeCpio([
 writeFileSync(ramdisk, Buffer.concat([readFileSync(image.initrd), payload]));
 
 const host = await createXenHost({
+  translationCache: join(scratch, "translations"),
   memory: "300M",
   jit: options.jit !== "off",
   ...(options.jit === "off" ? {} : { jitCache: options["jit-cache"] ?? "16M" }),
