@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
 /** Of the files of a folder, and those below it, by name, size and time. */
 function filesBelow(directory: URL): string[] {
@@ -19,9 +18,7 @@ function filesBelow(directory: URL): string[] {
 export function buildId(): string {
   // A bundle has everything in one folder; else this file's folder is one of several.
   const here = new URL(".", import.meta.url);
-  const isBundle = !fileURLToPath(import.meta.url)
-    .replace(/\\/g, "/")
-    .includes("/host/build-id.");
+  const isBundle = !import.meta.url.includes("/host/build-id.");
   const files = filesBelow(isBundle ? here : new URL("../cpu/", here));
   return createHash("sha256").update(files.join("\n")).digest("hex").slice(0, 16);
 }

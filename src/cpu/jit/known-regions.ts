@@ -3,9 +3,8 @@
 // (compiler.ts, revive).
 
 import { PAGE_SIZE } from "../../mmu/machine-memory.js";
-import type { PendingRegion } from "./compiler.js";
 import { packRequest } from "./packed-request.js";
-import type { BlockRequest } from "./request.js";
+import type { BlockRequest, RegionRequest } from "./request.js";
 
 /** Where a service keeps a region's best machine code: the name of a module, the number of its function and the bytes of its body. */
 export interface CodePlace {
@@ -24,6 +23,16 @@ export interface KnownRegion {
   code: CodePlace | undefined;
   /** In this run. */
   isUsed: boolean;
+}
+
+/** A region that is in use from now on (PendingRegion). */
+interface NewRegion {
+  readonly id: number;
+  readonly request: RegionRequest;
+  readonly replaces: readonly number[];
+  readonly isCut: boolean;
+  readonly generation: number;
+  readonly known?: KnownRegion | undefined;
 }
 
 /** Regions found in this run that are remembered at most, and those that begin alike. */
@@ -75,7 +84,7 @@ export class KnownRegions {
   }
 
   /** A region is in use from now on. */
-  noteInstalled(pending: PendingRegion, code: CodePlace | undefined): void {
+  noteInstalled(pending: NewRegion, code: CodePlace | undefined): void {
     const { id, request, isCut, generation } = pending;
     for (const old of pending.replaces) {
       const known = this.#byId.get(old);
