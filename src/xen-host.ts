@@ -70,10 +70,10 @@ export interface HostConfig {
   /** Directory for unpacked kernels; default $XDG_CACHE_HOME/xen-ts/kernels; false: none. */
   readonly kernelCache?: string | false;
   /**
-   * Directory that keeps what guest code was compiled to, for later runs; default $XDG_CACHE_HOME/xen-ts/translations; false: none, as by default when
-   * it isn't compiled in a worker thread. What guests do is the same with and without.
+   * Keeps what guest code was compiled to, for later runs, in this directory; true: in $XDG_CACHE_HOME/xen-ts/translations; default: false.
+   * What guests do is the same with and without.
    */
-  readonly translationCache?: string | false;
+  readonly translationCache?: string | boolean;
   /** The XenStore beyond the host's own domains. */
   readonly xenstore?: {
     /** Path of a Unix socket for Debian's xenstore-ls and so on (XENSTORED_PATH), and for `connectXenStore`. */
@@ -265,8 +265,9 @@ export class XenHost {
   #jitOptions(mode: JitMode, cacheBytes: number): JitOptions | false {
     if (mode === "off") return false;
     const log = (line: string) => this.#config.log?.(line);
-    const { translationCache = mode === "async" ? defaultTranslationCacheDirectory() : false } = this.#config;
-    if (translationCache !== false) this.#translations = new TranslationCache(translationCache, log);
+    const { translationCache = false } = this.#config;
+    const directory = translationCache === true ? defaultTranslationCacheDirectory() : translationCache;
+    if (directory) this.#translations = new TranslationCache(directory, log);
     if (mode === "async") this.#jitWorker = this.#translations?.newWorker() ?? new JitWorker();
     return { cacheBytes, service: this.#jitWorker, known: this.#translations?.known, log };
   }

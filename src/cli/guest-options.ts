@@ -122,9 +122,8 @@ export const guestOptionRows: OptionRows<GuestOptions> = {
 };
 
 /** HostConfig's for what was given. */
-export function translationCacheOf(given: string | undefined): { translationCache?: string | false } {
-  if (given === undefined) return {};
-  return { translationCache: given === "off" ? false : resolve(given) };
+export function translationCacheOf(given: string | undefined): { translationCache: string | boolean } {
+  return { translationCache: given === undefined || (given !== "off" && resolve(given)) };
 }
 
 const MAX_CPUS = 32;
