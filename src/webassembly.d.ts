@@ -20,4 +20,5 @@ declare namespace WebAssembly {
     constructor(module: Module, imports?: Record<string, ModuleImports>);
     readonly exports: Record<string, unknown>;
   }
+  function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>;
 }

@@ -3,6 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
+import type { CodeTier } from "../../src/cpu/jit/region-module.js";
+import type { RegionRequest } from "../../src/cpu/jit/request.js";
 import type { JitWorker } from "../../src/host/jit-worker.js";
 import { CODE, Tier } from "../cpu/jit/tiers.js";
 
@@ -38,6 +40,37 @@ test("regions compiled by the thread run; hosts share it, and a new one starts a
   const third = new BuiltJitWorker();
   await finishes(hotMachine(third));
   await third.close();
+});
+
+test("quick code doesn't wait for what is being optimized", async () => {
+  const service = new BuiltJitWorker();
+  if (!service.hasTiers) return;
+  // So many times mov rbx, [rbx].
+  const region = (count: number): RegionRequest => {
+    const ways = {
+      fallThrough: { at: 3 * count, block: -1, record: -1, table: -1 },
+      target: undefined,
+      returnTo: undefined,
+    };
+    const bytes = new Uint8Array(3 * count).map((_, i) => [0x48, 0x8b, 0x1b][i % 3]!);
+    return {
+      blocks: [{ at: 0, bytes, records: 0, count, crosses: -1, ...ways, jumps: [], behindCalls: [] }],
+      entries: [0],
+    };
+  };
+  const order: CodeTier[] = [];
+  const compile = (count: number, tier: CodeTier) =>
+    new Promise<void>((done, fail) =>
+      service.compile([region(count)], tier, (result) => {
+        if (result instanceof Error) return fail(result);
+        expect(result.sizes[0]).toBeGreaterThan(30 * count);
+        order.push(tier);
+        done();
+      }),
+    );
+  await Promise.all([compile(1300, "optimized"), compile(2, "quick")]);
+  expect(order).toEqual(["quick", "optimized"]);
+  await service.close();
 });
 
 test("the thread doesn't keep the process alive", () => {

@@ -92,7 +92,7 @@ test("a module for the optimizing compiler says so for each function, behind the
   const section = Buffer.concat([
     Buffer.from([0, 20, 16]),
     Buffer.from("compilationHints"),
-    Buffer.from([2, 0x28, 0x28]),
+    Buffer.from([2, 0x2a, 0x2a]),
   ]);
   const at = hinted.indexOf(section);
   expect(at).toBeGreaterThan(0);
