@@ -166,7 +166,11 @@ export class XenHost {
   #translations: TranslationCache | undefined;
   readonly #config: HostConfig;
   readonly #locks = new FileLocks();
-  readonly #deferred = new DeferredEvents();
+  /** The vCPU whose turn it is. */
+  #running: Vcpu | undefined;
+  readonly #deferred = new DeferredEvents(() => {
+    if (this.#running) this.#running.hasYielded = true;
+  });
   #storeSocket: StoreSocket | undefined;
   #storeFile: StoreFile | undefined;
   readonly #profiler: Profiler | undefined;
@@ -287,7 +291,9 @@ export class XenHost {
   #run(vcpu: Vcpu, budget: number): number {
     const before = vcpu.cpu.instructions;
     const start = this.#perfTrace ? performance.now() : 0;
+    this.#running = vcpu;
     runVcpu(vcpu, budget);
+    this.#running = undefined;
     const executed = vcpu.cpu.instructions - before;
     this.#perfTrace?.slice(vcpu, executed, start, performance.now());
     return executed;

@@ -22,6 +22,7 @@ export function backendServices(domain: Domain, store: XenStoreServer, deferred:
     events: {
       bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)),
       bindPrompt: (port, onEvent) => domain.events.bindHost(port, deferred.deferBursts(onEvent)),
+      bindUrgent: (port, onEvent, isUrgent) => domain.events.bindHost(port, deferred.deferUnless(isUrgent, onEvent)),
     },
   };
 }

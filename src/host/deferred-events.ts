@@ -1,14 +1,21 @@
 // What guests' events ask of backends, put off until the vCPU's turn is over, as a dom0 on another CPU would see them a little later:
 // what a guest sends meanwhile is taken in one go, and its kernel sees its device busy, so that TCP joins small writes to large
 // packets. Where a backend says that it found one request at a time, waiting only has the guest go idle and come back: such events
-// are seen to within the hypercall that sends them. In the order of the events, so that a run can be repeated.
+// are seen to within the hypercall that sends them. Where two guests send each other small packets in turns, the sender gives way too:
+// the answer is there before it would go idle, and the other one finds the next question when it comes back. In the order of the events, so that a run can be repeated.
 
 /** Events seen to at once before one is put off again, to see whether the guest would have sent more meanwhile. */
 const MOST_AT_ONCE = 31;
 
 export class DeferredEvents {
+  readonly #giveWay: () => void;
   #waiting: (() => void)[] = [];
   #running: (() => void)[] = [];
+
+  /** `giveWay`: the guest that is running lets others run first. */
+  constructor(giveWay: () => void = () => {}) {
+    this.#giveWay = giveWay;
+  }
 
   /** A callback that runs `work` once in the next `flush`, however often it is called before. */
   defer(work: () => void): () => void {
@@ -38,6 +45,19 @@ export class DeferredEvents {
       }
       isWaiting = true;
       this.#waiting.push(run);
+    };
+  }
+
+  /** As `defer`, but at once when `isUrgent` says so; then the sender gives way to whom that woke. */
+  deferUnless(isUrgent: () => boolean, work: () => void): () => void {
+    const later = this.defer(work);
+    return () => {
+      if (!isUrgent()) {
+        later();
+        return;
+      }
+      work();
+      this.#giveWay();
     };
   }
 

@@ -57,3 +57,20 @@ test("work that found one request is done within the next event, and put off aga
   deferred.flush();
   expect(atOnce()).toBe(1);
 });
+
+test("urgent work is done within its event, and the guest gives way then and only then", () => {
+  const done: string[] = [];
+  const deferred = new DeferredEvents(() => done.push("gives way"));
+  let isUrgent = false;
+  const event = deferred.deferUnless(
+    () => isUrgent,
+    () => done.push("works"),
+  );
+  event();
+  expect(done).toEqual([]);
+  isUrgent = true;
+  event();
+  expect(done.splice(0)).toEqual(["works", "gives way"]);
+  deferred.flush();
+  expect(done).toEqual(["works"]);
+});

@@ -34,6 +34,11 @@ export interface EventAccess {
    * the event.
    */
   bindPrompt(port: number, onEvent: () => number): EventBinding | undefined;
+  /**
+   * As `bind`, but when `isUrgent` says so `onEvent` runs within the hypercall that sends the event, and whoever is woken by that runs
+   * before the sender goes on.
+   */
+  bindUrgent(port: number, onEvent: () => void, isUrgent: () => boolean): EventBinding | undefined;
 }
 
 export interface StoreAccess {

@@ -46,6 +46,7 @@ export class TestGuest {
     events: {
       bind: (port, onEvent) => this.#bind(port, onEvent),
       bindPrompt: (port, onEvent) => this.#bind(port, onEvent),
+      bindUrgent: (port, onEvent) => this.#bind(port, onEvent),
     },
   };
 

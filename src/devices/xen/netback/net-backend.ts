@@ -7,6 +7,7 @@ import type { Timers } from "../../network/timers.js";
 import { findTransport } from "../../network/transport.js";
 import { type BackendServices, FrontendError, type GrantedPage, readNumber, readOptionalNumber } from "../backend.js";
 import { type BackendDriver, XenbusBackend } from "../xenbus-state.js";
+import { Alternation } from "./alternation.js";
 import { GuestReceive } from "./guest-receive.js";
 import { GuestTransmit } from "./guest-transmit.js";
 import { type Rate, RateLimit } from "./rate-limit.js";
@@ -72,6 +73,7 @@ export class NetBackend implements BackendDriver {
   #limits: RateLimit[] = [];
   #abilities: Abilities = NO_ABILITIES;
   #unwatch: (() => void) | undefined;
+  readonly #alternation = new Alternation();
   #filtersMulticast = false;
   readonly #multicast = new Set<string>();
   readonly statistics: NetStatistics = {
@@ -180,19 +182,25 @@ export class NetBackend implements BackendDriver {
     this.#queues.push({ transmit, receive });
     const bind = (name: string, onEvent: () => void) => {
       const port = readNumber(store, `${path}/${name}`, MAX_U32);
-      const event = events.bind(port, onEvent);
+      const event = events.bindUrgent(port, onEvent, () => this.#alternation.isUrgent);
       if (!event) throw new FrontendError(`${path}/${name}: event channel ${port} can't be bound`);
       return event;
     };
     if (store.read(`${path}/event-channel-tx`) !== undefined) {
-      transmit.event = bind("event-channel-tx", () => transmit.service());
+      transmit.event = bind("event-channel-tx", () => this.#serve(transmit));
       receive.event = bind("event-channel-rx", () => receive.service());
       return;
     }
     transmit.event = receive.event = bind("event-channel", () => {
-      transmit.service();
+      this.#serve(transmit);
       receive.service();
     });
+  }
+
+  #serve(transmit: GuestTransmit): void {
+    const { sentFrames, sentBytes } = this.statistics;
+    transmit.service();
+    this.#alternation.sent(this.statistics.sentFrames - sentFrames, this.statistics.sentBytes - sentBytes);
   }
 
   #changeMulticast(address: Uint8Array, isAdded: boolean): void {
@@ -225,6 +233,7 @@ export class NetBackend implements BackendDriver {
     }
     this.statistics.receivedFrames++;
     this.statistics.receivedBytes += frame.length;
+    this.#alternation.received(frame.length);
     this.#queues[this.#queueOf(frame)]!.receive.send(frame, offload);
   }
 
