@@ -261,7 +261,8 @@ export class NetBackend implements BackendDriver {
     // Addresses, and the ports before the rest of the transport header; not the hop count and header checksum.
     mix(transport?.version === 4 ? start + 4 : start, end);
     if (transport) mix(transport.offset, transport.offset + 4);
-    return (hash >>> 0) % this.#queues.length;
+    // The lowest bit is no more than the parity of the bytes' lowest: ports of one parity would share a queue.
+    return (Math.imul(hash, 0x9e3779b1) >>> 16) % this.#queues.length;
   }
 
   disconnect(): Promise<void> {

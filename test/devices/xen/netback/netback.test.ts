@@ -265,6 +265,16 @@ describe("receive", () => {
     expect(counts.reduce((a, b) => a + b)).toBe(128);
     for (const count of counts) expect(count % 2 === 0 && count > 8).toBe(true);
   });
+
+  test("flows whose ports are all even spread too: Linux gives programs that connect such ports", async () => {
+    const { queues, far } = await setUp({ queues: 2 });
+    for (const queue of queues) queue.offer(100);
+    for (let i = 0; i < 32; i++) {
+      const segment = tcp({ sourcePort: 80, targetPort: 40_000 + 2 * i, sequence: i, flags: 16 });
+      far.send(ipFrame(MAC_A, MAC_B, { from: "10.0.0.2", to: "10.0.0.1", protocol: 6, payload: segment }));
+    }
+    for (const queue of queues) expect(queue.received().length).toBeGreaterThan(8);
+  });
 });
 
 describe("limits", () => {
