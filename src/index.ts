@@ -77,7 +77,6 @@ export {
   type VifPort,
 } from "./host/vif-config.js";
 export { type ParsedVif, parseVif } from "./host/vif-syntax.js";
-export { SCHEDULERS, type SchedulerName } from "./hypervisor/scheduler/scheduler.js";
 export {
   type ControlClient,
   type ControlHost,
@@ -98,5 +97,7 @@ export {
   type HostXenStore,
   JIT_MODES,
   type JitMode,
+  SCHEDULERS,
+  type SchedulerName,
   type XenHost,
 } from "./xen-host.js";

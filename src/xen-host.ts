@@ -46,6 +46,8 @@ import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
 import { createPc } from "./pc-ports.js";
 
+export { SCHEDULERS, type SchedulerName };
+
 export interface HostConfig {
   /** Memory of all domains together, bytes or "512M"; default 1 GiB. What the hypervisor and the CPU engine need comes on top. */
   readonly memory?: number | string;
