@@ -46,7 +46,7 @@ import { FileKernelCache } from "./kernel-cache.js";
 import { MachineMemory, PAGE_SIZE } from "./mmu/machine-memory.js";
 import { createPc } from "./pc-ports.js";
 
-export { SCHEDULERS, type SchedulerName };
+export { SCHEDULERS, type SchedulerName } from "./hypervisor/scheduler/scheduler.js";
 
 export interface HostConfig {
   /** Memory of all domains together, bytes or "512M"; default 1 GiB. What the hypervisor and the CPU engine need comes on top. */
