@@ -8,10 +8,12 @@ import { FRAME_WRITE_CACHED, PAGE_SIZE } from "../mmu/machine-memory.js";
 import { PV_KERNEL_SPACE, PV_USER_SPACE, SPACE } from "./state-layout.js";
 import {
   ADDRESS_SPACE_BYTES,
+  CODE_TLB_EMPTY,
   CODE_TLB_ENTRIES,
   CODE_TLB_ENTRY_SHIFT,
   CODE_TLB_PAGE,
   CODE_TLB_TAG,
+  emptyTag,
   TLB_BYTES,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
@@ -23,7 +25,6 @@ import {
 const SLOTS = 16;
 /** Engine memory that the TLBs of one vCPU take. */
 export const ADDRESS_SPACES_BYTES = SLOTS * ADDRESS_SPACE_BYTES;
-const EMPTY = 0xff;
 /** Bits of an entry of the highest level that say nothing about what it leads to. */
 const ACCESSED_DIRTY = 0x60;
 
@@ -50,7 +51,7 @@ export class AddressSpaces {
     this.#base = base;
     this.#state = state >> 2;
     this.#words[this.#state + (SPACE >> 2)] = base + ADDRESS_SPACE_BYTES;
-    memory.linear.fill(EMPTY, base, base + ADDRESS_SPACES_BYTES);
+    for (let slot = 0; slot < SLOTS; slot++) this.#clear(slot);
   }
 
   /** Linear addresses of the data and code TLBs of the current slot. */
@@ -118,10 +119,25 @@ export class AddressSpaces {
   }
 
   #empty(slot: number): void {
-    const start = this.#base + slot * ADDRESS_SPACE_BYTES;
-    this.#memory.linear.fill(EMPTY, start, start + ADDRESS_SPACE_BYTES);
+    this.#clear(slot);
     this.#stale[slot] = 0;
     this.flushes++;
+  }
+  #clear(slot: number): void {
+    const start = this.#base + slot * ADDRESS_SPACE_BYTES;
+    const code = start + TLB_BYTES;
+    this.#memory.linear.fill(0, start, code);
+    this.#forget(start >> 2, 0);
+    this.#memory.linear.fill(CODE_TLB_EMPTY, code, start + ADDRESS_SPACE_BYTES);
+  }
+  /** The data entry of this index, whose word index is given, says nothing any more. */
+  #forget(entry: number, index: number): void {
+    const words = this.#words;
+    const tag = emptyTag(index);
+    for (const place of [TLB_READ >> 2, TLB_WRITE >> 2]) {
+      words[entry + place] = tag;
+      words[entry + place + 1] = tag >> 31;
+    }
   }
 
   /** The slot used last of those whose root has the same upper half as `root`: the same tables for the kernel's addresses. 0: none. */
@@ -152,12 +168,11 @@ export class AddressSpaces {
     const words = this.#words;
     const code = (base + TLB_BYTES) >> 2;
     const end = (base + ADDRESS_SPACE_BYTES) >> 2;
-    // Addresses of the lower half are positive, tags of nothing are -1.
-    for (let entry = base >> 2; entry < code; entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
-      if (words[entry + (TLB_READ >> 2) + 1]! < 0) continue;
-      words[entry + (TLB_READ >> 2)] = -1;
-      words[entry + (TLB_READ >> 2) + 1] = -1;
-      words[entry + (TLB_WRITE >> 2)] = -1;
+    // Addresses of the upper half are negative, and their tags positive.
+    for (let entry = base >> 2, index = 0; entry < code; entry += 1 << (TLB_ENTRY_SHIFT - 2), index++) {
+      const low = words[entry + (TLB_READ >> 2)]!;
+      const high = words[entry + (TLB_READ >> 2) + 1]!;
+      if (high < 0 || (high | low) === 0) this.#forget(entry, index);
     }
     for (let entry = code; entry < end; entry += 1 << (CODE_TLB_ENTRY_SHIFT - 2)) {
       if (words[entry + (CODE_TLB_TAG >> 2) + 1]! >= 0) words[entry + (CODE_TLB_TAG >> 2)] = -1;
@@ -196,13 +211,13 @@ export class AddressSpaces {
   invalidatePage(vaLow: number): void {
     const words = this.#words;
     const page = vaLow >>> 12;
-    const data = ((page & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT) >> 2;
+    const index = page & (TLB_ENTRIES - 1);
+    const data = (index << TLB_ENTRY_SHIFT) >> 2;
     const code = (TLB_BYTES + ((page & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT)) >> 2;
     const end = (this.#base + ADDRESS_SPACES_BYTES) >> 2;
-    // A tag's low half can't be -1: tags are page addresses.
+    // The low half of a code tag can't be -1: it's a page address.
     for (let start = (this.#base + ADDRESS_SPACE_BYTES) >> 2; start < end; start += ADDRESS_SPACE_BYTES >> 2) {
-      words[start + data + (TLB_READ >> 2)] = -1;
-      words[start + data + (TLB_WRITE >> 2)] = -1;
+      this.#forget(start + data, index);
       words[start + code + (CODE_TLB_TAG >> 2)] = -1;
     }
   }
@@ -211,12 +226,16 @@ export class AddressSpaces {
   fill(vaLow: number, vaHigh: number, machinePage: number, writable: boolean): void {
     if (writable) this.#memory.frameFlags[machinePage / PAGE_SIZE]! |= FRAME_WRITE_CACHED;
     const words = this.#words;
-    const entry = (this.dataTlb + (((vaLow >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT)) >> 2;
+    const index = (vaLow >>> 12) & (TLB_ENTRIES - 1);
+    const entry = (this.dataTlb + (index << TLB_ENTRY_SHIFT)) >> 2;
     const page = vaLow & ~0xfff;
-    words[entry + (TLB_READ >> 2)] = page;
-    words[entry + (TLB_READ >> 2) + 1] = vaHigh;
-    words[entry + (TLB_WRITE >> 2)] = writable ? page : -1;
-    words[entry + (TLB_WRITE >> 2) + 1] = writable ? vaHigh : -1;
+    const low = -page;
+    const high = page === 0 ? -vaHigh : ~vaHigh;
+    const empty = emptyTag(index);
+    words[entry + (TLB_READ >> 2)] = low;
+    words[entry + (TLB_READ >> 2) + 1] = high;
+    words[entry + (TLB_WRITE >> 2)] = writable ? low : empty;
+    words[entry + (TLB_WRITE >> 2) + 1] = writable ? high : empty >> 31;
     words[entry + (TLB_LINEAR >> 2)] = this.#memory.ramBase + machinePage - page;
   }
 
@@ -237,9 +256,10 @@ export class AddressSpaces {
       if (this.#keys[slot] === -1 || this.#stale[slot]) continue;
       const start = (this.#base + slot * ADDRESS_SPACE_BYTES) >> 2;
       for (let entry = start; entry < start + (TLB_BYTES >> 2); entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
-        const page = words[entry + (TLB_WRITE >> 2)]!;
-        if (page === -1 || ((page + words[entry + (TLB_LINEAR >> 2)]!) | 0) !== linear) continue;
-        words[entry + (TLB_WRITE >> 2)] = -1;
+        if (((words[entry + (TLB_LINEAR >> 2)]! - words[entry + (TLB_WRITE >> 2)]!) | 0) !== linear) continue;
+        const tag = emptyTag((entry - start) >> (TLB_ENTRY_SHIFT - 2));
+        words[entry + (TLB_WRITE >> 2)] = tag;
+        words[entry + (TLB_WRITE >> 2) + 1] = tag >> 31;
       }
     }
   }

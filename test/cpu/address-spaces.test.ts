@@ -100,13 +100,13 @@ function known(): boolean[] {
   const { view } = memory;
   const kernel = BigInt.asIntN(64, 0xffff_ffff_8100_3000n);
   return [
-    view.getBigInt64(entry(3) + TLB_READ, true) === kernel,
-    view.getBigInt64(entry(3) + TLB_WRITE, true) === kernel,
+    view.getBigInt64(entry(3) + TLB_READ, true) === -kernel,
+    view.getBigInt64(entry(3) + TLB_WRITE, true) === -kernel,
     view.getBigInt64(code(3) + CODE_TLB_TAG, true) === (kernel | 2n) &&
       view.getUint32(code(3) + CODE_TLB_PAGE, true) === 0x1234,
-    view.getBigInt64(entry(7) + TLB_READ, true) === 0x7000n,
-    view.getBigInt64(entry(7) + TLB_WRITE, true) === 0x7000n,
-    view.getBigInt64(entry(8) + TLB_READ, true) === 0x7fff_0000_8000n,
+    view.getBigInt64(entry(7) + TLB_READ, true) === -0x7000n,
+    view.getBigInt64(entry(7) + TLB_WRITE, true) === -0x7000n,
+    view.getBigInt64(entry(8) + TLB_READ, true) === -0x7fff_0000_8000n,
     view.getBigInt64(code(7) + CODE_TLB_TAG, true) === 0x7002n,
   ];
 }
@@ -155,4 +155,16 @@ it("takes over nothing that was invalidated, dropped or is to be flushed", () =>
   spaces.flushAll();
   spaces.select(0x2000, true);
   expect(known()).toEqual(NOTHING);
+});
+
+it("has entries that say nothing hit for no address of theirs", () => {
+  const hit = (va: bigint, tag: bigint) => BigInt.asUintN(64, va + tag) <= 4095n;
+  spaces.select(100);
+  spaces.invalidatePage(0x1000);
+  for (const index of [0n, 1n, 2n, 4095n])
+    for (const va of [index << 12n, (index << 12n) + 4095n, (0xffff_8000_0000_0000n + (index << 12n)) | 1n])
+      for (const place of [TLB_READ, TLB_WRITE]) {
+        const tag = memory.view.getBigInt64(spaces.dataTlb + (Number(index) << TLB_ENTRY_SHIFT) + place, true);
+        expect(hit(va, tag), va.toString(16)).toBe(false);
+      }
 });

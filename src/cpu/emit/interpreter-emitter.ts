@@ -134,9 +134,8 @@ export class InterpreterEmitter extends Emitter {
     );
     const entry = this.let(this.add(tlb, index));
     const tag = this.load("i64", entry, write ? TLB_WRITE : TLB_READ);
-    const page = this.and(this.add(va, this.i64(bytes - 1)), this.i64(-4096));
     this.if(
-      this.eq(page, tag),
+      this.leU(this.add(va, tag), this.i64(4096 - bytes)),
       () => this.set(address, this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR))),
       () => {
         if (span) this.store("i32", this.state, span, S.SPAN);

@@ -25,7 +25,7 @@ export function crossFunction(): FunctionBody {
     const slot = f.and(f.wrap(f.shrU(at, f.i64(12 - TLB_ENTRY_SHIFT))), mask);
     const entry = f.let(f.add(tlb, slot));
     const tag = f.let(f.select(write, f.load("i64", entry, TLB_WRITE), f.load("i64", entry, TLB_READ)));
-    f.if(f.ne(tag, at), () => f.return(f.i32(0)));
+    f.if(f.ne(f.add(tag, at), f.i64(0)), () => f.return(f.i32(0)));
     return f.let(f.add(f.wrap(at), f.load("i32", entry, TLB_LINEAR)));
   };
   const firstPage = f.let(f.and(va, f.i64(-PAGE_SIZE)));

@@ -10,6 +10,7 @@ import {
   CODE_TLB_ENTRY_SHIFT,
   CODE_TLB_PAGE,
   CODE_TLB_TAG,
+  emptyTag,
   TLB_ENTRY_SHIFT,
   TLB_INDEX_MASK,
   TLB_LINEAR,
@@ -140,16 +141,17 @@ export function walkFunction(memory: MachineMemory): FunctionBody {
   const slot = f.and(f.wrap(f.shrU(va, f.i64(12 - TLB_ENTRY_SHIFT))), f.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT));
   const tlb = f.let(f.add(f.load("i32", state, S.SPACE), slot));
   const linear = f.let(f.add(f.wrap(page), f.i32(memory.ramBase)));
-  f.store("i64", tlb, virtualPage, TLB_READ);
+  const tag = f.let(f.sub(f.i64(0), virtualPage));
+  f.store("i64", tlb, tag, TLB_READ);
   f.store("i32", tlb, f.sub(linear, f.wrap(virtualPage)), TLB_LINEAR);
   const dirty = f.ne(f.and(f.get(leaf), f.i32(D)), f.i32(0));
   f.if(
     f.and(f.and(f.ne(writable, f.i32(0)), dirty), f.eqz(hasCode)),
     () => {
       f.store("i32_8", flagsAt, f.or(flags, f.i32(FRAME_WRITE_CACHED)));
-      f.store("i64", tlb, virtualPage, TLB_WRITE);
+      f.store("i64", tlb, tag, TLB_WRITE);
     },
-    () => f.store("i64", tlb, f.i64(-1), TLB_WRITE),
+    () => f.store("i64", tlb, f.select(slot, f.i64(emptyTag(1)), f.i64(emptyTag(0))), TLB_WRITE),
   );
   f.return(f.add(linear, inPage));
   f.unreachable();

@@ -129,8 +129,7 @@ export class RegionMemory {
     const index = e.and(e.wrap(e.shrU(va, e.i64(12 - TLB_ENTRY_SHIFT))), mask);
     const entry = e.let(e.add(e.get(e.tlb), index));
     const tag = e.load("i64", entry, write ? TLB_WRITE : TLB_READ);
-    const page = e.and(e.add(va, e.i64(bytes - 1)), e.i64(-4096));
-    return { entry, misses: e.ne(page, tag) };
+    return { entry, misses: e.gtU(e.add(va, tag), e.i64(4096 - bytes)) };
   }
   read(address: Value, size: number): Value {
     const e = this.#e;

@@ -39,14 +39,12 @@ export class GateEmitter extends InterpreterEmitter {
 
   /** Linear address of `bytes` at a virtual one, when they lie in one page that is in the slot's TLB. */
   probe(space: Value, va: Value, bytes: number, tag: number): Value {
-    const page = this.let(this.and(va, this.i64(-4096)));
-    this.leaveIf(this.gtU(this.and(this.wrap(va), this.i32(0xfff)), this.i32(4096 - bytes)));
     const index = this.and(
       this.wrap(this.shrU(va, this.i64(12 - TLB_ENTRY_SHIFT))),
       this.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT),
     );
     const entry = this.let(this.add(space, index));
-    this.leaveIf(this.ne(this.load("i64", entry, tag), page));
+    this.leaveIf(this.gtU(this.add(va, this.load("i64", entry, tag)), this.i64(4096 - bytes)));
     return this.let(this.add(this.wrap(va), this.load("i32", entry, TLB_LINEAR)));
   }
 
