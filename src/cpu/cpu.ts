@@ -420,6 +420,10 @@ export class Cpu implements HostCpu {
     if (this.access.checked || Number(linear & 0xfffn) + length > PAGE_SIZE) return -1;
     return this.#linear(linear, ACCESS_WRITE, "data", 0);
   }
+  readableAt(linear: bigint, length: number): number {
+    if (this.access.checked || Number(linear & 0xfffn) + length > PAGE_SIZE) return -1;
+    return this.#linear(linear, ACCESS_READ, "data", 0);
+  }
   writeBytes(linear: bigint, bytes: Uint8Array, kind: AccessKind = "data"): void {
     this.probeWrite(linear, bytes.length, kind);
     for (let done = 0; done < bytes.length; ) {

@@ -45,6 +45,8 @@ export interface HostCpu {
    * or accesses are looked at one by one.
    */
   writableAt(linear: bigint, length: number): number;
+  /** The same for reading alone. */
+  readableAt(linear: bigint, length: number): number;
   write(linear: bigint, bytes: 1 | 2 | 4 | 8, value: bigint, kind?: AccessKind): void;
   writeBytes(linear: bigint, bytes: Uint8Array, kind?: AccessKind): void;
   /** Segment rules for `bytes` at `offset`, outside 64-bit code: raises #GP or #SS. */

@@ -70,9 +70,14 @@ function storeMxcsr(state: CpuState, area: Uint8Array): void {
   view.setUint32(MXCSR_AT + 4, MXCSR_MASK, true);
 }
 
+/** A view of an area takes longer to make than to read this. */
+function wordAt(area: Uint8Array, at: number): number {
+  return (area[at]! | (area[at + 1]! << 8) | (area[at + 2]! << 16) | (area[at + 3]! << 24)) >>> 0;
+}
+
 /** MXCSR of an area; #GP when it has reserved bits. */
 function checkedMxcsr(cpu: HostCpu, area: Uint8Array): number {
-  const mxcsr = new DataView(area.buffer, area.byteOffset, area.length).getUint32(MXCSR_AT, true);
+  const mxcsr = wordAt(area, MXCSR_AT);
   if (mxcsr & ~MXCSR_MASK) cpu.raise(Vector.GP, 0);
   return mxcsr;
 }
@@ -106,16 +111,19 @@ export function loadImage(state: CpuState, image: Uint8Array): boolean {
 }
 
 /** Whether the words of the state from `start` up to `end` are zero. */
-function isZero(state: CpuState, start: number, end: number): boolean {
-  for (let at = start; at < end; at += 4) if (state.u32(at) !== 0) return false;
+function isZero({ memory, state }: HostCpu, start: number, end: number): boolean {
+  const { words } = memory;
+  const last = (state.base + end) / 4;
+  for (let at = (state.base + start) / 4; at < last; at++) if (words[at] !== 0) return false;
   return true;
 }
 
 /** XINUSE: the components that aren't in their initial configuration (SDM volume 1, 13.6). */
-function componentsInUse(state: CpuState): number {
-  const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(state, S.FSW, S.FPR + 128) ? 0 : X87;
+function componentsInUse(cpu: HostCpu): number {
+  const { state } = cpu;
+  const x87Initial = state.u32(S.FCW) === CONTROL_INITIAL && isZero(cpu, S.FSW, S.FPR + 128) ? 0 : X87;
   // MXCSR doesn't count: it's saved and loaded apart from the component.
-  const sseInitial = isZero(state, S.XMM, S.XMM + xmmBytes(state)) ? 0 : SSE;
+  const sseInitial = isZero(cpu, S.XMM, S.XMM + xmmBytes(state)) ? 0 : SSE;
   return x87Initial | sseInitial;
 }
 
@@ -142,14 +150,24 @@ function xsave(cpu: HostCpu, optimised: boolean): void {
   // A kernel does this at each switch of tasks: found once, not for every part of it.
   const at = cpu.writableAt(linear, LEGACY_SIZE + HEADER_SIZE);
   if (at < 0) cpu.probeWrite(linear, LEGACY_SIZE + HEADER_SIZE);
-  const inUse = componentsInUse(state);
+  const inUse = componentsInUse(cpu);
   const saved = optimised ? components & inUse : components;
   const header = at < 0 ? Number(cpu.read(linear + 512n, 8) & 0xffffffffn) : memory.readU32(at + LEGACY_SIZE);
+  const low = ((header & ~components) | (inUse & components)) >>> 0;
+  if (at >= 0 && !(saved & X87)) {
+    // Most tasks have never used the x87: there is little to write, each in its place.
+    if (components & SSE) {
+      memory.writeU32(at + MXCSR_AT, state.u32(S.MXCSR));
+      memory.writeU32(at + MXCSR_AT + 4, MXCSR_MASK);
+    }
+    if (saved & SSE) memory.write(at + XMM_AT, state.bytes(S.XMM, xmmBytes(state)));
+    memory.writeU32(at + LEGACY_SIZE, low);
+    return;
+  }
   legacy.set(at < 0 ? cpu.readBytes(linear, legacy.length) : memory.bytes(at, legacy.length));
   if (saved & X87) storeX87(state, legacy, long);
   if (components & SSE) storeMxcsr(state, legacy);
   if (saved & SSE) storeXmm(state, legacy);
-  const low = ((header & ~components) | (inUse & components)) >>> 0;
   if (at < 0) {
     if (components) cpu.writeBytes(linear, legacy);
     cpu.write(linear + 512n, 4, BigInt(low));
@@ -189,13 +207,15 @@ export const saveAreaOperations: HostOperationTable = {
     const linear = aligned(cpu, 64n);
     const long = cpu.argNumber(1) === 64;
     const components = requested(cpu);
-    const area = cpu.readBytes(linear, LEGACY_SIZE + HEADER_SIZE);
-    const header = new DataView(area.buffer, area.byteOffset + LEGACY_SIZE, HEADER_SIZE);
-    const present = header.getBigUint64(0, true);
-    // The compacted form (XCOMP_BV) isn't offered: its word and the next one must be zero.
-    if (present & ~state.u64(S.XCR0) || header.getBigUint64(8, true) || header.getBigUint64(16, true))
-      cpu.raise(Vector.GP, 0);
-    const loaded = Number(present) & components;
+    const at = cpu.readableAt(linear, LEGACY_SIZE + HEADER_SIZE);
+    const length = LEGACY_SIZE + HEADER_SIZE;
+    const area = at < 0 ? cpu.readBytes(linear, length) : cpu.memory.bytes(at, length);
+    const present = wordAt(area, LEGACY_SIZE);
+    // XCR0 has no bits above these. The compacted form (XCOMP_BV) isn't offered: its word and the next one must be zero.
+    let reserved = present & ~state.u32(S.XCR0);
+    for (let i = 4; i < 24; i += 4) reserved |= wordAt(area, LEGACY_SIZE + i);
+    if (reserved) cpu.raise(Vector.GP, 0);
+    const loaded = present & components;
     if (components & SSE) state.setU32(S.MXCSR, checkedMxcsr(cpu, area));
     if (loaded & X87) loadX87(state, area, long);
     else if (components & X87) {

@@ -208,6 +208,29 @@ describe("XSAVE family", () => {
     }
   });
 
+  test("XRSTOR reads the same from one page and across two, and no reserved bit of the header", () => {
+    for (const offset of [0x140, 0xf80, 0xe40, 0xdc0]) {
+      const at = Buffer.alloc(4);
+      at.writeUInt32LE(offset);
+      const restore = `${all} 48 0f ae ab ${at.toString("hex")}`;
+      reset();
+      fillState();
+      m.memory.u8.fill(0, AREA, AREA + 8192);
+      expect(run(`${all} 48 0f ae a3 ${at.toString("hex")}`)).toMatchObject(halts);
+      run("db e3");
+      state.bytes(S.FPR, 128).fill(0);
+      state.bytes(S.XMM, 256).fill(0);
+      expect(run(restore)).toMatchObject(halts);
+      expectState();
+      for (const byte of [512, 516, 519, 520, 535]) {
+        const old = m.bytes(AREA + offset + byte, 1);
+        m.write(AREA + offset + byte, "80");
+        expect(run(restore), `${byte}`).toMatchObject(raises(Vector.GP));
+        m.memory.write(AREA + offset + byte, old);
+      }
+    }
+  });
+
   test("components not asked for stay as they are, in memory and in registers", () => {
     reset();
     fillState();
