@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cachedDataVersionTag } from "node:v8";
-import { deserializeModule, serializeModule } from "./v8-flags.js";
+import { allowNatives, deserializeModule, serializeModule } from "./v8-flags.js";
 
 /** Bytes of all files; beyond, the least recently used go. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -21,6 +21,7 @@ export class CodeStore {
 
   /** `directory` exists. */
   constructor(directory: string, maxBytes: number = MAX_BYTES) {
+    allowNatives();
     this.#directory = directory;
     this.#maxBytes = maxBytes;
   }

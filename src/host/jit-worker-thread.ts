@@ -63,10 +63,6 @@ function attempt<T>(work: () => T): { value?: T; storeError?: string } {
 }
 
 async function perform(job: JobMessage): Promise<Omit<ResultMessage, "id">> {
-  if (job.kind === "load") {
-    const { value, storeError } = attempt(() => storeIn(job.directory).load(job.unit));
-    return { module: value, storeError };
-  }
   if (job.kind === "save")
     return { storeError: attempt(() => writeCatalog(job.path, job.entries, job.removed)).storeError };
   const { text, tier, directory } = job;

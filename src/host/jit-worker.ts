@@ -1,15 +1,17 @@
 // Compiles regions of guest code in a worker thread: emission and V8's work on the module happen beside the guest, and the
 // finished module comes back as a message. One worker serves all hosts of a process; it starts with the first, ends with the
-// last, and never keeps the process alive. It also reads and writes what is kept for later runs.
+// last, and never keeps the process alive. It also writes what is kept for later runs;
+// reading machine code is quicker than asking another thread for it.
 
 import { Worker } from "node:worker_threads";
 import { packRequest } from "../cpu/jit/packed-request.js";
 import type { CodeTier, CompiledRegions, RegionService } from "../cpu/jit/region-module.js";
 import type { RegionRequest } from "../cpu/jit/request.js";
+import { CodeStore } from "./code-store.js";
 import type { CatalogEntry } from "./region-catalog.js";
 import { hasTierControl } from "./v8-flags.js";
 
-export type JobMessage = { readonly id: number } & (CompileJob | LoadJob | SaveJob);
+export type JobMessage = { readonly id: number } & (CompileJob | SaveJob);
 interface CompileJob {
   readonly kind: "compile";
   /** The requests by `packRequest`, a line each. */
@@ -17,11 +19,6 @@ interface CompileJob {
   readonly tier: CodeTier;
   /** Where optimized code is kept. */
   readonly directory: string | undefined;
-}
-interface LoadJob {
-  readonly kind: "load";
-  readonly directory: string;
-  readonly unit: string;
 }
 interface SaveJob {
   readonly kind: "save";
@@ -34,7 +31,6 @@ interface SaveJob {
 export type ResultMessage = { readonly id: number } & JobResult;
 interface JobResult {
   readonly compiled?: CompiledRegions;
-  readonly module?: WebAssembly.Module | undefined;
   readonly error?: string;
   /** What is kept for later runs could not be read or written: nothing else of the result depends on it. */
   readonly storeError?: string | undefined;
@@ -66,7 +62,7 @@ class CompilerThread {
     return this.#failure !== undefined;
   }
 
-  post(job: CompileJob | LoadJob | SaveJob, done: Done): void {
+  post(job: CompileJob | SaveJob, done: Done): void {
     const error = this.#failure;
     if (error !== undefined) {
       setImmediate(() => done({ error }));
@@ -103,6 +99,7 @@ export class JitWorker implements RegionService {
   readonly hasTiers = hasTierControl;
   readonly #kept: KeptCode | undefined;
   #thread: CompilerThread | undefined;
+  #store: CodeStore | undefined;
   #isClosed = false;
 
   constructor(kept?: KeptCode) {
@@ -126,7 +123,7 @@ export class JitWorker implements RegionService {
     return thread;
   }
 
-  #post(job: CompileJob | LoadJob | SaveJob, done: Done): void {
+  #post(job: CompileJob | SaveJob, done: Done): void {
     this.#running().post(job, (result) => {
       if (result.storeError !== undefined) this.#kept?.onError(result.storeError);
       if (!this.#isClosed) done(result);
@@ -141,10 +138,15 @@ export class JitWorker implements RegionService {
     );
   }
 
-  load(unit: string, done: (module: WebAssembly.Module | undefined) => void): void {
-    const kept = this.#kept;
-    if (kept) this.#post({ kind: "load", directory: kept.directory, unit }, ({ module }) => done(module));
-    else setImmediate(() => done(undefined));
+  load(unit: string): WebAssembly.Module | undefined {
+    if (!this.#kept) return undefined;
+    try {
+      this.#store ??= new CodeStore(this.#kept.directory);
+      return this.#store.load(unit);
+    } catch (error) {
+      this.#kept.onError((error as Error).message);
+      return undefined;
+    }
   }
 
   /** Writes a catalog (region-catalog.ts); errors go to the log. */

@@ -62,6 +62,11 @@ function findNatives(): Natives | undefined {
   return natives;
 }
 
+/** Sets the flag, which changes V8's version tag: before that is asked for. */
+export function allowNatives(): void {
+  findNatives();
+}
+
 /**
  * Machine code that V8's optimizing compiler made of a module whose exported functions are these. Undefined where V8 can't tell, or has
  * none of some function, as while a debugger is attached: asked all the same it would end the process.

@@ -92,8 +92,8 @@ export class Jit {
   readonly #recall: Recall | undefined;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
-  /** Machine code that was kept: a module's exports, or the regions that wait for it. */
-  readonly #units = new Map<string, Exports | PendingRegion[]>();
+  /** Exports of modules whose machine code is kept. */
+  readonly #units = new Map<string, Exports>();
   /** Samples taken, and when the first of #waiting came. */
   #now = 0;
   #since = 0;
@@ -212,58 +212,34 @@ export class Jit {
     this.recalled++;
     this.#mark(pending, true);
     const code = pending.known?.code;
-    if (code && this.#service?.load) this.#fetch(this.#service, code, pending);
-    else this.#compileRecalled([pending]);
+    const exports = code && this.#keptUnit(code.unit);
+    if (exports) {
+      this.recalledCode++;
+      this.#enterRegions([{ pending, run: exports[String(code.index)], size: code.size, code }], "optimized");
+      return true;
+    }
+    if (code) pending.known.code = undefined;
+    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
+    this.#recalled.push(pending);
+    if (this.#service) this.#compileWaiting();
     return true;
   }
 
-  #compileRecalled(regions: readonly PendingRegion[]): void {
-    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
-    this.#recalled.push(...regions);
-    if (this.#service) this.#compileWaiting();
-  }
-
-  /** Installs a region whose machine code was kept, now or when it has been read. */
-  #fetch(service: RegionService, { unit }: CodePlace, region: PendingRegion): void {
-    const known = this.#units.get(unit);
-    if (Array.isArray(known)) known.push(region);
-    else if (known) this.#enterKept([region], known);
-    else {
-      const waiting = [region];
-      this.#units.set(unit, waiting);
-      service.load!(unit, (module) => {
-        if (this.#isClosed) return;
-        if (module) {
-          const exports = this.#parts.instantiate(module);
-          this.modules++;
-          this.#keepUnit(unit, exports);
-          this.#enterKept(waiting, exports);
-          return;
-        }
-        this.#units.delete(unit);
-        for (const { known } of waiting) if (known?.code?.unit === unit) known.code = undefined;
-        this.#compileRecalled(waiting);
-      });
-    }
-  }
-  #enterKept(regions: readonly PendingRegion[], exports: Exports): void {
-    this.recalledCode += regions.length;
-    this.#enterRegions(
-      regions.map((pending) => {
-        const code = pending.known!.code!;
-        return { pending, run: exports[String(code.index)], size: code.size, code };
-      }),
-      "optimized",
-    );
+  /** The exports of a module whose machine code was kept, if it's still there. */
+  #keptUnit(unit: string): Exports | undefined {
+    const held = this.#units.get(unit);
+    if (held) return held;
+    const module = this.#service?.load?.(unit);
+    if (!module) return undefined;
+    const exports = this.#parts.instantiate(module);
+    this.modules++;
+    this.#keepUnit(unit, exports);
+    return exports;
   }
   #keepUnit(unit: string, exports: Exports): void {
     this.#units.set(unit, exports);
     if (this.#units.size <= MAX_UNITS) return;
-    for (const [oldest, held] of this.#units) {
-      if (Array.isArray(held)) continue;
-      this.#units.delete(oldest);
-      return;
-    }
+    this.#units.delete(this.#units.keys().next().value!);
   }
 
   #placeOf(cpu: number): Place {
@@ -533,7 +509,6 @@ export class Jit {
     this.#waiting = [];
     this.#hot = [];
     this.#recalled = [];
-    for (const held of this.#units.values()) if (Array.isArray(held)) held.length = 0;
     this.#parts.known?.reset();
     this.#promotions.reset();
     this.#links.reset();

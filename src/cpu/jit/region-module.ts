@@ -53,8 +53,8 @@ export interface RegionService {
   readonly hasTiers: boolean;
   /** Whether it keeps optimized machine code for `load`, in later runs too. */
   readonly keepsCode?: boolean;
-  /** As `compile`, the module that an earlier result named; undefined when it's no longer there. */
-  load?(unit: string, done: (module: WebAssembly.Module | undefined) => void): void;
+  /** The module that an earlier result named, with its machine code, at once: that takes a tenth of a millisecond or two. */
+  load?(unit: string): WebAssembly.Module | undefined;
   /** Calls `done` once, later and never from within this call: when no vCPU runs. An error means that none was compiled. */
   compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void;
 }

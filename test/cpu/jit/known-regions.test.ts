@@ -34,9 +34,9 @@ class Service implements RegionService {
       done({ ...compiled, unit });
     });
   }
-  load(unit: string, done: (module: WebAssembly.Module | undefined) => void): void {
+  load(unit: string): WebAssembly.Module | undefined {
     this.loads++;
-    this.#jobs.push(() => done(this.units.get(unit)));
+    return this.units.get(unit);
   }
   finish(): void {
     while (this.#jobs.length > 0) for (const job of this.#jobs.splice(0)) job();
@@ -98,8 +98,7 @@ test("the next run's regions are there long before the code is hot, with the mac
   const jit = tier.cpu.engine.jit!;
   // One sample and a bit.
   expect(run(tier, 1000)).toEqual([3000, 5000]);
-  expect([jit.regions, service.loads]).toEqual([0, 1]);
-  service.finish();
+  expect(service.loads).toBe(1);
   expect(jit.regions).toBeGreaterThan(0);
   expect([jit.recalled, jit.recalledCode, service.texts.length]).toEqual([jit.regions, jit.regions, compiled]);
   expect(run(tier, 40_000)).toEqual([120_000, 200_000]);
@@ -140,8 +139,8 @@ test("without its machine code a known region is compiled at once, without a ser
   const earlier = learned(service);
   service.units.clear();
   const tier = machine(new KnownRegions(earlier), service);
-  run(tier, 1000);
   const compiled = service.texts.length;
+  run(tier, 1000);
   service.finish();
   expect(service.texts.length).toBeGreaterThan(compiled);
   expect(tier.cpu.engine.jit!.regions).toBeGreaterThan(0);
@@ -158,6 +157,7 @@ test("without its machine code a known region is compiled at once, without a ser
 test("what all records went from meanwhile isn't installed", () => {
   const service = new Service();
   const earlier = learned(service);
+  service.units.clear();
   const tier = machine(new KnownRegions(earlier), service);
   run(tier, 1000);
   tier.cpu.engine.dropCode();
