@@ -16,7 +16,7 @@ import type { InstalledRegions } from "./installed-regions.js";
 import type { CodePlace, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { Promotions } from "./promotions.js";
-import { Recall } from "./recall.js";
+import { Recall, requestOf } from "./recall.js";
 import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
 
@@ -42,6 +42,7 @@ const MAX_BATCH_INSTRUCTIONS = 1200;
 /** Samples after which a region is unlikely to be extended, and instructions that are optimized at once for later runs. */
 const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
+const UNKEPT_AT_ONCE = 6;
 /** Modules of machine code that are held for what may still be recalled of them. */
 const MAX_UNITS = 512;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
@@ -98,6 +99,7 @@ export class Jit {
   #now = 0;
   #since = 0;
   #service: RegionService | undefined;
+  readonly #isInUse = (id: number) => this.#parts.installed.regionOf(id) !== undefined;
   #isBusy = false;
   #isOptimizing = false;
   #isClosed = false;
@@ -369,7 +371,10 @@ export class Jit {
     if (this.#isOptimizing || !this.#service) return;
     let batch = this.#promotions.take();
     // The worker has nothing else to do: it makes what later runs begin with.
-    if (batch.length === 0 && this.#service.keepsCode && !this.#isBusy) batch = this.#unkept();
+    if (batch.length === 0 && this.#service.keepsCode && !this.#isBusy) {
+      batch = this.#unkept();
+      if (batch.length === 0) this.#keepOthers(this.#service);
+    }
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
     this.#isOptimizing = true;
@@ -391,6 +396,22 @@ export class Jit {
       batch.push({ ...pending, replaces: [pending.id] });
     }
     return batch;
+  }
+
+  /** The same for regions whose code has gone since: that of a process that ended, of the kernel's beginnings. */
+  #keepOthers(service: RegionService): void {
+    const others = this.#parts.known?.takeUnkept(UNKEPT_AT_ONCE, this.#isInUse) ?? [];
+    if (others.length === 0) return;
+    this.#isOptimizing = true;
+    service.compile(others.map(requestOf), "optimized", (result) => {
+      if (this.#isClosed) return;
+      this.#isOptimizing = false;
+      if (result instanceof Error) return;
+      const { unit, sizes } = result;
+      for (const [index, known] of others.entries())
+        if (unit !== undefined) known.code ??= { unit, index, size: sizes[index]! };
+      this.#optimize();
+    });
   }
 
   #compileElsewhere(service: RegionService, batch: readonly PendingRegion[], tier: CodeTier, done: () => void): void {
@@ -451,6 +472,7 @@ export class Jit {
     for (const { pending } of regions) this.#links.replace(pending.replaces, pending.id);
     observer?.end("install", regions.length);
     for (const { pending, code } of regions) known?.noteInstalled(pending, code);
+    if (known && known.numbers > 2 * installed.count + 64) known.prune(this.#isInUse);
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;
     for (const { pending } of regions) this.compiledInstructions += pending.size;

@@ -63,6 +63,7 @@ export class KnownRegions {
   /** By the number of a region in use. */
   readonly #byId = new Map<number, KnownRegion>();
   readonly #all = new Set<KnownRegion>();
+  readonly #tried = new WeakSet<KnownRegion>();
 
   /** `earlier`: of earlier runs. */
   constructor(earlier: Iterable<KnownRegion> = []) {
@@ -78,9 +79,25 @@ export class KnownRegions {
     return this.#byKey.get(key) ?? [];
   }
 
-  /** Of a region in use. */
-  of(id: number): KnownRegion | undefined {
-    return this.#byId.get(id);
+  /** The next ones of this run that are not in use any more and have no code yet; each is given once. */
+  takeUnkept(most: number, isInUse: (id: number) => boolean): KnownRegion[] {
+    const taken: KnownRegion[] = [];
+    this.prune(isInUse);
+    const inUse = new Set(this.#byId.values());
+    for (const known of this.#all) {
+      if (known.code || !known.isUsed || this.#tried.has(known) || inUse.has(known)) continue;
+      this.#tried.add(known);
+      if (taken.push(known) === most) break;
+    }
+    return taken;
+  }
+
+  get numbers(): number {
+    return this.#byId.size;
+  }
+  /** Forgets the numbers of regions that are no longer in use. */
+  prune(isInUse: (id: number) => boolean): void {
+    for (const id of this.#byId.keys()) if (!isInUse(id)) this.#byId.delete(id);
   }
 
   /** A region is in use from now on. */

@@ -71,7 +71,7 @@ export class Recall {
 }
 
 const requests = new WeakMap<KnownRegion, RegionRequest>();
-function requestOf(known: KnownRegion): RegionRequest {
+export function requestOf(known: KnownRegion): RegionRequest {
   let request = requests.get(known);
   if (!request) {
     request = unpackRequest(known.text);

@@ -186,3 +186,42 @@ test("a region that another one took the place of is forgotten", () => {
   install(192, [64, 128], 48);
   expect([...known.all].map(({ text }) => unpackRequest(text).blocks[0]!.at)).toEqual([48]);
 });
+
+test("what has gone before it had machine code gets it when there's nothing else to do", () => {
+  const service = new Service();
+  const known = new KnownRegions();
+  const tier = machine(known, service);
+  run(tier, 40_000);
+  service.finish();
+  expect([...known.all].some(({ code }) => code)).toBe(false);
+  // Its code is gone, another program runs.
+  tier.memory.fill(CODE, 64);
+  expect(tier.cpu.engine.jit!.installed.count).toBe(0);
+  const other = PROGRAM.slice();
+  other[2] = 7;
+  tier.memory.write(0x13000, other);
+  for (let i = 0; i < 10; i++) {
+    expect(run(tier, 40_000, 0x13000)).toEqual([280_000, 200_000]);
+    service.finish();
+  }
+  expect([...known.all].every(({ code }) => code)).toBe(true);
+  const compiled = service.texts.length;
+  tier.memory.write(CODE, PROGRAM);
+  const again = machine(new KnownRegions([...known.all].map(copyOf)), service);
+  expect(run(again, 1000)).toEqual([3000, 5000]);
+  expect(again.cpu.engine.jit!.recalledCode).toBe(1);
+  expect(service.texts.length).toBe(compiled);
+});
+
+test("numbers of regions that are no longer in use are forgotten", () => {
+  const known = new KnownRegions();
+  for (let id = 64; id < 6400; id += 64) {
+    const request = { blocks: [{ at: id, bytes: Uint8Array.of(1, 2, 3, 4) }], entries: [] };
+    known.noteInstalled({ id, request, isCut: false, generation: 0, replaces: [] } as never, undefined);
+  }
+  expect(known.numbers).toBe(99);
+  expect(known.takeUnkept(6, (id) => id < 640)).toHaveLength(6);
+  expect(known.numbers).toBe(9);
+  expect(known.takeUnkept(1000, () => true)).toHaveLength(84);
+  expect(known.takeUnkept(1000, () => false)).toHaveLength(9);
+});
