@@ -220,7 +220,6 @@ export class Jit {
       this.#enterRegions([{ pending, run: exports[String(code.index)], size: code.size, code }], "optimized");
       return true;
     }
-    if (code) pending.known.code = undefined;
     if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
     this.#recalled.push(pending);
     if (this.#service) this.#compileWaiting();
