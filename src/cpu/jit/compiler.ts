@@ -210,7 +210,8 @@ export class RegionCompiler {
     }
     const interpreted = (of: number) => this.#interpreted(of);
     const page = (distance: number) => pages.get(distance) ?? this.#mappedAt(codeTlb, base + BigInt(distance));
-    const most = Math.max(GROWN_SIZE, size + EXTENSION);
+    // What they were cut off from may be found first.
+    const most = Math.max(GROWN_SIZE, Math.min(1.5 * size, MAX_MERGED) + EXTENSION);
     const limits = { instructions: most, entries: MAX_MERGED, leaders: MAX_MERGED, pages: pages.size + 8 };
     const found = this.#finder.find({ page, ahead: false, interpreted }, [...entries], limits);
     if (!found) return undefined;

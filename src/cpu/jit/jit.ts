@@ -159,8 +159,10 @@ export class Jit {
     const heat = view.getUint16(record + R.HEAT, true) + 1;
     view.setUint16(record + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
     const state = view.getUint8(record + R.COMPILED);
-    // After twice as many samples it's tried again.
-    if (heat < GROW || heat & (heat - 1) || heat > MAX_THRESHOLD || state & (Waiting | Coming | Never)) return;
+    // It's tried again after half as many samples more, and after twice as many: those of two bits.
+    const shift = 30 - Math.clz32(heat);
+    if (heat < GROW || (heat >> shift) << shift !== heat || heat > MAX_THRESHOLD) return;
+    if (state & (Waiting | Coming | Never)) return;
     if (!installed.regionOf(view.getUint32(record + R.REGION, true))?.isCut) return;
     view.setUint8(record + R.RAN, 1);
     this.#found(record, cpu);
@@ -308,9 +310,16 @@ export class Jit {
     observer?.end("prepare", 1);
     if (pending === "later") return undefined;
     if (!pending && link) this.#links.refuse(link.from, link.to);
-    else if (!pending) view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
+    else if (!pending && region) for (const entry of region.entries) this.#refuse(entry.record);
+    else if (!pending) this.#refuse(record);
     else this.#mark(pending, true);
     return pending;
+  }
+
+  /** No region begins here, or the one that does isn't to grow. */
+  #refuse(record: number): void {
+    const { view } = this.#parts.memory;
+    view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Never);
   }
 
   /** Something that takes the region's place is being compiled. */
