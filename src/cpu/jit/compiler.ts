@@ -210,21 +210,13 @@ export class RegionCompiler {
     }
     const interpreted = (of: number) => this.#interpreted(of);
     const page = (distance: number) => pages.get(distance) ?? this.#mappedAt(codeTlb, base + BigInt(distance));
-    // What they were cut off from may be found first.
-    const most = Math.max(GROWN_SIZE, Math.min(1.5 * size, MAX_MERGED) + EXTENSION);
-    const limits = { instructions: most, entries: MAX_MERGED, leaders: MAX_MERGED, pages: pages.size + 8 };
-    const found = this.#finder.find({ page, ahead: false, interpreted }, [...entries], limits);
-    if (!found) return undefined;
-    const wanted = starts.size + entries.size;
-    for (const { instructions } of found.blocks) for (const { at } of instructions) starts.delete(at);
-    for (const { at } of found.entries) entries.delete(at);
-    // Something has changed since, or there is too much of it.
-    if (entries.has(way) || starts.size + entries.size > wanted * MAX_LOST) return undefined;
-    return this.#plan(
-      found,
-      cluster[0]!.region.entryRecord,
-      cluster.map(({ region }) => region),
-    );
+    const instructions = Math.max(GROWN_SIZE, size + EXTENSION);
+    const limits = { instructions, entries: MAX_MERGED, leaders: MAX_MERGED, pages: pages.size + 8 };
+    // What they were cut off from comes last.
+    const around = { page, ahead: false, interpreted, first: starts };
+    const found = this.#finder.find(around, [...entries], limits);
+    const old = cluster.map(({ region }) => region);
+    return found && hasMost(found, starts, entries, way) ? this.#plan(found, old[0]!.entryRecord, old) : undefined;
   }
 
   /**
@@ -495,4 +487,13 @@ function holds(u8: Uint8Array, { blocks }: RegionRequest, pageAt: (distance: num
 
 function distanceOf(at: number): number {
   return Math.floor(at / PAGE_SIZE) * PAGE_SIZE;
+}
+
+/** Whether what was found has `way` and nearly all of these blocks and entries (distances): else something has changed, or it's too much. */
+function hasMost(found: Region, starts: ReadonlySet<number>, entries: ReadonlySet<number>, way: number): boolean {
+  const blocks = new Set(starts);
+  const others = new Set(entries);
+  for (const { instructions } of found.blocks) for (const { at } of instructions) blocks.delete(at);
+  for (const { at } of found.entries) others.delete(at);
+  return !others.has(way) && blocks.size + others.size <= (starts.size + entries.size) * MAX_LOST;
 }

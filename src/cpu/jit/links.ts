@@ -58,7 +58,8 @@ export class RegionLinks {
     const first: RunningRegion = { region: a, va: fromVa };
     if (a.size + b.size > MAX_WHOLE) {
       const size = a.size + EXTENSION;
-      return size <= MAX_MERGED && count >= (size / INSTRUCTIONS_PER_SAMPLE) * (1 + a.generation) ? [first] : undefined;
+      const times = 1 + Math.min(a.generation, 2);
+      return size <= MAX_MERGED && count >= (size / INSTRUCTIONS_PER_SAMPLE) * times ? [first] : undefined;
     }
     const cluster = this.#cluster(first, { region: b, va: toVa }, count * LEAST_PART);
     const size = cluster.reduce((sum, { region }) => sum + region.size, 0);

@@ -16,6 +16,8 @@ export interface Surroundings {
   page(distance: number): CodePage | undefined;
   /** Follow code that was not seen running too, decoding it; for tests. */
   readonly ahead: boolean;
+  /** Where blocks begin that come before all others. */
+  readonly first?: ReadonlySet<number>;
   /** The record that the interpreter runs where a region is entered, else the record itself. */
   interpreted(record: number): number;
 }
@@ -189,6 +191,8 @@ class Search {
   readonly #pageAt = (distance: number) => this.#page(distance);
   readonly #entries = new Set<number>();
   #work: [Context, number][] = [];
+  /** What isn't among those that come first. */
+  #others: [Context, number][] = [];
   /** Shared callees: after everything nearer. */
   #later: number[] = [];
   #count = 0;
@@ -203,6 +207,7 @@ class Search {
       const next = this.#work.shift();
       if (next) this.#walk(...next);
       else if (this.#later.length > 0) this.#lead(this.#root, this.#later.shift()!);
+      else if (this.#others.length > 0) this.#work.push(this.#others.shift()!);
       else break;
     }
   }
@@ -277,7 +282,8 @@ class Search {
     if (context.leaders.has(at) || this.#leaders >= this.#limits.leaders) return;
     context.leaders.add(at);
     this.#leaders++;
-    this.#work.push([context, at]);
+    const { first } = this.#around;
+    (first && !first.has(at) ? this.#others : this.#work).push([context, at]);
   }
 
   #walk(context: Context, start: number): void {
