@@ -261,6 +261,7 @@ export class XenHost {
       ...(virtualClock ? { virtualClock } : {}),
       onLoad: (isBusy) => {
         this.#engine.isBusy = isBusy || virtualClock !== undefined;
+        if (!this.#engine.isBusy) this.#engine.jit?.rest();
       },
       afterTurn: () => this.#deferred.flush(),
       onSleep: (start, end) => this.#perfTrace?.sleep(start, end),

@@ -102,6 +102,8 @@ export class Jit {
   readonly #isInUse = (id: number) => this.#parts.installed.regionOf(id) !== undefined;
   #isBusy = false;
   #isOptimizing = false;
+  /** Guests have little to do. */
+  #isResting = false;
   #isClosed = false;
   /** Regions installed, their instructions, modules made for them, results that came too late. */
   regions = 0;
@@ -142,8 +144,15 @@ export class Jit {
     return this.#hot.length > 0 ? NOTED : 0;
   }
 
+  /** Guests have little to do. */
+  rest(): void {
+    this.#isResting = true;
+    this.#optimize();
+  }
+
   /** A slice ended at this record. */
   ran(record: number): void {
+    this.#isResting = false;
     if (!this.#service?.hasTiers) return;
     const id = this.#parts.memory.view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
     if (id !== 0) this.#promotions.note(id);
@@ -378,8 +387,8 @@ export class Jit {
   #optimize(): void {
     if (this.#isOptimizing || !this.#service) return;
     let batch = this.#promotions.take();
-    // The worker has nothing else to do: it makes what later runs begin with.
-    if (batch.length === 0 && this.#service.keepsCode && !this.#isBusy) {
+    // Nobody has anything to do: what later runs begin with is made. While a guest runs, its own code would wait for that.
+    if (batch.length === 0 && this.#isResting && this.#service.keepsCode && !this.#isBusy) {
       batch = this.#unkept();
       if (batch.length === 0) this.#keepOthers(this.#service);
     }

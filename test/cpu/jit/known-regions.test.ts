@@ -204,6 +204,12 @@ test("what has gone before it had machine code gets it when there's nothing else
     expect(run(tier, 40_000, 0x13000)).toEqual([280_000, 200_000]);
     service.finish();
   }
+  // Not while a guest has much to do.
+  expect([...known.all].every(({ code }) => code)).toBe(false);
+  for (let i = 0; i < 10; i++) {
+    tier.cpu.engine.jit!.rest();
+    service.finish();
+  }
   expect([...known.all].every(({ code }) => code)).toBe(true);
   const compiled = service.texts.length;
   tier.memory.write(CODE, PROGRAM);
