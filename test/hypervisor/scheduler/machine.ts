@@ -61,4 +61,16 @@ export class Machine<S extends Scheduler<Task>> {
   }
 }
 
+/** How long one waits, ns, that wakes a turn after a busy one of another domain was switched to; undefined: more than 20 ms. */
+export function waitOfSleeper(machine: Machine<Scheduler<Task>>): number | undefined {
+  machine.domain(1);
+  const [sleeper] = machine.domain(1);
+  sleeper!.vcpu.isRunnable = false;
+  machine.run(GRAIN);
+  sleeper!.vcpu.isRunnable = true;
+  machine.scheduler.wake(sleeper!);
+  const turn = machine.run(20 * MS).indexOf(sleeper!);
+  return turn < 0 ? undefined : turn * GRAIN;
+}
+
 export const share = (units: readonly Unit[]) => units.reduce((sum, { vcpu }) => sum + vcpu.ran, 0);
