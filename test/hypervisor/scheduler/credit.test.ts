@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CreditScheduler } from "../../../src/hypervisor/scheduler/credit.js";
 import { Priority } from "../../../src/hypervisor/scheduler/sched-unit.js";
-import { GRAIN, Machine, MS, share, type Task } from "./machine.js";
+import { GRAIN, Machine, MS, share, type Task, waitOfSleeper } from "./machine.js";
 
 const machineOf = (cpus: number) => new Machine(new CreditScheduler<Task>(cpus));
 
@@ -27,14 +27,7 @@ describe("who comes first", () => {
     ] as const) {
       const machine = machineOf(1);
       machine.scheduler.ratelimit = ratelimit;
-      machine.domain(1);
-      const [sleeper] = machine.domain(1);
-      sleeper!.vcpu.isRunnable = false;
-      machine.run(GRAIN);
-      sleeper!.vcpu.isRunnable = true;
-      machine.scheduler.wake(sleeper!);
-      const order = machine.run(20 * MS);
-      const waited = order.indexOf(sleeper!) * GRAIN;
+      const waited = waitOfSleeper(machine);
       expect(waited).toBeLessThanOrEqual(most);
       expect(waited).toBeGreaterThanOrEqual(ratelimit === 0 ? 0 : 4 * MS);
     }

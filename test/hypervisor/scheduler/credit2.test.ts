@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Credit2Scheduler } from "../../../src/hypervisor/scheduler/credit2.js";
-import { GRAIN, Machine, MS, share, type Task } from "./machine.js";
+import { GRAIN, Machine, MS, share, type Task, waitOfSleeper } from "./machine.js";
 
 const machineOf = (cpus: number) => new Machine(new Credit2Scheduler<Task>(cpus));
 
@@ -11,14 +11,7 @@ describe("who comes first", () => {
   ])("one that slept kept its credit and runs %s", (_what, ratelimit) => {
     const machine = machineOf(1);
     machine.scheduler.ratelimit = ratelimit;
-    machine.domain(1);
-    const [sleeper] = machine.domain(1);
-    sleeper!.vcpu.isRunnable = false;
-    machine.run(GRAIN);
-    sleeper!.vcpu.isRunnable = true;
-    machine.scheduler.wake(sleeper!);
-    const waited = machine.run(6 * MS).indexOf(sleeper!) * GRAIN;
-    expect(waited).toBe(Math.max(0, ratelimit - GRAIN));
+    expect(waitOfSleeper(machine)).toBe(Math.max(0, ratelimit - GRAIN));
   });
 
   it("a sleeper can't save up: after a long sleep it runs no longer in a row than the credits of one round", () => {
