@@ -47,6 +47,8 @@ export class InstalledRegions {
   evicted = 0;
   /** A region was lost because its code changed, after so many samples since it was installed. */
   onLost: (page: CodePage, age: number) => void = () => {};
+  /** A region was dropped to make room. */
+  onEvicted: (id: number) => void = () => {};
 
   /** `bound`: bytes of machine code. */
   constructor(memory: MachineMemory, handlers: HandlerSet, table: WebAssembly.Table, bound: number) {
@@ -183,6 +185,7 @@ export class InstalledRegions {
       for (const region of unit.regions) {
         this.evicted++;
         this.#takeOut(region);
+        this.onEvicted(region.pending.id);
       }
     }
   }

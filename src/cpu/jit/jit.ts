@@ -16,7 +16,7 @@ import type { InstalledRegions } from "./installed-regions.js";
 import type { CodePlace, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { Promotions } from "./promotions.js";
-import { Recall, requestOf } from "./recall.js";
+import { Recall } from "./recall.js";
 import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
 import type { RegionRequest } from "./request.js";
 
@@ -44,7 +44,7 @@ const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
 const UNKEPT_AT_ONCE = 6;
 /** Modules of machine code that are held for what may still be recalled of them. */
-const MAX_UNITS = 512;
+const MAX_UNITS = 128;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
 
 /** Found hot: a record, and where it was run. */
@@ -122,6 +122,11 @@ export class Jit {
     const { cache, compiler, installed, known, memory } = parts;
     this.#recall = known && new Recall(memory, compiler, known, (record) => this.#leadsOn(record));
     cache.onForget = (page) => installed.forget(page, this.#now);
+    installed.onEvicted = (id) => {
+      known?.noteEvicted(id);
+      // V8 frees the code of modules that nobody holds.
+      this.#units.clear();
+    };
     installed.onLost = (page, age) => {
       page.backOff = age < SHORT_LIFE ? page.backOff + 1 : 0;
     };
@@ -390,7 +395,7 @@ export class Jit {
     // Nobody has anything to do: what later runs begin with is made. While a guest runs, its own code would wait for that.
     if (batch.length === 0 && this.#isResting && this.#service.keepsCode && !this.#isBusy) {
       batch = this.#unkept();
-      if (batch.length === 0) this.#keepOthers(this.#service);
+      if (batch.length === 0 && this.#recall) this.#keepOthers(this.#service, this.#recall);
     }
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
@@ -416,11 +421,12 @@ export class Jit {
   }
 
   /** The same for regions whose code has gone since: that of a process that ended, of the kernel's beginnings. */
-  #keepOthers(service: RegionService): void {
+  #keepOthers(service: RegionService, recall: Recall): void {
     const others = this.#parts.known?.takeUnkept(UNKEPT_AT_ONCE, this.#isInUse) ?? [];
     if (others.length === 0) return;
     this.#isOptimizing = true;
-    service.compile(others.map(requestOf), "optimized", (result) => {
+    const requests = others.map((known) => recall.requestOf(known));
+    service.compile(requests, "optimized", (result) => {
       if (this.#isClosed) return;
       this.#isOptimizing = false;
       if (result instanceof Error) return;

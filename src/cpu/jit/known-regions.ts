@@ -35,8 +35,8 @@ interface NewRegion {
   readonly known?: KnownRegion | undefined;
 }
 
-/** Regions found in this run that are remembered at most, and those that begin alike. */
-const MAX_REGIONS = 20_000;
+/** Characters of the regions found in this run that are remembered at most, and regions that begin alike. */
+const MAX_TEXT = 12 * 1024 * 1024;
 const MAX_ALIKE = 8;
 /** A block's first bytes. */
 const KEY_BYTES = 4;
@@ -64,6 +64,8 @@ export class KnownRegions {
   readonly #byId = new Map<number, KnownRegion>();
   readonly #all = new Set<KnownRegion>();
   readonly #tried = new WeakSet<KnownRegion>();
+  /** Characters of #byText's. */
+  #characters = 0;
 
   /** `earlier`: of earlier runs. */
   constructor(earlier: Iterable<KnownRegion> = []) {
@@ -116,13 +118,14 @@ export class KnownRegions {
       if (!known) {
         known = { keys: keysOf(request.blocks), text, isCut, generation, code: undefined, isUsed: true };
         this.#byText.set(text, known);
+        this.#characters += text.length;
         this.#add(known);
       }
     }
     known.isUsed = true;
     if (code) known.code = code;
     this.#byId.set(id, known);
-    if (this.#byText.size > MAX_REGIONS) this.#remove(this.#byText.values().next().value!);
+    while (this.#characters > MAX_TEXT) this.#remove(this.#byText.values().next().value!);
   }
 
   #add(region: KnownRegion): void {
@@ -135,11 +138,24 @@ export class KnownRegions {
     }
   }
 
+  /** There was no room for a region: in this run it's made anew when it's hot again, else those that don't fit would chase each other. */
+  noteEvicted(id: number): void {
+    const known = this.#byId.get(id);
+    this.#byId.delete(id);
+    if (known) this.#hide(known);
+  }
+
   #remove(region: KnownRegion): void {
     if (!this.#all.delete(region)) return;
-    this.#byText.delete(region.text);
+    if (this.#byText.delete(region.text)) this.#characters -= region.text.length;
+    this.#hide(region);
+  }
+
+  /** It isn't found any more. */
+  #hide(region: KnownRegion): void {
     for (const key of region.keys) {
-      const alike = this.#byKey.get(key)!;
+      const alike = this.#byKey.get(key);
+      if (!alike) continue;
       const at = alike.indexOf(region);
       if (at >= 0) alike.splice(at, 1);
       if (alike.length === 0) this.#byKey.delete(key);

@@ -10,6 +10,8 @@ import type { RegionRequest } from "./request.js";
 
 /** Instructions looked back over for the start of a block. */
 const MAX_BACK = 48;
+/** Requests that are held: as objects they take many times their texts' memory. */
+const MAX_REQUESTS = 512;
 const { Enters, Inside } = R.Compiled;
 
 export class Recall {
@@ -17,6 +19,8 @@ export class Recall {
   readonly #compiler: RegionCompiler;
   readonly #known: KnownRegions;
   readonly #leadsOn: (record: number) => boolean;
+  /** The last ones that were asked for. */
+  readonly #requests = new Map<KnownRegion, RegionRequest>();
 
   /** `leadsOn`: whether the record behind this one is the next instruction, and always runs after it. */
   constructor(
@@ -57,7 +61,7 @@ export class Recall {
     place: Place,
     asEntry: boolean,
   ): PendingRegion | undefined {
-    const request = requestOf(known);
+    const request = this.requestOf(known);
     const block = request.blocks.findIndex(({ at }) => (at & (PAGE_SIZE - 1)) === offset);
     if (block < 0 || (asEntry && !request.entries.includes(block))) return undefined;
     const distance = request.blocks[block]!.at - offset;
@@ -68,14 +72,13 @@ export class Recall {
     const taken = pending.entries.filter(({ record }) => view.getUint8(record + R.COMPILED) & Enters).length;
     return 2 * taken > pending.entries.length ? undefined : pending;
   }
-}
 
-const requests = new WeakMap<KnownRegion, RegionRequest>();
-export function requestOf(known: KnownRegion): RegionRequest {
-  let request = requests.get(known);
-  if (!request) {
-    request = unpackRequest(known.text);
-    requests.set(known, request);
+  requestOf(known: KnownRegion): RegionRequest {
+    const held = this.#requests.get(known);
+    if (held) return held;
+    const request = unpackRequest(known.text);
+    this.#requests.set(known, request);
+    if (this.#requests.size > MAX_REQUESTS) this.#requests.delete(this.#requests.keys().next().value!);
+    return request;
   }
-  return request;
 }

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { Decoder } from "../../../src/cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
-import { type KnownRegion, KnownRegions } from "../../../src/cpu/jit/known-regions.js";
+import { type KnownRegion, KnownRegions, keyOf } from "../../../src/cpu/jit/known-regions.js";
 import { packRequest, unpackRequest } from "../../../src/cpu/jit/packed-request.js";
 import { type CompiledRegions, compileRegions, type RegionService } from "../../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../../src/cpu/jit/request.js";
@@ -230,4 +230,23 @@ test("numbers of regions that are no longer in use are forgotten", () => {
   expect(known.numbers).toBe(9);
   expect(known.takeUnkept(1000, () => true)).toHaveLength(84);
   expect(known.takeUnkept(1000, () => false)).toHaveLength(9);
+});
+
+test("a region that was dropped to make room isn't found again in this run, and kept for the next one", () => {
+  const known = new KnownRegions();
+  const bytes = Uint8Array.of(1, 2, 3, 4);
+  const install = (id: number) => {
+    const request = { blocks: [{ at: id, bytes }], entries: [] };
+    known.noteInstalled({ id, request, isCut: false, generation: 0, replaces: [] } as never, undefined);
+  };
+  install(64);
+  install(128);
+  known.noteEvicted(64);
+  expect(known.find(keyOf(64, bytes, 0))).toEqual([]);
+  expect(known.find(keyOf(128, bytes, 0))).toHaveLength(1);
+  // Made anew when it was hot again, dropped again.
+  install(64);
+  known.noteEvicted(64);
+  expect(known.find(keyOf(64, bytes, 0))).toEqual([]);
+  expect([...known.all]).toHaveLength(2);
 });
