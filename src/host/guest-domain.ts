@@ -388,10 +388,14 @@ export class GuestDomain extends EventEmitter<GuestEvents> {
     if (this.#reason) return;
     this.#reason = reason;
     const code = reason === "crash" ? "domain-crashed" : "domain-gone";
+    const { crashReason } = this.#domain;
+    const error = new XenError(
+      code,
+      `${this.name}: the domain ended (${reason}${crashReason ? `: ${crashReason}` : ""})`,
+    );
     // The crash dump is written after the domain has stopped: let it reach the console's listeners first.
     setImmediate(() => {
-      for (const console of this.consoles)
-        console.end(new XenError(code, `${this.name}: the domain ended (${reason})`));
+      for (const console of this.consoles) console.end(error);
       this.emit("shutdown", reason);
     });
   }

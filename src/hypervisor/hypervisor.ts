@@ -230,6 +230,8 @@ export class Domain {
   isShutDown = false;
   /** SHUTDOWN_* once the domain has shut down, or announced it (SCHEDOP_shutdown_code). */
   shutdownReason: number | undefined;
+  /** What the hypervisor crashed it for. */
+  crashReason: string | undefined;
   /** Crashed, and its registers not shown yet. */
   needsDump = false;
   /** The page in which the guest looks up which PIRQs need an EOI (PHYSDEVOP_pirq_eoi_gmfn), or -1. */
@@ -587,6 +589,7 @@ export class Hypervisor implements PvHost {
   domainCrash(domain: Domain, reason: string): void {
     if (domain.isShutDown || domain.isDying) return;
     this.log(`d${domain.id} ${reason}`);
+    domain.crashReason = reason;
     this.shutdownDomain(domain, SHUTDOWN_crash);
   }
 
