@@ -11,6 +11,10 @@ const TABLE_BYTES = 4096 * 4;
 const LONG_MODE = 2;
 /** Writes that miss all decoded bytes, to this granularity, leave a page's code alone. */
 const GRANULE_SHIFT = 6;
+/** Most records that are made at once, pseudo records included (predecoder.ts). */
+const MOST_RECORDS_OF_RUN = 64;
+/** Words are kept as long as records, in as many bytes. */
+const bytesOfWords = (words: number) => Math.ceil((words * 4) / R.RECORD_SIZE) * R.RECORD_SIZE;
 
 export class CodePage {
   readonly frame: number;
@@ -61,9 +65,14 @@ export class CodeCache {
     memory.onCodeWrite = (address, length) => this.invalidate(address, length);
   }
 
-  /** True when there is room for a page and a run of records; else call `drop` first. */
+  /** True when there is room for two pages and a run of records that begins in the first; else call `drop` first. */
   get hasRoom(): boolean {
-    return this.#tableBottom - this.#recordTop > TABLE_BYTES + 768 * R.RECORD_SIZE;
+    return this.hasRoomFor(0, 0);
+  }
+  /** The same with so many records and words (`store`) more. */
+  hasRoomFor(records: number, words: number): boolean {
+    const more = records * R.RECORD_SIZE + bytesOfWords(words);
+    return this.#tableBottom - this.#recordTop - more >= 2 * TABLE_BYTES + MOST_RECORDS_OF_RUN * R.RECORD_SIZE;
   }
 
   get bytesUsed(): number {
@@ -78,6 +87,7 @@ export class CodeCache {
     const key = frame * 4 + mode;
     const known = this.#pages.get(key);
     if (known) return known;
+    this.#checkRoom(TABLE_BYTES);
     this.#tableBottom -= TABLE_BYTES;
     const page = new CodePage(frame, mode, this.#tableBottom);
     this.#pages.set(key, page);
@@ -100,18 +110,26 @@ export class CodeCache {
 
   /** Reserves one record; contiguous with the last one until the run ends. */
   newRecord(): number {
-    const record = this.#recordTop;
-    this.#recordTop += R.RECORD_SIZE;
-    return record;
+    return this.#takeRecords(R.RECORD_SIZE);
   }
 
   /** Keeps words for generated code, as long as records. Returns their linear address. */
   store(words: readonly number[]): number {
     const { view } = this.#memory;
-    const address = this.#recordTop;
+    const address = this.#takeRecords(bytesOfWords(words.length));
     for (const [i, word] of words.entries()) view.setUint32(address + 4 * i, word, true);
-    this.#recordTop += Math.ceil((words.length * 4) / R.RECORD_SIZE) * R.RECORD_SIZE;
     return address;
+  }
+
+  #takeRecords(bytes: number): number {
+    this.#checkRoom(bytes);
+    const address = this.#recordTop;
+    this.#recordTop += bytes;
+    return address;
+  }
+  /** Whoever takes something has asked for room: else records would run over tables. */
+  #checkRoom(bytes: number): void {
+    if (this.#tableBottom - this.#recordTop < bytes) throw new RangeError(`code cache: no room for ${bytes} bytes`);
   }
 
   /** Enters a record that holds the instruction at `offset`. */

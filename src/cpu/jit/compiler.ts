@@ -72,6 +72,8 @@ export const EXTENSION = 100;
 const MAX_LOST = 1 / 16;
 /** Words of a pool. */
 const MAX_POOL = 0x2000;
+/** Records of an entry's copy, at most. */
+const RECORDS_OF_CLONE = 3;
 /** Between pages of one region. */
 const MAX_DISTANCE = 0x4000_0000;
 
@@ -259,7 +261,7 @@ export class RegionCompiler {
         ) &&
         (crosses < 0 || pool.isAt(crosses, pageAt(distanceOf(at + bytes.length - 1))?.table ?? 0)),
     );
-    if (!fits) return undefined;
+    if (!fits || !this.#cache.hasRoomFor(RECORDS_OF_CLONE * request.entries.length, pool.length)) return undefined;
     const entries = request.entries.map((block): RegionEntry => {
       const { at } = request.blocks[block]!;
       const entered = record(at);
@@ -332,7 +334,9 @@ export class RegionCompiler {
     return undefined;
   }
 
-  #plan(region: Region, entryRecord: number, old: readonly PendingRegion[]): PendingRegion {
+  /** Undefined when there's no room for it. */
+  #plan(region: Region, entryRecord: number, old: readonly PendingRegion[]): PendingRegion | undefined {
+    if (!this.#cache.hasRoomFor(RECORDS_OF_CLONE * region.entries.length, mostWords(region))) return undefined;
     const index = new Map(region.blocks.map((block, i) => [block, i]));
     const record = (page: CodePage, at: number) => this.#cache.recordAt(page, at & (PAGE_SIZE - 1));
     const entries = region.entries.map(({ page, at }): RegionEntry => {
@@ -461,6 +465,9 @@ class Pool {
     this.#words[place] ??= address;
     return this.#words[place] === address;
   }
+  get length(): number {
+    return this.#words.length;
+  }
   set(place: number, address: number): void {
     this.#words[place] = address;
   }
@@ -469,6 +476,14 @@ class Pool {
   write(cache: CodeCache): number {
     return cache.store(this.#words);
   }
+}
+
+/** Words of a region's pool, at most. */
+function mostWords({ blocks }: Region): number {
+  // Beside records, of each way one record or table: target, next instruction, return, and a page that is crossed into.
+  return blocks.reduce((sum, { instructions, jumps, behindCalls }) => {
+    return sum + instructions.length + jumps.length + behindCalls.length + 4;
+  }, 0);
 }
 
 /** Whether a request's code stands in these pages. */
