@@ -16,7 +16,7 @@ export interface MemoryManagerOptions {
 }
 
 /** Owner id of the hypervisor's private frames: no domain can name it. */
-const OWNER_PRIVATE = 0xfff0;
+export const OWNER_PRIVATE = 0xfff0;
 
 export class OutOfMachineMemoryError extends Error {
   override readonly name = "OutOfMachineMemoryError";
@@ -44,11 +44,15 @@ export class MemoryManager implements MemoryHost {
 
     const ram = ramFrames(this.machineMap, memory.frames);
     const { table, total } = MachineToPhys.framesFor(memory.frames);
+    // NEW_USER_BASEPTR 0 takes the user root away: a domain that had frame 0 and put a root there would find itself without one.
+    const hasFrame0 = ram[0]?.first === 0;
+    if (hasFrame0) ram[0]!.first = 1;
     const top = ram.at(-1);
     if (top === undefined || top.end - top.first <= total)
       throw new OutOfMachineMemoryError(`machine memory of ${memory.frames} frames is too small for the hypervisor`);
     top.end -= total;
     for (const { first, end } of ram) this.frames.addRam(first, end - first);
+    if (hasFrame0) this.frames.claimPrivate(0, 1, OWNER_PRIVATE);
     this.frames.claimForXen(top.end, table);
     this.frames.claimPrivate(top.end + table, total - table, OWNER_PRIVATE);
 

@@ -141,7 +141,14 @@ describe("mmu_update that maps a page where none was", () => {
   });
 
   it.each<[string, bigint, (s: Situation) => void]>([
-    ["of two requests", 0n, (s) => void (s.arguments[1] = 2n)],
+    [
+      "of two requests",
+      0n,
+      (s) => {
+        s.arguments[1] = 2n;
+        putWords(s.vcpu, s.at + 16n, [s.pointer + 8n, 0n]);
+      },
+    ],
     ["that reports how many were done", 0n, (s) => void (s.arguments[2] = REQUEST + 0x800n)],
     ["that names the domain by number", 0n, (s) => void (s.arguments[3] = BigInt(s.vcpu.domain.id))],
     ["on behalf of a domain that isn't its own", -1n, (s) => void (s.arguments[3] = 0n)],
