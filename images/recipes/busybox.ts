@@ -26,6 +26,7 @@ const DIRECTORIES = [
   "bin",
   "dev",
   "etc",
+  "etc/modprobe.d",
   "etc/udhcpc",
   "etc/xents",
   "lib",
@@ -62,7 +63,7 @@ const DEVICES = [
 export const BUSYBOX: Recipe = {
   name: "busybox",
   description: "a Debian kernel with a busybox shell in an initramfs",
-  version: 6,
+  version: 7,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: isBusybox,

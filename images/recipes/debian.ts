@@ -5,6 +5,7 @@ import { rootTree } from "../debian/root-tree.js";
 import type { CpioEntry } from "../initramfs/cpio.js";
 import type { TreeEntry } from "../package/deb-tree.js";
 import { busyboxInitramfs, busyboxOf, isBusybox, moduleEntries } from "./busybox.js";
+import { BLOCK_OPTIONS } from "./busybox-files.js";
 import type { BootFiles, Recipe } from "./recipe.js";
 
 /** What the initramfs needs, and what the system may want to load later. */
@@ -23,13 +24,13 @@ const SYSTEM_MODULES = [
 export const DEBIAN: Recipe = {
   name: "debian",
   description: "a small Debian with apt on an ext4 disk",
-  version: 5,
+  version: 6,
   kernel: "linux-image-amd64",
   packages: ["busybox-static"],
   wants: isBusybox,
   assemble: (packages, kernel) => {
     const init: CpioEntry = { kind: "file", path: "init", data: Buffer.from(DISK_INIT), mode: 0o755 };
-    return busyboxInitramfs(busyboxOf(packages), kernel, { init, files: [], modules: INITRAMFS_MODULES });
+    return busyboxInitramfs(busyboxOf(packages), kernel, { init, files: [BLOCK_OPTIONS], modules: INITRAMFS_MODULES });
   },
   disk: {
     size: 512 * 2 ** 20,

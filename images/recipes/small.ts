@@ -6,6 +6,6 @@ export const SMALL: Recipe = {
   ...BUSYBOX,
   name: "small",
   description: "a busybox shell with Debian's cloud kernel, for guests of 64 MB and more",
-  version: 3,
+  version: 4,
   kernel: "linux-image-cloud-amd64",
 };

@@ -122,7 +122,10 @@ export BB=${bb} IO=/bench/amd64/io PORT=${port}
 $BB mount -t proc proc /proc; $BB mount -t sysfs sysfs /sys; $BB mount -t devtmpfs dev /dev; $BB mount -t tmpfs tmp /tmp
 for word in $($BB cat /proc/cmdline); do case $word in
   io.role=*) role=\${word#*=};; io.raw=*) export DISK_raw=\${word#*=};; io.qcow2=*) export DISK_qcow2=\${word#*=};; esac; done
-for module in $($BB cat /bench/modules); do $BB insmod /bench/$module; done
+for module in $($BB cat /bench/modules); do
+  case $module in xen-blkfront*) options=max_indirect_segments=256;; *) options=;; esac
+  $BB insmod /bench/$module $options
+done
 until [ -e /sys/class/net/eth0 ]; do $BB sleep 0.1; done
 $BB ip link set lo up; $BB ip link set eth0 up
 if [ $role = server ]; then

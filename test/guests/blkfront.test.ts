@@ -87,6 +87,19 @@ describe("disks of a Linux guest", () => {
     );
   });
 
+  test.each([0, 1])("disk %i: 1 MiB past the page cache is one request", async (index) => {
+    const name = ["xvda", "xvdb"][index];
+    expect(await run(`cat /sys/block/${name}/queue/max_segments`)).toBe("256\n");
+    await run("head -c 4194304 /dev/urandom > /tmp/large");
+    const before = { ...guest.disks()[index]!.statistics };
+    const direct = (options: string) => `dd bs=1M count=4 ${options} 2>/dev/null`;
+    await run(direct(`if=/tmp/large of=/dev/${name} seek=20 oflag=direct`));
+    const sum = await run(`${direct(`if=/dev/${name} skip=20 iflag=direct`)} | sha256sum`);
+    expect(sum).toBe(await run("sha256sum </tmp/large"));
+    const { reads, writes } = guest.disks()[index]!.statistics;
+    expect([reads - before.reads, writes - before.writes]).toEqual([4, 4]);
+  });
+
   test.each(["xvda", "xvdb"])(
     "%s: what is written and flushed is read back, by the guest and by the host",
     async (name) => {

@@ -4,7 +4,7 @@
 // lost its processor meanwhile, and more each time that it happens again.
 
 /** Longer accesses are always for the pool, bytes. */
-const MAX_LENGTH = 256 * 1024;
+const MAX_LENGTH = 1024 * 1024;
 /** An access that took so long wasn't served by a cache, ms. */
 const SLOW_MS = 2;
 const LEAST_AFTER_SLOW = 4;

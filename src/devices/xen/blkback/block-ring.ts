@@ -27,7 +27,7 @@ const MAX_BYTES_UNDER_WAY = 8 * 1024 * 1024;
 const MAX_BYTES_AT_ONCE = 2 * 1024 * 1024;
 const PAGE_SIZE = 4096;
 /** Data of a request that is done at once, and its indirect segments: used only within a call, whoever's ring it is. */
-const dataNow = new Uint8Array(256 * 1024);
+const dataNow = new Uint8Array(MAX_INDIRECT_SEGMENTS * PAGE_SIZE);
 const segmentsNow = new Uint8Array(indirectBytes(MAX_INDIRECT_SEGMENTS));
 
 /** Counts as `xl` and Linux's sysfs show them. */
