@@ -111,7 +111,8 @@ export class AddressForms {
       return { sum: this.#add(x.sum, y.sum), offset: x.offset + y.offset, range: x.range + y.range };
     if (y.sum !== this.#none || y.range !== 0n) return undefined;
     if (value.opcode === SUB) return { sum: x.sum, offset: x.offset - y.offset, range: x.range };
-    return { sum: this.#shift(x.sum, y.offset), offset: x.offset << y.offset, range: x.range << y.offset };
+    const by = y.offset & 63n;
+    return { sum: this.#shift(x.sum, by), offset: x.offset << by, range: x.range << by };
   }
   /** An unsigned bound of an integer. */
   #boundOf(value: Value): bigint | undefined {
@@ -125,8 +126,8 @@ export class AddressForms {
       const bounds = args.flatMap((arg) => this.#boundOf(arg) ?? []);
       return bounds.length > 0 ? bounds.reduce((a, b) => (a < b ? a : b)) : undefined;
     }
-    const by = args[1]?.isConst ? args[1].constant : undefined;
-    if (by === undefined) return undefined;
+    if (!args[1]?.isConst) return undefined;
+    const by = args[1].constant & (value.type === "i64" ? 63n : 31n);
     if (opcode === SHR || opcode === SHR_32)
       return (this.#boundOf(args[0]!) ?? (1n << (opcode === SHR ? 64n : 32n)) - 1n) >> by;
     if (opcode !== SHL && opcode !== SHL_32) return undefined;

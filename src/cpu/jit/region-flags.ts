@@ -114,10 +114,12 @@ export class RegionFlags {
 
   /** What the flags come from, when that is known. */
   get comparison(): Comparison | undefined {
-    const { unconditional } = this.#e;
     const source = this.#source;
-    if (!this.#comparison && source && source !== "aux" && unconditional) this.#know(this.#rebuild(source));
-    return this.#comparison;
+    if (this.#comparison || !source || source === "aux") return this.#comparison;
+    // On some paths only it's for these alone: if X and Y were settled there, they'd be something else than `source` says.
+    const rebuilt = this.#rebuild(source);
+    if (this.#e.unconditional) this.#know(rebuilt);
+    return rebuilt;
   }
   /** Of a block before this one. */
   #rebuild({ kind, size, down }: Exclude<FlagSource, "aux">): Comparison {

@@ -85,3 +85,26 @@ test.each(Object.entries(SETTERS))("%s", (_, setter) => {
   );
   expect(pair.regions).toBeGreaterThan(25);
 });
+
+test("asked for on some paths only, behind the block that set them", () => {
+  const pair = new TierPair();
+  for (const [a, b] of [
+    [1n, 2n],
+    [2n, 1n],
+    [0x80000000n, 0x7fffffffn],
+    [5n, 5n],
+  ]) {
+    const registers = Array.from({ length: 16 }, (_, i) => (i === 0 ? a! : b!));
+    for (const cc of [0xda, 0xdb]) {
+      for (const modRm of [0xc1, 0xc9, 0xd1, 0xd9]) {
+        // fldz; fld1; cmp eax, ecx; jmp +0; fcmovcc st0, st1; jl +3; setc bl; sbb edx, esi; hlt
+        const condition = [cc, modRm].map((byte) => byte.toString(16)).join("");
+        const code = Buffer.from(`d9eed9e839c8eb00${condition}7c030f92c319f2f4`, "hex");
+        const program = { bytes: Uint8Array.from(code), starts: [0] };
+        for (const budget of [1, 2, 100])
+          expect(pair.compare({ program, registers, budgets: [budget], limit: 8 })).toBeUndefined();
+      }
+    }
+  }
+  expect(pair.regions).toBeGreaterThan(16);
+});

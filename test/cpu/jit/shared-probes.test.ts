@@ -110,6 +110,12 @@ describe("planProbes", () => {
     forms.assign(b, f.mul(f.get(b), f.get(b)), true);
     expect(forms.of(f.add(f.get(a), f.get(b)))).toBeUndefined();
   });
+  test("counts of shifts are taken modulo 64, or 32", () => {
+    const shifted = (by: number) => access(f.shl(f.add(f.get(a), f.i64(8)), f.i64(by)));
+    const narrow = access(f.add(f.get(a), f.extendU(f.shl(f.wrap(f.get(byte)), f.i32(34)))));
+    expect(shifted(65).form).toEqual({ ...shifted(1).form, offset: 16n });
+    expect(narrow.form.range).toBe(4n * 255n);
+  });
   test("of a block that leads to itself, single accesses have places too when they lie near the last ones", () => {
     const forms = new AddressForms(f);
     forms.begin([a, b]);
