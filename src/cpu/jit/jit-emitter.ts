@@ -19,7 +19,7 @@ import type { ValueTypeName } from "../wasm/module-writer.js";
 import { AddressForms, type Strides } from "./address-forms.js";
 import { fusedCarry, fusedCondition } from "./comparison.js";
 import { FloatRanges, RangeMode } from "./float-ranges.js";
-import { type BlockCost, ifRecord, isMapped, type RegionContext, type RegionInstruction } from "./flow.js";
+import { type BlockCost, ifRecord, type RegionContext, type RegionInstruction } from "./flow.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
 import { type OperandsHost, operandOf } from "./operands.js";
@@ -601,15 +601,11 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   }
   /** Goes on at an entry, unless its page isn't mapped there any more. */
   #enterAt({ at, block, table }: Edge): void {
-    const enter = () => {
-      this.set(this.#selector, this.i32(this.#context.entry(block)));
-      this.br(this.#again);
-    };
-    if (table < 0) enter();
-    else {
-      const va = this.let(this.add(this.get(this.pageVa), this.i64(Math.floor(at / 4096) * 4096)));
-      this.ifUsual(isMapped(this, this.state, va, this.pooled(table)), enter);
-    }
+    const otherwise = this.begin("block");
+    if (table >= 0) this.#pages.require(at, table, () => this.br(otherwise));
+    this.set(this.#selector, this.i32(this.#context.entry(block)));
+    this.br(this.#again);
+    this.end();
   }
   jumpRelative(_to: Operand): void {
     const { position } = this.#instruction;
