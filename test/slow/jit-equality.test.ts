@@ -2,6 +2,7 @@
 // faults in the middle. fast-check prints the seed; XEN_TS_RUNS, XEN_TS_SEED.
 
 import { describe, expect, it } from "vitest";
+import { loopTrials } from "../cpu/jit/loop-trial.js";
 import { checkTiers, hotTrials, trials } from "../cpu/jit/random-trial.js";
 
 const runs = Number(process.env.XEN_TS_RUNS ?? 5000);
@@ -17,6 +18,7 @@ describe.each([
     runs: runs / 50,
     budgets: 40,
   },
+  { tier: "blocks that lead to themselves", compilation: "entries", trials: loopTrials, runs: runs / 5 },
   { tier: "what gets hot, as --jit sync does", compilation: "heat", trials: hotTrials(14), runs: runs / 50 },
   { tier: "what gets hot, longer programs", compilation: "heat", trials: hotTrials(60), runs: runs / 100 },
 ] as const)("$tier", ({ compilation, trials, runs, ...rest }) => {

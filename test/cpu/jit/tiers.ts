@@ -26,8 +26,11 @@ export function compileHere(cpu: Cpu): boolean {
 export class Tier {
   readonly memory = new MachineMemory({ frames: FRAMES, engineBytes: 12 << 20 });
   readonly cpu: Cpu;
+  readonly #scattersData: boolean;
 
-  constructor(jit: boolean | JitOptions) {
+  /** `scattersData`: pages 0x10-0x1f lie in reverse order, so that what runs over a page's end isn't where the program sees it. */
+  constructor(jit: boolean | JitOptions, scattersData = false) {
+    this.#scattersData = scattersData;
     const engine = new Engine(this.memory, { features: DEFAULT_FEATURES, codeBytes: 6 << 20, jit });
     const hooks = {
       cpuid: (leaf: number, subleaf: number, out: Uint32Array) => out.set([leaf, subleaf, 3, 4]),
@@ -48,7 +51,8 @@ export class Tier {
       // A program that changed its own page tables would see what the TLBs hold, which differs.
       const isTable = i >= 1 && i <= 4;
       const rights = i === 0x20 ? 0x65n : i === 0x21 || isTable ? 0x63n : i === 0x22 ? 0n : 0x67n;
-      memory.writeU64(0x4000 + 8 * i, (BigInt(i) << 12n) | rights);
+      const frame = this.#scattersData && i >= 0x10 && i < 0x20 ? 0x2f - i : i;
+      memory.writeU64(0x4000 + 8 * i, (BigInt(frame) << 12n) | rights);
     }
     const data = new Uint8Array(0x8000);
     for (let i = 0; i < data.length; i++) data[i] = Math.imul(i, 0x9e3779b1) >>> 21;
@@ -122,8 +126,8 @@ const MAX_REGIONS = 3000;
 export type Compilation = "entries" | "heat";
 
 export class TierPair {
-  #interpreter = new Tier(false);
-  #compiled = new Tier(true);
+  #interpreter = new Tier(false, true);
+  #compiled = new Tier(true, true);
   #trials = 0;
   readonly #compilation: Compilation;
   regions = 0;
@@ -136,8 +140,8 @@ export class TierPair {
   /** Runs the trial in both tiers. Returns what differs first, or undefined. */
   compare(trial: Trial): string | undefined {
     if (this.#compiled.cpu.engine.jit!.regions > MAX_REGIONS || !this.#compiled.cpu.engine.cache.hasRoom) {
-      this.#interpreter = new Tier(false);
-      this.#compiled = new Tier(true);
+      this.#interpreter = new Tier(false, true);
+      this.#compiled = new Tier(true, true);
     }
     const [a, b] = [this.#interpreter, this.#compiled];
     const before = b.cpu.engine.jit!.regions;
