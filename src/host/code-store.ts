@@ -13,6 +13,8 @@ const MAX_BYTES = 256 * 1024 * 1024;
 /** Files written between two looks at what there is. */
 const TRIM_INTERVAL = 64;
 const SUFFIX = ".code";
+/** What stands here: files, and what a process that was killed left of one. */
+const FILE = /\.code(\.\d+\.new)?$/;
 
 export class CodeStore {
   readonly #directory: string;
@@ -60,7 +62,7 @@ export class CodeStore {
 
   #trim(): void {
     const files = readdirSync(this.#directory)
-      .filter((name) => name.endsWith(SUFFIX))
+      .filter((name) => FILE.test(name))
       .flatMap((name) => {
         const path = join(this.#directory, name);
         const file = statSync(path, { throwIfNoEntry: false });

@@ -76,11 +76,16 @@ test.runIf(hasTierControl)("the least recently used files go when there are too 
   const names = units.map((unit) => readdirSync(directory).find((name) => name.startsWith(unit))!);
   for (const [i, name] of names.entries()) utimesSync(join(directory, name), 1000 + i, 1000 + i);
   const { size } = statSync(join(directory, names[0]!));
+  // What a process that was killed was writing.
+  const torn = join(directory, "torn-1.code.77.new");
+  writeFileSync(torn, "");
+  utimesSync(torn, 500, 500);
   expect(small.load(units[0]!)).toBeDefined();
   // A store looks at what there is when it writes for the first time.
   keep(new CodeStore(directory, 3 * size + 8), 5);
   const left = readdirSync(directory);
   expect(names.map((name) => left.includes(name))).toEqual([true, false, false, true]);
+  expect(left).not.toContain("torn-1.code.77.new");
 });
 
 const entry = (text: string, lastUsed: number, unit?: string): CatalogEntry => ({

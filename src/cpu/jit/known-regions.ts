@@ -64,6 +64,8 @@ export class KnownRegions {
   readonly #byId = new Map<number, KnownRegion>();
   readonly #all = new Set<KnownRegion>();
   readonly #tried = new WeakSet<KnownRegion>();
+  /** Since takeUnkept found nothing more some region has come, or gone out of use. */
+  #hasChanged = true;
   /** Characters of #byText's. */
   #characters = 0;
 
@@ -85,12 +87,15 @@ export class KnownRegions {
   takeUnkept(most: number, isInUse: (id: number) => boolean): KnownRegion[] {
     const taken: KnownRegion[] = [];
     this.prune(isInUse);
+    // Asked at each wake-up of an idle host.
+    if (!this.#hasChanged) return taken;
     const inUse = new Set(this.#byId.values());
     for (const known of this.#all) {
       if (known.code || !known.isUsed || this.#tried.has(known) || inUse.has(known)) continue;
       this.#tried.add(known);
-      if (taken.push(known) === most) break;
+      if (taken.push(known) === most) return taken;
     }
+    this.#hasChanged = false;
     return taken;
   }
 
@@ -99,7 +104,10 @@ export class KnownRegions {
   }
   /** Forgets the numbers of regions that are no longer in use. */
   prune(isInUse: (id: number) => boolean): void {
-    for (const id of this.#byId.keys()) if (!isInUse(id)) this.#byId.delete(id);
+    for (const id of this.#byId.keys()) if (!isInUse(id)) this.#forgetId(id);
+  }
+  #forgetId(id: number): void {
+    if (this.#byId.delete(id)) this.#hasChanged = true;
   }
 
   /** A region is in use from now on. */
@@ -123,6 +131,7 @@ export class KnownRegions {
       }
     }
     known.isUsed = true;
+    this.#hasChanged = true;
     if (code) known.code = code;
     this.#byId.set(id, known);
     while (this.#characters > MAX_TEXT) this.#remove(this.#byText.values().next().value!);
@@ -141,7 +150,7 @@ export class KnownRegions {
   /** There was no room for a region: in this run it's made anew when it's hot again, else those that don't fit would chase each other. */
   noteEvicted(id: number): void {
     const known = this.#byId.get(id);
-    this.#byId.delete(id);
+    this.#forgetId(id);
     if (known) this.#hide(known);
   }
 
@@ -165,5 +174,6 @@ export class KnownRegions {
   /** No region is in use. */
   reset(): void {
     this.#byId.clear();
+    this.#hasChanged = true;
   }
 }

@@ -250,3 +250,20 @@ test("a region that was dropped to make room isn't found again in this run, and 
   expect(known.find(keyOf(64, bytes, 0))).toEqual([]);
   expect([...known.all]).toHaveLength(2);
 });
+
+test("what goes out of use is given to be compiled once, also after there was nothing for a while", () => {
+  const known = new KnownRegions();
+  const install = (id: number) => {
+    const request = { blocks: [{ at: id, bytes: new Uint8Array(8) }], entries: [0] } as unknown as RegionRequest;
+    known.noteInstalled({ id, request, replaces: [], isCut: false, generation: 0 }, undefined);
+  };
+  const inUse = new Set([64, 128]);
+  const take = () => known.takeUnkept(1, (id) => inUse.has(id)).length;
+  install(64);
+  install(128);
+  expect([take(), take()]).toEqual([0, 0]);
+  inUse.clear();
+  expect([take(), take(), take()]).toEqual([1, 1, 0]);
+  install(192);
+  expect([take(), take()]).toEqual([1, 0]);
+});
