@@ -11,6 +11,12 @@ export interface Sum {
   readonly terms: readonly (readonly [local: number, shift: bigint])[];
 }
 
+/** What was known at some place. */
+export interface FormsThere {
+  readonly locals: ReadonlyMap<number, Form | undefined>;
+  readonly bounds: ReadonlyMap<number, bigint>;
+}
+
 /** How far sums have got when a block's end is reached; undefined: that isn't known. */
 export type Strides = (sum: Sum) => bigint | undefined;
 
@@ -66,8 +72,20 @@ export class AddressForms {
   }
   /** Paths meet that may have assigned differently: nothing is known of any local. */
   forget(): void {
+    for (const local of this.#locals.keys()) this.#locals.set(local, undefined);
+    this.#bounds.clear();
+  }
+  /** For another block that control goes to from here alone. */
+  get here(): FormsThere {
+    return { locals: new Map(this.#locals), bounds: new Map(this.#bounds) };
+  }
+  /** Such a block begins. `sources` as at the first block: of those that weren't asked for on the way here nothing was assigned. */
+  goOn({ locals, bounds }: FormsThere, sources: Iterable<Variable>): void {
     this.#locals.clear();
     this.#bounds.clear();
+    for (const variable of sources) this.source(variable);
+    for (const [local, form] of locals) this.#locals.set(local, form);
+    for (const [local, bound] of bounds) this.#bounds.set(local, bound);
   }
   /** A local gets a value, on some paths only unless `unconditional`. */
   assign(variable: Variable, value: Value, unconditional: boolean): void {
@@ -83,10 +101,12 @@ export class AddressForms {
     const steps = new Map<number, bigint>();
     for (const [local, form] of this.#locals)
       if (form?.range === 0n && this.#keys.get(form.sum) === `l${local}`) steps.set(local, form.offset);
+    const known = new Set(this.#locals.keys());
     return ({ terms }) => {
       let sum = 0n;
       for (const [local, shift] of terms) {
-        const step = steps.get(local);
+        // What wasn't asked for yet wasn't assigned either.
+        const step = known.has(local) ? steps.get(local) : 0n;
         if (step === undefined) return undefined;
         sum += step << shift;
       }

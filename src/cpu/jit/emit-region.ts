@@ -13,6 +13,7 @@ import { costsOf } from "./cost.js";
 import { liveDoubles, writesVector } from "./float-liveness.js";
 import type { RegionInstruction } from "./flow.js";
 import { JitEmitter } from "./jit-emitter.js";
+import { type LoopTree, loopTrees } from "./loop-trees.js";
 import { type FlagSource, sameSource } from "./region-flags.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
 import { type Scope, type Structure, structureOf } from "./structure.js";
@@ -20,18 +21,22 @@ import { type Scope, type Structure, structureOf } from "./structure.js";
 /** A function of the handlers' signature. */
 export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): FunctionBody {
   const { blocks } = request;
-  const { edges, entries, structure, direct } = layOut(request);
+  const laidOut = layOut(request);
+  const { edges, entries, direct } = laidOut;
   const costs = costsOf(blocks, entries);
+  const { structure, trees } = withLoops(laidOut, blocks);
   /** Places that selectors stand for: the entries first, as in their records. */
   const selectable = [-1, ...entries.map((block) => block + 1)];
   for (const place of structure.selected) if (!selectable.includes(place)) selectable.push(place);
   const labels = new Map<string, Label>();
   const labelOf = (from: number, to: number) => labels.get(`${to <= from ? "loop" : "block"}${to}`)!;
   let current = 0;
+  /** The block whose code is emitted: in a loop's copy not the current place's. */
+  let emitted = 0;
   const emitter = new JitEmitter({
     runtime: runtimeIndices,
     entry: (block) => entries.indexOf(block) + 1,
-    jumpsDirectly: () => direct.has(current - 1),
+    jumpsDirectly: () => direct.has(emitted),
     route: (block) => {
       const via = structure.via(current, block + 1);
       return {
@@ -55,6 +60,10 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
     instructions,
     blocks.map((_, from) => edges.flatMap(([place, to]) => (place === from + 1 ? [to - 1] : []))),
   );
+  const code = (number: number) => {
+    emitted = number;
+    emitBlock(emitter, blocks[number]!, instructions[number]!, lanes[number]!, semantics);
+  };
   const open: Scope[] = [];
   for (let place = 0; place <= blocks.length; place++) {
     while (open.length > 0 && open.at(-1)!.end === place) {
@@ -83,7 +92,10 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
     }
     const number = place - 1;
     emitter.enterBlock(number, blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number));
-    emitBlock(emitter, blocks[number]!, instructions[number]!, lanes[number]!, semantics);
+    const tree = trees.get(number);
+    if (tree)
+      emitter.loopCopy(tree, (member) => ({ block: blocks[member]!, cost: costs[member]!, emit: () => code(member) }));
+    emitter.blockBody(() => code(number));
     flagSources[number] = emitter.flagSource;
   }
   while (open.pop()) emitter.end();
@@ -133,6 +145,23 @@ function layOut({ blocks, entries }: RegionRequest): Layout {
   return best;
 }
 
+/** Ways out of a loop's copy begin where its head stands. */
+function withLoops(
+  { edges, structure, direct }: Layout,
+  blocks: readonly BlockRequest[],
+): { structure: Structure; trees: ReadonlyMap<number, LoopTree> } {
+  const ways = edges.flatMap(([from, to]) => (from > 0 ? [[from - 1, to - 1] as const] : []));
+  const counts = blocks.map(({ count }) => count);
+  const trees = loopTrees(counts, ways, direct);
+  if (trees.size === 0) return { structure, trees };
+  const all = [...edges];
+  for (const [head, tree] of trees) {
+    for (const { block, next } of tree)
+      for (const [from, to] of ways) if (from === block && to > head && !next.has(to)) all.push([head + 1, to + 1]);
+  }
+  return { structure: structureOf(blocks.length + 1, all), trees };
+}
+
 function emitBlock(
   emitter: JitEmitter,
   block: BlockRequest,
@@ -145,20 +174,18 @@ function emitBlock(
   emitter.floatRanges.allowsExact = !instructions.some(({ decoded }) =>
     /^(DIV|SQRT)[SP]D$/.test(decoded.form.semantics),
   );
-  emitter.blockBody(() => {
-    for (const [position, instruction] of instructions.entries()) {
-      if (emitter.dead) break;
-      const { form } = instruction.decoded;
-      const prologue = () => {
-        if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
-        if (position >= vectorsEnd) emitter.floatRanges.finish();
-        checkUnit(emitter, unitOf(form));
-      };
-      emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
-    }
-    if (block.fallThrough) emitter.fallThrough(block.fallThrough);
-    emitter.unreachable();
-  });
+  for (const [position, instruction] of instructions.entries()) {
+    if (emitter.dead) break;
+    const { form } = instruction.decoded;
+    const prologue = () => {
+      if (form.row.options.cpl === 0) emitter.raiseIf(emitter.stateLoad("i32", S.CPL), Vector.GP, 0);
+      if (position >= vectorsEnd) emitter.floatRanges.finish();
+      checkUnit(emitter, unitOf(form));
+    };
+    emitter.instruction(instruction, prologue, (operands) => semantics[form.semantics]!(emitter, ...operands));
+  }
+  if (block.fallThrough) emitter.fallThrough(block.fallThrough);
+  emitter.unreachable();
 }
 
 function instructionsOf(block: BlockRequest, decoder: Decoder): RegionInstruction[] {

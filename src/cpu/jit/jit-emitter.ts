@@ -2,7 +2,7 @@
 // stores what changed. Runs the same semantics bodies as the interpreter. What needs a host operation is left to the interpreter:
 // the region exits before that instruction.
 
-import { Emitter, type FloatBits, type Operand, type ShiftFlags } from "../emit/emitter.js";
+import type { FloatBits, Operand } from "../emit/emitter.js";
 import type { RangeTracker } from "../emit/float-range.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
@@ -15,27 +15,55 @@ import {
   type Value,
   type Variable,
 } from "../wasm/function-builder.js";
-import type { ValueTypeName } from "../wasm/module-writer.js";
-import { AddressForms, type Strides } from "./address-forms.js";
-import { fusedCarry, fusedCondition } from "./comparison.js";
+import { AddressForms, type FormsThere, type Strides } from "./address-forms.js";
+import { FlagsEmitter } from "./flags-emitter.js";
 import { FloatRanges, RangeMode } from "./float-ranges.js";
 import { type BlockCost, ifRecord, type RegionContext, type RegionInstruction } from "./flow.js";
+import type { LoopTree } from "./loop-trees.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
 import { type OperandsHost, operandOf } from "./operands.js";
 import { PageChecks } from "./page-checks.js";
-import { type FlagSource, type FlagsHost, RegionFlags } from "./region-flags.js";
+import type { FlagSource } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
 import type { ProbePlan } from "./shared-probes.js";
 import { searchFor, switchTo } from "./switch.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
-export class JitEmitter extends Emitter implements VectorHost, MemoryHost, FlagsHost, OperandsHost {
+/** What is known where control goes to a node of a loop's copy. */
+interface Arrival {
+  readonly forms: FormsThere;
+  readonly source: FlagSource | undefined;
+  readonly units: ReadonlySet<"mmx" | "sse">;
+}
+
+interface LoopCopy {
+  readonly tree: LoopTree;
+  /** Undefined while it is emitted to find one. */
+  readonly plan: ProbePlan | undefined;
+  readonly start: Label;
+  /** By node. */
+  readonly labels: readonly Label[];
+  readonly arrivals: (Arrival | undefined)[];
+  /** Instructions that must still be allowed where the head begins. */
+  readonly needs: number;
+  /** Ways to the head so far. */
+  readonly ways: Strides[];
+  node: number;
+}
+
+/** A block of a loop's copy. */
+export interface LoopBlock {
+  readonly block: BlockRequest;
+  readonly cost: BlockCost;
+  emit(): void;
+}
+
+export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, OperandsHost {
   readonly #context: RegionContext;
   readonly state: Value;
   readonly #registers: (Variable | undefined)[] = [];
   readonly #written: boolean[] = [];
-  readonly #flags: RegionFlags;
   /** Address of the region's first page. */
   readonly pageVa: Variable;
   /** Which entry, or which block of the loop whose head control goes to. */
@@ -59,9 +87,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   /** Units that the block has checked. */
   readonly #checkedUnits = new Set<"mmx" | "sse">();
   override readonly leavesForHost = true;
-  readonly #free = new Map<ValueTypeName, Variable[]>();
-  #temporaries: Variable[] = [];
-  #pinned: Variable[] = [];
   #source: FlagSource | undefined;
   #instruction!: RegionInstruction;
   #block!: BlockRequest;
@@ -72,6 +97,8 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   #strides: Strides | undefined;
   /** Inside a copy that can be repeated without going to the block's start: how. */
   #repeat: { readonly label: Label; readonly plan: ProbePlan | undefined } | undefined;
+  /** Inside a loop's copy. */
+  #loop: LoopCopy | undefined;
   #after!: Label;
   /** The instruction's body went on with the next instruction from somewhere inside. */
   #reachesEnd = false;
@@ -83,14 +110,13 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     super({ size: 64, addressSize: 64, mode: 64, rep: 0 });
     this.#context = context;
     this.state = this.param(0);
-    this.#next = super.local("i32");
-    this.#left = super.local("i32");
-    this.tlb = super.local("i32");
-    this.pageVa = super.local("i64");
-    this.#flags = new RegionFlags(this);
-    this.#selector = super.local("i32");
-    this.#indirectTarget = super.local("i64");
-    this.#pool = super.local("i32");
+    this.#next = this.lasting("i32");
+    this.#left = this.lasting("i32");
+    this.tlb = this.lasting("i32");
+    this.pageVa = this.lasting("i64");
+    this.#selector = this.lasting("i32");
+    this.#indirectTarget = this.lasting("i64");
+    this.#pool = this.lasting("i32");
     this.set(this.#pool, this.load("i32", this.param(1), R.REGION));
     this.#enter(this.param(1), this.load("i64", this.state, S.PAGE_VA));
     this.#exit = this.begin("block");
@@ -140,7 +166,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.#beginCopy(undefined, 0);
     this.#strides = undefined;
     const careful = this.#apart(body);
-    const plan = this.memory.plan(this.#strides);
+    const plan = this.memory.plan(this.#strides ? [this.#strides] : []);
     const asksOnce = this.#strides !== undefined && this.#checkedUnits.has("sse");
     const repeated = () => this.#apart(() => this.#repeatable(plan, body));
     const ranged = this.floatRanges.isUseful;
@@ -190,14 +216,87 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     return code;
   }
   #beginCopy(plan: ProbePlan | undefined, mode: RangeMode | 0): void {
+    this.#beginCode(this.#source, mode);
+    if (mode) this.#checkedUnits.add("sse");
+    this.forms.begin(this.#sources);
+    this.memory.begin(plan);
+  }
+  #beginCode(source: FlagSource | undefined, mode: RangeMode | 0): void {
     this.floatRanges.begin(mode);
-    this.#flags.begin(this.#source);
+    this.flags.begin(source);
     this.vectors.forget();
     this.#checkedUnits.clear();
-    if (mode) this.#checkedUnits.add("sse");
     this.dead = false;
-    this.forms.begin([this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)]);
-    this.memory.begin(plan);
+  }
+  get #sources(): Variable[] {
+    return [this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)];
+  }
+
+  /** Before the code of a loop's head: a copy of the loop whose accesses share probes, if there are such. */
+  loopCopy(tree: LoopTree, blockOf: (number: number) => LoopBlock): void {
+    const [place, block, cost, source] = [this.#place, this.#block, this.#cost, this.#source];
+    const otherwise = this.begin("block");
+    let ways: Strides[] = [];
+    let floats = false;
+    const reset = () => {
+      [this.#place, this.#block, this.#cost, this.#source] = [place, block, cost, source];
+    };
+    const copy = (plan: ProbePlan | undefined) => {
+      this.#beginCopy(plan, 0);
+      if (plan) this.memory.probe(plan, otherwise);
+      const start = this.begin("loop");
+      const labels = tree.map((_, i) => (i === 0 ? start : { depth: start.depth + tree.length - i }));
+      for (const _ of tree.slice(1)) this.begin("block");
+      const loop: LoopCopy = { tree, plan, start, labels, arrivals: [], needs: cost.needs, ways: [], node: 0 };
+      this.#loop = loop;
+      for (const [node, { block: number }] of tree.entries()) {
+        if (node > 0) this.end();
+        loop.node = node;
+        const arrival = loop.arrivals[node];
+        if (node > 0 && !arrival) this.unreachable();
+        else floats = this.#loopBlock(number, blockOf(number), arrival) || floats;
+      }
+      this.end();
+      this.#loop = undefined;
+      ways = loop.ways;
+      reset();
+    };
+    this.#apart(() => copy(undefined));
+    const plan = floats ? undefined : this.memory.plan(ways);
+    if (plan) copy(plan);
+    this.end();
+  }
+  /** True when the block has arithmetic on doubles, which has copies of its own. */
+  #loopBlock(number: number, { block, cost, emit }: LoopBlock, arrival: Arrival | undefined): boolean {
+    this.floatRanges.beginBlock();
+    if (arrival) {
+      this.#beginCode(arrival.source, 0);
+      for (const unit of arrival.units) this.#checkedUnits.add(unit);
+      this.forms.goOn(arrival.forms, this.#sources);
+      this.memory.goOn();
+      this.enterBlock(number, block, cost, false, arrival.source);
+    }
+    emit();
+    return this.floatRanges.isUseful;
+  }
+  /** True when control stays in the loop's copy. */
+  #followInLoop(loop: LoopCopy, edge: Edge, label: Label): boolean {
+    const node = loop.tree[loop.node]!.next.get(edge.block);
+    if (node !== undefined) {
+      if (loop.arrivals[node]) throw new Error("jit: two ways to a node of a loop's copy");
+      const { forms, source } = { forms: this.forms.here, source: this.flags.source };
+      loop.arrivals[node] = { forms, source, units: new Set(this.#checkedUnits) };
+      this.br(loop.labels[node]!);
+      return true;
+    }
+    if (edge.block !== loop.tree[0]!.block) return false;
+    loop.ways.push(this.forms.strides);
+    if (loop.plan) {
+      this.brIf(label, this.ltS(this.get(this.#left), this.i32(loop.needs)), false);
+      this.memory.repeat(loop.plan, label, loop.ways.length - 1);
+    }
+    this.br(loop.start);
+    return true;
   }
 
   instruction(instruction: RegionInstruction, prologue: () => void, body: (operands: Operand[]) => void): void {
@@ -208,7 +307,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     this.size = form.operandSize;
     this.addressSize = decoded.addressSize;
     this.rep = decoded.rep;
-    const before = this.#flags.version;
+    const before = this.flags.version;
     this.#after = this.begin("block");
     this.#depth = this.#after.depth;
     if (instruction.crosses >= 0) {
@@ -220,14 +319,14 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (this.#reachesEnd) {
       this.dead = false;
       // A path that skipped the rest of the body (a count of zero under REP) didn't set these flags.
-      if (this.#flags.version !== before) this.#flags.forget();
+      if (this.flags.version !== before) this.flags.forget();
       this.vectors.forget();
       this.floatRanges.forget();
       this.forms.forget();
     }
     this.vectors.endInstruction();
     this.floatRanges.endInstruction();
-    this.#recycle();
+    this.recycle();
   }
 
   /** After a block's last instruction, unless control never falls through. */
@@ -253,12 +352,13 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (edge.table >= 0) this.#pages.require(edge.at, edge.table, () => this.#leave(-1, edge.at, count));
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
+    if (this.#loop && this.#followInLoop(this.#loop, edge, label)) return;
     if (edge.block === this.#place && selector === 0) {
       const repeat = this.#repeat;
       if (!repeat) this.#strides ??= this.forms.strides;
       else if (this.floatRanges.holdsAgain) {
         this.brIf(label, this.ltS(this.get(this.#left), this.i32(this.#cost.needs)), false);
-        if (repeat.plan) this.memory.repeat(repeat.plan, label);
+        if (repeat.plan) this.memory.repeat(repeat.plan, label, 0);
         this.br(repeat.label);
         return;
       }
@@ -307,10 +407,10 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     }
     this.#mxcsr.prologue(prologue);
     this.floatRanges.prologue(prologue, (mode) => this.#mxcsr.setRangeMode(prologue, mode));
-    this.#flags.load(prologue);
+    this.flags.load(prologue);
     load(S.TLB, this.tlb);
     load(S.BUDGET, this.#left);
-    this.#flags.store();
+    this.flags.store();
     // The dispatch loop counts the call of this function as one instruction.
     this.store("i32", this.state, this.add(this.get(this.#left), this.i32(1)), S.BUDGET);
     this.return(this.get(this.#next));
@@ -359,39 +459,12 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (this.currentDepth === this.#depth) this.dead = true;
   }
 
-  // --- locals: temporaries live for one instruction ---
-
-  override local(type: ValueTypeName): Variable {
-    const variable = this.#free?.get(type)?.pop() ?? super.local(type);
-    this.#temporaries?.push(variable);
-    return variable;
-  }
-  #recycle(): void {
-    for (const variable of this.#temporaries) {
-      if (this.#pinned.includes(variable)) continue;
-      this.forgetPlain(variable);
-      const list = this.#free.get(variable.type);
-      if (list) list.push(variable);
-      else this.#free.set(variable.type, [variable]);
-    }
-    this.#temporaries = [];
-  }
-  pin(value: Value): void {
-    if (value.opcode !== 0x20) return;
-    const variable = this.#temporaries.find((t) => t.index === value.imm);
-    if (variable) this.#pinned.push(variable);
-  }
-  unpin(): void {
-    for (const variable of this.#pinned) if (!this.#temporaries.includes(variable)) this.#temporaries.push(variable);
-    this.#pinned = [];
-  }
-
   // --- guest state ---
 
   register(code: number): Variable {
     const known = this.#registers[code];
     if (known) return known;
-    const made = super.local("i64");
+    const made = this.lasting("i64");
     this.#registers[code] = made;
     this.forms.source(made);
     return made;
@@ -437,10 +510,7 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   setXmm(index: number, value: Value): void {
     this.vectors.write(index, value);
   }
-  lasting(type: ValueTypeName): Variable {
-    return super.local(type);
-  }
-  get unconditional(): boolean {
+  override get unconditional(): boolean {
     // Behind a way out of the body that goes on with the next instruction nothing runs always.
     return this.currentDepth === this.#depth && !this.#reachesEnd;
   }
@@ -475,22 +545,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
   override hostFlags(name: string): void {
     this.host(name);
   }
-  flagResult(): Value {
-    return this.#flags.getResult();
-  }
-  flagAux(): Value {
-    return this.#flags.getAux();
-  }
-  setFlagResult(value: Value): void {
-    this.#flags.setResult(value);
-  }
-  setFlagAux(value: Value): void {
-    this.#flags.setAux(value);
-  }
-  /** What the flags come from behind the block emitted last. */
-  get flagSource(): FlagSource | undefined {
-    return this.#flags.source;
-  }
   stateLoad(kind: LoadKind, offset: number): Value {
     return this.load(kind, this.state, offset);
   }
@@ -499,50 +553,6 @@ export class JitEmitter extends Emitter implements VectorHost, MemoryHost, Flags
     if (offset !== S.MXCSR) return;
     this.#mxcsr.changed();
     this.floatRanges.reset();
-  }
-
-  override flagsSub(size: number, a: Value, b: Value, r: Value, exact = true): void {
-    if (exact && this.#flags.set({ kind: "sub", size, a, b, result: r })) return;
-    super.flagsSub(size, a, b, r, exact);
-    this.#flags.note({ kind: "result", size, a, b, result: r });
-  }
-  override flagsAdd(size: number, a: Value, b: Value, r: Value, exact = true): void {
-    if (exact && this.#flags.set({ kind: "add", size, a, b, result: r })) return;
-    super.flagsAdd(size, a, b, r, exact);
-    this.#flags.note({ kind: "result", size, a, b, result: r });
-  }
-  override flagsStep(size: number, step: 1 | -1, a: Value, r: Value): void {
-    if (!this.unconditional) {
-      super.flagsStep(size, step, a, r);
-      return;
-    }
-    const carry = this.let(this.cf());
-    this.#flags.set({ kind: "step", size, a, b: this.constant(size, step), result: r, carry });
-  }
-  override flagsLogic(size: number, r: Value): void {
-    if (!this.#flags.set({ kind: "logic", size, a: r, b: r, result: r })) super.flagsLogic(size, r);
-  }
-  override flagsOfShift(shift: ShiftFlags): void {
-    const { direction, size, source, count, result } = shift;
-    if (!this.#flags.setShift(direction, size, source, count, result)) super.flagsOfShift(shift);
-  }
-  override flagsOfRotate(count: Value, flags: () => { cf: Value; of: Value }): void {
-    if (!this.#flags.setCarryOverflow(count, flags)) super.flagsOfRotate(count, flags);
-  }
-  override setCf(cf: Value): void {
-    if (!this.#flags.setCarry(cf)) super.setCf(cf);
-  }
-  override flagsFloat(a: Value, b: Value): void {
-    if (!this.#flags.setFloats(a, b)) super.flagsFloat(a, b);
-  }
-  override cf(): Value {
-    const { comparison, source } = this.#flags;
-    if (comparison) return fusedCarry(this, comparison) ?? super.cf();
-    return source === undefined ? this.#flags.carry() : super.cf();
-  }
-  override condition(cc: number): Value {
-    const { comparison } = this.#flags;
-    return (comparison && fusedCondition(this, comparison, cc)) ?? super.condition(cc);
   }
 
   // --- memory ---

@@ -41,6 +41,7 @@ export class RegionMemory {
   readonly #limits: Variable[] = [];
   /** The number of the access that must be aligned. */
   #aligned = -1;
+  #always = true;
   readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
@@ -52,11 +53,18 @@ export class RegionMemory {
     this.#plan = plan;
     this.#accesses = [];
     this.#aligned = -1;
+    this.#always = true;
+    this.#near.clear();
+  }
+  /** Another block begins, whose accesses share probes with those before. */
+  goOn(): void {
+    this.#aligned = -1;
+    this.#always = false;
     this.#near.clear();
   }
   /** How the block's accesses could share probes. */
-  plan(strides: Strides | undefined): ProbePlan | undefined {
-    return planProbes(this.#accesses, strides);
+  plan(ways: readonly Strides[]): ProbePlan | undefined {
+    return planProbes(this.#accesses, ways);
   }
   /** Where a block starts: the probes of a plan. */
   probe({ groups }: ProbePlan, otherwise: Label): void {
@@ -64,7 +72,7 @@ export class RegionMemory {
   }
   #probeGroup(i: number, group: ProbeGroup, otherwise: Label): void {
     const e = this.#e;
-    const { sum, offset, span, write, table, stride, aligned } = group;
+    const { sum, offset, span, write, table, strides, aligned } = group;
     const va = e.let(e.add(sum.build(), e.i64(offset)));
     if (aligned !== undefined) e.brIf(otherwise, e.and(e.add(e.wrap(va), e.i32(aligned)), e.i32(15)), false);
     const { entry, misses } = this.#entry(va, span, write);
@@ -73,20 +81,24 @@ export class RegionMemory {
     const linear = e.let(e.load("i32", entry, TLB_LINEAR));
     e.set(place, e.add(e.wrap(va), linear));
     if (table) e.set((this.#linear[i] ??= e.lasting("i32")), linear);
-    if (!stride) return;
+    const [stride] = strides;
+    if (!stride || strides.length > 1) return;
     const limit = (this.#limits[i] ??= e.lasting("i32"));
     const start = e.and(e.get(place), e.i32(-4096));
     e.set(limit, e.add(start, e.i32(stride < 0 ? -stride : 4096 - span - stride)));
   }
-  /** Where a block's end leads to its start again: groups that go on in the same page aren't looked up. */
-  repeat({ groups }: ProbePlan, otherwise: Label): void {
+  /** Where the way of this number leads to the start again: groups that go on in the same page aren't looked up. */
+  repeat({ groups }: ProbePlan, otherwise: Label, way: number): void {
     const e = this.#e;
     for (const [i, group] of groups.entries()) {
-      const { stride } = group;
+      const stride = group.strides[way];
       if (stride === undefined) this.#probeGroup(i, group, otherwise);
       else if (stride !== 0) {
-        const [place, limit] = [e.get(this.#groups[i]!), e.get(this.#limits[i]!)];
-        e.brIf(otherwise, stride < 0 ? e.ltU(place, limit) : e.gtU(place, limit), false);
+        const place = e.get(this.#groups[i]!);
+        const end = group.strides.length > 1 ? e.let(e.and(place, e.i32(4095))) : place;
+        const limit =
+          end === place ? e.get(this.#limits[i]!) : e.i32(stride < 0 ? -stride : 4096 - group.span - stride);
+        e.brIf(otherwise, stride < 0 ? e.ltU(end, limit) : e.gtU(end, limit), false);
         e.set(this.#groups[i]!, e.add(place, e.i32(stride)));
       }
     }
@@ -107,7 +119,7 @@ export class RegionMemory {
     const bytes = size / 8;
     const number = this.#accesses.length;
     const form = e.unconditional ? e.forms.of(va) : undefined;
-    this.#accesses.push(form && { form, bytes, write, aligned: this.#aligned === number });
+    this.#accesses.push(form && { form, bytes, write, aligned: this.#aligned === number, always: this.#always });
     const shared = this.#plan?.accesses[number];
     if (shared && shared.distance < 0)
       return { address: e.let(e.add(e.wrap(va), e.get(this.#linear[shared.group]!))), slow: e.i32(0) };

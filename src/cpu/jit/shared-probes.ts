@@ -1,4 +1,4 @@
-// Accesses of one block whose addresses lie a known distance apart share one probe of the TLB, made where the block starts: when
+// Accesses of one block, or of all ways through a loop (loop-trees.ts), whose addresses lie a known distance apart share one probe of the TLB, made where the block starts: when
 // all of them lie in one page that it has, the block's fast copy runs, else the one that probes for each. The block is emitted
 // without sharing first, which shows what it accesses.
 
@@ -10,6 +10,8 @@ export interface Access {
   readonly write: boolean;
   /** It must be at a multiple of 16. */
   readonly aligned: boolean;
+  /** Of a loop of several blocks: it is in the head. */
+  readonly always: boolean;
 }
 
 /** Accesses near one another: they lie within `span` bytes from `sum` + `offset` on. */
@@ -20,8 +22,8 @@ export interface ProbeGroup {
   readonly write: boolean;
   /** Some access's distance is not known. */
   readonly table: boolean;
-  /** Of a block that leads to itself: how far away it is the next time, when that is known and not far. */
-  readonly stride: number | undefined;
+  /** By way back to the start: how far away it is the next time, when that is known and not far. */
+  readonly strides: readonly (number | undefined)[];
   /** The remainder by 16 of how far behind `offset` multiples of 16 are expected; undefined: nowhere. */
   readonly aligned: number | undefined;
 }
@@ -46,10 +48,10 @@ const MAX_TABLE_SPAN = 1200;
 const MAX_STRIDE = 512n;
 
 /**
- * `accesses` in the order in which they are made; undefined where nothing is known of one. `strides`: of a block that leads to
- * itself, where a single access too has its place found anew only when it leaves a page.
+ * `accesses` in the order in which they are made; undefined where nothing is known of one. `ways`: by way back to the
+ * start, where a single access too has its place found anew only when it leaves a page.
  */
-export function planProbes(accesses: readonly (Access | undefined)[], strides?: Strides): ProbePlan | undefined {
+export function planProbes(accesses: readonly (Access | undefined)[], ways: readonly Strides[]): ProbePlan | undefined {
   const bySum = new Map<Sum, number[]>();
   for (const [i, access] of accesses.entries()) {
     if (!access) continue;
@@ -61,8 +63,12 @@ export function planProbes(accesses: readonly (Access | undefined)[], strides?: 
   const shared: (SharedAccess | undefined)[] = accesses.map(() => undefined);
   const offsetOf = (i: number) => accesses[i]!.form.offset;
   for (const [sum, list] of bySum) {
-    const step = strides?.(sum);
-    const stride = step !== undefined && step >= -MAX_STRIDE && step <= MAX_STRIDE ? Number(step) : undefined;
+    const strides = ways.map((way) => {
+      const step = way(sum);
+      return step !== undefined && step >= -MAX_STRIDE && step <= MAX_STRIDE ? Number(step) : undefined;
+    });
+    const unknown = strides.filter((stride) => stride === undefined).length;
+    const moves = strides.length > 2 * unknown;
     list.sort((a, b) => (offsetOf(a) < offsetOf(b) ? -1 : offsetOf(a) > offsetOf(b) ? 1 : a - b));
     for (let first = 0; first < list.length; ) {
       const offset = offsetOf(list[first]!);
@@ -72,11 +78,11 @@ export function planProbes(accesses: readonly (Access | undefined)[], strides?: 
       while (next < list.length && endOf(list[next]!) <= (ranged(list[next]!) ? MAX_TABLE_SPAN : MAX_SPAN)) next++;
       const members = list.slice(first, next);
       const table = members.some(ranged);
-      // The place of a table's entry is known before the index is.
-      if (members.length > (stride === undefined && !table ? 1 : 0)) {
+      // The place of a table's entry is known before the index is. What has to be found in each round anyway must be needed there.
+      if (members.length > (moves || table ? 0 : 1) && (moves || members.some((i) => accesses[i]!.always))) {
         const distance = (i: number) => Number(offsetOf(i) - offset);
         // Where the group isn't probed again it must stay aligned.
-        const stays = stride === undefined || stride % 16 === 0;
+        const stays = strides.every((stride) => stride === undefined || stride % 16 === 0);
         const expected = stays ? members.find((i) => accesses[i]!.aligned && !ranged(i)) : undefined;
         const aligned = expected === undefined ? undefined : distance(expected) % 16;
         for (const i of members)
@@ -86,7 +92,7 @@ export function planProbes(accesses: readonly (Access | undefined)[], strides?: 
             aligned: accesses[i]!.aligned && !ranged(i) && distance(i) % 16 === aligned,
           };
         const write = members.some((i) => accesses[i]!.write);
-        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table, stride, aligned });
+        groups.push({ sum, offset, span: Math.max(...members.map(endOf)), write, table, strides, aligned });
       }
       first = Math.max(next, first + 1);
     }

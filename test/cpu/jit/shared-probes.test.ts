@@ -79,12 +79,12 @@ describe("planProbes", () => {
   const access = (address: Parameters<AddressForms["of"]>[0], bytes = 8, write = false, aligned = false): Access => {
     const form = forms.of(address);
     if (!form) throw new Error("nothing is known of the address");
-    return { form, bytes, write, aligned };
+    return { form, bytes, write, aligned, always: true };
   };
 
   test("what lies near one another shares a probe, whatever the order", () => {
     const at = (distance: number) => access(f.add(f.get(a), f.i64(distance)), 8, distance === 16);
-    const plan = planProbes([at(16), undefined, at(-8), access(f.get(b))]);
+    const plan = planProbes([at(16), undefined, at(-8), access(f.get(b))], []);
     expect(plan?.groups).toHaveLength(1);
     expect(plan?.groups[0]).toMatchObject({ offset: -8n, span: 32, write: true, table: false });
     expect(plan?.accesses).toEqual([
@@ -96,17 +96,17 @@ describe("planProbes", () => {
   });
   test("what is to be aligned is asked for once, unless it can't be all", () => {
     const at = (distance: number) => access(f.add(f.get(a), f.i64(distance)), 16, false, true);
-    const plan = planProbes([at(40), at(24), at(48)]);
+    const plan = planProbes([at(40), at(24), at(48)], []);
     expect(plan?.groups[0]).toMatchObject({ offset: 24n, aligned: 0 });
     expect(plan?.accesses.map((shared) => shared?.aligned)).toEqual([true, true, false]);
   });
   test("what lies far from one another does not", () => {
-    expect(planProbes([access(f.get(a)), access(f.add(f.get(a), f.i64(400)))])).toBeUndefined();
+    expect(planProbes([access(f.get(a)), access(f.add(f.get(a), f.i64(400)))], [])).toBeUndefined();
   });
   test("a sum is the same however it was added up, until a part of it changes", () => {
     const sum = access(f.add(f.add(f.get(a), f.i64(8)), f.shl(f.get(b), f.i64(2))));
     const same = access(f.add(f.shl(f.get(b), f.i64(2)), f.get(a)));
-    expect(planProbes([sum, same])?.groups[0]).toMatchObject({ offset: 0n, span: 16 });
+    expect(planProbes([sum, same], [])?.groups[0]).toMatchObject({ offset: 0n, span: 16 });
     forms.assign(b, f.mul(f.get(b), f.get(b)), true);
     expect(forms.of(f.add(f.get(a), f.get(b)))).toBeUndefined();
   });
@@ -122,15 +122,17 @@ describe("planProbes", () => {
     forms.assign(a, f.add(f.get(a), f.i64(-8)), true);
     const [here, there] = [forms.of(f.get(a))!, forms.of(f.add(f.get(b), f.shl(f.get(a), f.i64(1))))!];
     const plan = planProbes(
-      [here, there].map((form) => ({ form, bytes: 8, write: false, aligned: false })),
-      forms.strides,
+      [here, there].map((form) => ({ form, bytes: 8, write: false, aligned: false, always: true })),
+      [forms.strides],
     );
-    expect(plan?.groups.map(({ stride }) => stride)).toEqual([-8, -16]);
+    expect(plan?.groups.map(({ strides }) => strides)).toEqual([[-8], [-16]]);
     forms.assign(a, f.add(f.get(a), f.i64(-4096)), true);
-    expect(planProbes([{ form: here, bytes: 8, write: false, aligned: false }], forms.strides)).toBeUndefined();
+    expect(
+      planProbes([{ form: here, bytes: 8, write: false, aligned: false, always: true }], [forms.strides]),
+    ).toBeUndefined();
   });
   test("an entry of a table has a group of its own", () => {
-    const plan = planProbes([access(f.add(f.get(a), f.shl(f.get(byte), f.i64(2))), 4)]);
+    const plan = planProbes([access(f.add(f.get(a), f.shl(f.get(byte), f.i64(2))), 4)], []);
     expect(plan?.groups[0]).toMatchObject({ offset: 0n, span: 1024, table: true });
     expect(plan?.accesses).toEqual([{ group: 0, distance: -1, aligned: false }]);
   });

@@ -1,0 +1,91 @@
+// Loops around a computed jump, as interpreters have, as trees: from the head every way through the loop until it comes back, with a
+// copy of a block for each way that leads to it. What is known of addresses at the head holds on all of them, so they share
+// probes of the TLB (shared-probes.ts) that aren't made again in each round. Other loops run too few rounds for that.
+
+export interface TreeNode {
+  readonly block: number;
+  /** By block: the node that control goes to there. Ways to the head, and those that leave the tree, aren't among them. */
+  readonly next: ReadonlyMap<number, number>;
+}
+
+/** The first one is the loop's head; each comes behind the one that leads to it. */
+export type LoopTree = readonly TreeNode[];
+
+/** Instructions of a tree at most, copies included, and of a block to be there more than once. */
+const MAX_INSTRUCTIONS = 160;
+const MAX_COPIED = 16;
+
+/** By head. `counts`: instructions by block; `edges`: [from, to], each as often as there are ways; `switches`: blocks with computed jumps. */
+export function loopTrees(
+  counts: readonly number[],
+  edges: readonly (readonly [number, number])[],
+  switches: ReadonlySet<number>,
+): Map<number, LoopTree> {
+  const ways = counts.map(() => new Map<number, number>());
+  const sources = counts.map(() => [] as number[]);
+  const heads = new Set<number>();
+  for (const [from, to] of edges) {
+    ways[from]!.set(to, (ways[from]!.get(to) ?? 0) + 1);
+    sources[to]!.push(from);
+    if (from >= to) heads.add(to);
+  }
+  const trees = new Map<number, LoopTree>();
+  for (const head of heads) {
+    const inside = new Set([head]);
+    const open = sources[head]!.filter((from) => from > head);
+    for (let block = open.pop(); block !== undefined; block = open.pop()) {
+      if (block < head || inside.has(block)) continue;
+      inside.add(block);
+      open.push(...sources[block]!);
+    }
+    if (![...switches].some((block) => inside.has(block))) continue;
+    const grown = grow(head, counts, (block) =>
+      [...ways[block]!].flatMap(([to, n]) => (n === 1 && inside.has(to) && to !== head ? [to] : [])),
+    );
+    const tree = prune(grown, (block) => ways[block]!.has(head));
+    if (tree.some(({ block, next }) => switches.has(block) && next.size > 1)) trees.set(head, tree);
+  }
+  return trees;
+}
+
+interface Growing {
+  readonly block: number;
+  readonly from: number;
+  readonly next: Map<number, number>;
+}
+
+function grow(head: number, counts: readonly number[], successors: (block: number) => number[]): Growing[] {
+  const nodes: Growing[] = [{ block: head, from: -1, next: new Map() }];
+  const held = new Set([head]);
+  let left = MAX_INSTRUCTIONS - counts[head]!;
+  for (let i = 0; i < nodes.length; i++) {
+    const { block, next } = nodes[i]!;
+    for (const to of successors(block)) {
+      const count = counts[to]!;
+      if (isOnWay(nodes, i, to) || count > left || (held.has(to) && count > MAX_COPIED)) continue;
+      left -= count;
+      held.add(to);
+      next.set(to, nodes.length);
+      nodes.push({ block: to, from: i, next: new Map() });
+    }
+  }
+  return nodes;
+}
+
+/** Whether the block stands on the way to this node. */
+function isOnWay(nodes: readonly Growing[], node: number, block: number): boolean {
+  for (let i = node; i >= 0; i = nodes[i]!.from) if (nodes[i]!.block === block) return true;
+  return false;
+}
+
+/** Without the nodes from which control doesn't come back to the head. */
+function prune(nodes: readonly Growing[], comesBack: (block: number) => boolean): LoopTree {
+  const useful: boolean[] = [];
+  for (let i = nodes.length - 1; i >= 0; i--)
+    useful[i] = comesBack(nodes[i]!.block) || [...nodes[i]!.next.values()].some((n) => useful[n]!);
+  const kept = nodes.flatMap((_, i) => (useful[i] ? [i] : []));
+  return kept.map((i) => ({
+    block: nodes[i]!.block,
+    next: new Map([...nodes[i]!.next].flatMap(([to, n]) => (useful[n] ? [[to, kept.indexOf(n)] as const] : []))),
+  }));
+}
