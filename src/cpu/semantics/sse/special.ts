@@ -39,20 +39,25 @@ function equalEach(e: Emitter, a: Value, b: Value, control: number): void {
   /** Elements before the first null one. */
   const valid = (v: Value) => {
     const nulls = e.let(e.or(mask(v, zero), e.i32(1 << count)));
-    return e.let(e.and(e.sub(e.and(nulls, e.neg(nulls)), e.i32(1)), e.i32(everything)));
+    return e.let(e.sub(e.and(nulls, e.neg(nulls)), e.i32(1)));
   };
   const [inA, inB] = [valid(a), valid(b)];
-  const both = e.and(e.and(mask(a, b), inA), inB);
-  const neither = e.and(e.not(e.or(inA, inB)), e.i32(everything));
-  const negated = control & 0x10 ? (control & 0x20 ? inB : e.i32(everything)) : e.i32(0);
-  const bits = e.let(e.xor(e.or(both, neither), negated));
-  const index = control & 0x40 ? e.sub(e.i32(31), e.clz(bits)) : e.ctz(bits);
-  e.setGpr(S.Reg.RCX, 32, e.let(e.select(bits, index, e.i32(count))));
-  const place = (condition: Value, bit: number) => e.shl(condition, e.i32(bit));
-  const short = (v: Value) => e.ne(v, e.i32(everything));
-  const cf = e.xor(e.eqz(bits), e.i32(1));
-  const zfSf = e.or(place(short(inB), 6), place(short(inA), 7));
-  e.setStatusFlags(e.or(e.or(cf, zfSf), place(e.and(bits, e.i32(1)), 11)));
+  const both = e.let(e.and(e.and(mask(a, b), inA), inB));
+  const either = e.let(e.or(inA, inB));
+  const all = e.i32(everything);
+  const equal = () => e.or(both, e.xor(either, all));
+  // Negated as a whole: what is in one of them, and different.
+  const inverse = () => e.and(either, e.not(both));
+  const bits = e.let(control & 0x10 ? (control & 0x20 ? e.xor(equal(), inB) : inverse()) : equal());
+  const last = () => e.select(bits, e.sub(e.i32(31), e.clz(bits)), e.i32(count));
+  e.setGpr(S.Reg.RCX, 32, e.let(control & 0x40 ? last() : e.ctz(e.or(bits, e.i32(1 << count)))));
+  // CF, OF: whether there are bits, and the lowest; ZF, SF: whether B and A have a null. The result's low byte, 0 or 1, must be odd.
+  const cf = e.let(e.ne(bits, e.i32(0)));
+  const whole = e.let(e.eq(inB, all));
+  const top = e.or(e.shl(cf, e.i32(31)), e.shl(e.xor(cf, e.and(bits, e.i32(1))), e.i32(30)));
+  const parity = e.shl(e.xor(whole, e.i32(1)), e.i32(8));
+  e.setFlagResult(e.extendU(whole));
+  e.setFlagAux(e.or(top, e.or(parity, e.ne(inA, all))));
 }
 
 /** `rounds`: state is dst and src the round key; otherwise src alone is used. */
