@@ -364,10 +364,12 @@ class Search {
       const first = context.instructions.get(at);
       if (!first) continue;
       const instructions = [first];
+      const pageNumber = Math.floor(at / PAGE_SIZE);
       for (let last = first; last.flow === "next"; ) {
         const next = last.at + last.length;
         const following = context.instructions.get(next);
-        if (!following || context.leaders.has(next) || following.page !== first.page) break;
+        // Not by its CodePage: a page can be mapped twice in a row.
+        if (!following || context.leaders.has(next) || Math.floor(next / PAGE_SIZE) !== pageNumber) break;
         instructions.push(following);
         last = following;
       }

@@ -243,3 +243,27 @@ describe("an instruction that crosses into the next page", () => {
     machines.agreeAtEveryBudget();
   });
 });
+
+test("a page that is mapped twice in a row: a block ends with the page, also where nothing more can begin a block", () => {
+  const [interpreted, compiled] = [new Tier(false), new Tier(true)];
+  const start = 0xe00;
+  for (const { cpu, memory } of [interpreted, compiled]) {
+    const tier = cpu === interpreted.cpu ? interpreted : compiled;
+    // add eax, 5; hlt; where the second mapping isn't: add eax, 7; hlt
+    const bytes = new Uint8Array(0x1004).fill(0x90);
+    bytes.set(hex("83 c0 05 f4"));
+    bytes.set(hex("83 c0 07 f4"), 0x1000);
+    // jz +0, until a region has as many blocks as it may: the last one runs on to the end of the page.
+    for (let i = 0; i < 159; i++) bytes.set(hex("74 00"), start + 2 * i);
+    tier.load({ bytes, starts: [] }, new Array(16).fill(0n));
+    memory.writeU64(0x4000 + 8 * (1 + (CODE >> 12)), BigInt(CODE) | 0x67n);
+    cpu.flushTlbAll();
+    for (let round = 0; round < 2; round++) {
+      cpu.state.rip = BigInt(CODE + start);
+      if (round === 1 && tier === compiled) expect(compileHere(cpu)).toBe(true);
+      cpu.run(1000);
+    }
+    expect(cpu.state.gpr(0)).toBe(10n);
+  }
+  expect(compiled.observe()).toBe(interpreted.observe());
+});
