@@ -43,6 +43,8 @@ const MAX_BATCH_INSTRUCTIONS = 1200;
 const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
 const UNKEPT_AT_ONCE = 6;
+/** Batches that are being optimized: the next one is at hand when one is done, whatever runs here meanwhile. */
+const MAX_OPTIMIZING = 2;
 /** Modules of machine code that are held for what may still be recalled of them. */
 const MAX_UNITS = 128;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
@@ -101,7 +103,7 @@ export class Jit {
   #service: RegionService | undefined;
   readonly #isInUse = (id: number) => this.#parts.installed.regionOf(id) !== undefined;
   #isBusy = false;
-  #isOptimizing = false;
+  #optimizing = 0;
   /** Guests have little to do. */
   #isResting = false;
   #isClosed = false;
@@ -390,18 +392,20 @@ export class Jit {
 
   /** Has the next regions optimized that it is time for. */
   #optimize(): void {
-    if (this.#isOptimizing || !this.#service) return;
+    if (this.#optimizing >= MAX_OPTIMIZING || !this.#service) return;
     let batch = this.#promotions.take();
     // Nobody has anything to do: what later runs begin with is made. While a guest runs, its own code would wait for that.
-    if (batch.length === 0 && this.#isResting && this.#service.keepsCode && !this.#isBusy) {
+    const isIdle = this.#optimizing === 0 && !this.#isBusy;
+    if (batch.length === 0 && this.#isResting && this.#service.keepsCode && isIdle) {
       batch = this.#unkept();
       if (batch.length === 0 && this.#recall) this.#keepOthers(this.#service, this.#recall);
     }
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
-    this.#isOptimizing = true;
+    this.#optimizing++;
     this.#compileElsewhere(this.#service, batch, "optimized", () => {
-      this.#isOptimizing = false;
+      this.#optimizing--;
+      this.#promotions.done(batch);
       this.#optimize();
     });
   }
@@ -424,11 +428,11 @@ export class Jit {
   #keepOthers(service: RegionService, recall: Recall): void {
     const others = this.#parts.known?.takeUnkept(UNKEPT_AT_ONCE, this.#isInUse) ?? [];
     if (others.length === 0) return;
-    this.#isOptimizing = true;
+    this.#optimizing++;
     const requests = others.map((known) => recall.requestOf(known));
     service.compile(requests, "optimized", (result) => {
       if (this.#isClosed) return;
-      this.#isOptimizing = false;
+      this.#optimizing--;
       if (result instanceof Error) return;
       const { unit, sizes } = result;
       for (const [index, known] of others.entries())

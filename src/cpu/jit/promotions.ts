@@ -14,6 +14,8 @@ export class Promotions {
   readonly #installed: Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan">;
   /** Samples by the number of a region that has enough of them. */
   readonly #due = new Map<number, number>();
+  /** Numbers of regions that were taken and aren't done. */
+  readonly #inWork = new Set<number>();
 
   /** They take the place of optimized ones, which run on until then. */
   readonly renewed: PendingRegion[] = [];
@@ -25,6 +27,7 @@ export class Promotions {
 
   reset(): void {
     this.#due.clear();
+    this.#inWork.clear();
     this.renewed.length = 0;
   }
 
@@ -36,12 +39,17 @@ export class Promotions {
   /** A slice ended in the region of this number. */
   note(id: number): void {
     const samples = this.#installed.noteRan(id);
-    if (samples === 0 || this.#installed.isOptimized(id)) return;
+    if (samples === 0 || this.#inWork.has(id) || this.#installed.isOptimized(id)) return;
     const { size } = this.#installed.regionOf(id)!;
     if (samples >= 1 + size / INSTRUCTIONS_PER_SAMPLE) this.#due.set(id, samples);
   }
 
-  /** What to optimize next: in turns one that takes an optimized one's place, and those that never were, lest either waits for ever. */
+  /** What was taken is optimized, or won't be. */
+  done(regions: readonly PendingRegion[]): void {
+    for (const { id } of regions) this.#inWork.delete(id);
+  }
+
+  /** What to optimize next, to be given to `done` afterwards: in turns one that takes an optimized one's place, and those that never were, lest either waits for ever. */
   take(): PendingRegion[] {
     const renewed = this.#renewsNext ? this.renewed.splice(0, 1) : [];
     this.#renewsNext = !this.#renewsNext;
@@ -54,7 +62,7 @@ export class Promotions {
     const due: { region: PendingRegion; worth: number }[] = [];
     for (const [id, samples] of this.#due) {
       const region = this.#installed.regionOf(id);
-      // It may have been in work when it was noted last.
+      // What later runs begin with is optimized without being taken from here.
       if (region && !this.#installed.isOptimized(id)) due.push({ region, worth: samples / region.size });
       else this.#due.delete(id);
     }
@@ -65,6 +73,7 @@ export class Promotions {
       if (instructions > 0 && instructions + region.size > MAX_INSTRUCTIONS) break;
       instructions += region.size;
       this.#due.delete(region.id);
+      this.#inWork.add(region.id);
       taken.push({ ...region, replaces: [region.id] });
     }
     return taken;

@@ -28,7 +28,8 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   };
   const take = () => promoted.take().map(({ id, replaces }) => [id, ...replaces]);
   const renew = (id: number) => promoted.renew({ size: 500, id, replaces: [100 + id] } as unknown as PendingRegion);
-  return { note, take, renew, optimized, gone };
+  const done = (id: number) => promoted.done([{ id } as PendingRegion]);
+  return { note, take, renew, done, optimized, gone };
 }
 
 test("what runs most for each of its instructions comes first, in small lots", () => {
@@ -63,6 +64,20 @@ test("a large region needs more samples; what is optimized or gone needs nothing
   gone.add(3);
   note(3, 50);
   expect(take()).toEqual([]);
+});
+
+test("what was taken isn't taken again before it's done, however often it runs", () => {
+  const { note, take, done } = promotions({ 1: 10, 2: 10 });
+  note(1, 10);
+  expect(take()).toEqual([[1, 1]]);
+  note(1, 10);
+  note(2, 10);
+  expect(take()).toEqual([[2, 2]]);
+  expect(take()).toEqual([]);
+  // It couldn't be installed.
+  done(1);
+  note(1, 1);
+  expect(take()).toEqual([[1, 1]]);
 });
 
 test("what takes an optimized one's place waits no longer, and lets wait no longer, than what never was", () => {
