@@ -13,6 +13,8 @@ export type LoopTree = readonly TreeNode[];
 
 /** Instructions of a tree at most, copies included, and of a block to be there more than once. */
 const MAX_INSTRUCTIONS = 160;
+/** Instructions of a loop at most: of larger ones a tree holds too few of the ways to be worth compiling. */
+const MAX_LOOP = 96;
 const MAX_COPIED = 16;
 
 /** By head. `counts`: instructions by block; `edges`: [from, to], each as often as there are ways; `switches`: blocks with computed jumps. */
@@ -21,6 +23,8 @@ export function loopTrees(
   edges: readonly (readonly [number, number])[],
   switches: ReadonlySet<number>,
 ): Map<number, LoopTree> {
+  const trees = new Map<number, LoopTree>();
+  if (switches.size === 0) return trees;
   const ways = counts.map(() => new Map<number, number>());
   const sources = counts.map(() => [] as number[]);
   const heads = new Set<number>();
@@ -29,16 +33,17 @@ export function loopTrees(
     sources[to]!.push(from);
     if (from >= to) heads.add(to);
   }
-  const trees = new Map<number, LoopTree>();
   for (const head of heads) {
     const inside = new Set([head]);
+    let size = counts[head]!;
     const open = sources[head]!.filter((from) => from > head);
-    for (let block = open.pop(); block !== undefined; block = open.pop()) {
+    for (let block = open.pop(); block !== undefined && size <= MAX_LOOP; block = open.pop()) {
       if (block < head || inside.has(block)) continue;
       inside.add(block);
+      size += counts[block]!;
       open.push(...sources[block]!);
     }
-    if (![...switches].some((block) => inside.has(block))) continue;
+    if (size > MAX_LOOP || ![...switches].some((block) => inside.has(block))) continue;
     const grown = grow(head, counts, (block) =>
       [...ways[block]!].flatMap(([to, n]) => (n === 1 && inside.has(to) && to !== head ? [to] : [])),
     );

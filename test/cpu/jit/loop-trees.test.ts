@@ -29,6 +29,7 @@ test("each way through the loop has its copies; what doesn't come back has none"
   // A block that isn't small is there once.
   const once = loopTrees([3, 2, 2, 40, 1, 1], [...edges, [2, 0]], new Set([0])).get(0);
   expect(once?.map(({ block }) => block)).toEqual([0, 1, 2, 3]);
+  expect(loopTrees([3, 2, 2, 100, 1, 1], edges, new Set([0])).size).toBe(0);
 });
 
 /**
