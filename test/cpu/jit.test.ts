@@ -29,7 +29,7 @@ test("random programs, interrupted after every number of instructions", () => {
 });
 
 test("random programs in a hot loop", () => {
-  const pair = checkTiers({ runs: 4, trials: hotTrials(12), compilation: "heat" });
+  const pair = checkTiers({ runs: 8, trials: hotTrials(12), compilation: "heat" });
   expect(pair.instructions).toBeGreaterThan(10_000);
 });
 
