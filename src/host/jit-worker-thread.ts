@@ -28,7 +28,10 @@ const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
 const STATE = 0x8000;
 
 let optimizing: Promise<unknown> = Promise.resolve();
-/** In a thread of V8's: what takes long holds nothing else up. One module after the other, so that the guest has a processor to itself where there are two. */
+/**
+ * In a thread of V8's: what takes long holds nothing else up. One module after the other, so that the guest has a processor to itself
+ * where there are two.
+ */
 function optimize(bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
   const module = optimizing.then(() => WebAssembly.compile(bytes));
   optimizing = module.catch(() => {});

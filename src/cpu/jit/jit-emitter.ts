@@ -284,8 +284,8 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
     const node = loop.tree[loop.node]!.next.get(edge.block);
     if (node !== undefined) {
       if (loop.arrivals[node]) throw new Error("jit: two ways to a node of a loop's copy");
-      const { forms, source } = { forms: this.forms.here, source: this.flags.source };
-      loop.arrivals[node] = { forms, source, units: new Set(this.#checkedUnits) };
+      const units = new Set(this.#checkedUnits);
+      loop.arrivals[node] = { forms: this.forms.here, source: this.flags.source, units };
       this.br(loop.labels[node]!);
       return true;
     }

@@ -49,7 +49,10 @@ export class Promotions {
     for (const { id } of regions) this.#inWork.delete(id);
   }
 
-  /** What to optimize next, to be given to `done` afterwards: in turns one that takes an optimized one's place, and those that never were, lest either waits for ever. */
+  /**
+   * What to optimize next, to be given to `done` afterwards: in turns one that takes an optimized one's place, and those that never were,
+   * lest either waits for ever.
+   */
   take(): PendingRegion[] {
     const renewed = this.#renewsNext ? this.renewed.splice(0, 1) : [];
     this.#renewsNext = !this.#renewsNext;

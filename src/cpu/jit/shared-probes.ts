@@ -1,6 +1,6 @@
-// Accesses of one block, or of all ways through a loop (loop-trees.ts), whose addresses lie a known distance apart share one probe of the TLB, made where the block starts: when
-// all of them lie in one page that it has, the block's fast copy runs, else the one that probes for each. The block is emitted
-// without sharing first, which shows what it accesses.
+// Accesses of one block, or of all ways through a loop (loop-trees.ts), whose addresses lie a known distance apart share one probe of
+// the TLB, made where the block starts: when all of them lie in one page that it has, the block's fast copy runs, else the one that
+// probes for each. The block is emitted without sharing first, which shows what it accesses.
 
 import type { Form, Strides, Sum } from "./address-forms.js";
 
