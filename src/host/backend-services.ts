@@ -1,7 +1,7 @@
 // What a domain's backends get of the host (devices/xen/backend.ts): its grants to domain 0 as pages, its event channels, the
 // store. A mapped page holds the references that a mapping of dom0 would: the guest can't make a page table of it meanwhile.
 
-import type { BackendServices, GrantedPage } from "../devices/xen/backend.js";
+import type { BackendServices, GrantedPage, GrantedPart } from "../devices/xen/backend.js";
 import { FrameType } from "../hypervisor/frame-table.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
@@ -18,6 +18,7 @@ export function backendServices(domain: Domain, store: XenStoreServer, deferred:
       map: (ref, isWritable) => mapGrant(domain, ref, isWritable),
       read: (ref, offset, target) => readGrant(domain, ref, offset, target),
       write: (ref, offset, source) => writeGrant(domain, ref, offset, source),
+      gather: (parts, forWriting) => gatherGrants(domain, parts, forWriting),
     },
     events: {
       bind: (port, onEvent) => domain.events.bindHost(port, deferred.defer(onEvent)),
@@ -52,6 +53,39 @@ function writeGrant(domain: Domain, ref: number, offset: number, source: Uint8Ar
   return true;
 }
 
+/** No reference is held: nothing changes what a frame is until the guest runs again. */
+function gatherGrants(domain: Domain, parts: readonly GrantedPart[], forWriting: boolean): Uint8Array[] | undefined {
+  const { memory, mm } = domain.hypervisor;
+  const { frames } = mm;
+  const views: Uint8Array[] = [];
+  let start = 0;
+  let end = 0;
+  const add = () => {
+    if (end > start) views.push(forWriting ? memory.writable(start, end - start) : memory.bytes(start, end - start));
+  };
+  for (let i = 0; i < parts.length; i++) {
+    const { gref, offset, length } = parts[i]!;
+    checkInPage(offset, length);
+    const mfn = domain.grants.frameOf(gref, BACKEND_DOMID, !forWriting);
+    if (mfn < 0) return undefined;
+    if (forWriting) {
+      if (!frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return undefined;
+      frames.putPageAndType(mfn);
+    } else {
+      if (!frames.getPage(mfn, domain.id)) return undefined;
+      frames.putPage(mfn);
+    }
+    const at = mfn * PAGE_SIZE + offset;
+    if (at !== end) {
+      add();
+      start = at;
+    }
+    end = at + length;
+  }
+  add();
+  return views;
+}
+
 function mapGrant(domain: Domain, ref: number, isWritable: boolean): GrantedPage | undefined {
   const { memory, mm } = domain.hypervisor;
   const { frames } = mm;
@@ -68,6 +102,10 @@ function mapGrant(domain: Domain, ref: number, isWritable: boolean): GrantedPage
   return {
     bytes: memory.bytes(mfn * PAGE_SIZE, PAGE_SIZE),
     write: (offset, source) => memory.write(mfn * PAGE_SIZE + offset, source),
+    part: (offset, length, forWriting) => {
+      checkInPage(offset, length);
+      return memory[forWriting ? "writable" : "bytes"](mfn * PAGE_SIZE + offset, length);
+    },
     release: () => {
       if (isWritable) frames.putPageAndType(mfn);
       else frames.putPage(mfn);

@@ -122,6 +122,13 @@ export class MachineMemory {
     this.u8.set(bytes, maddr);
   }
 
+  /** A view to be written to at once, before any guest runs. */
+  writable(maddr: number, length: number): Uint8Array {
+    const view = this.bytes(maddr, length);
+    this.#touch(maddr, length);
+    return view;
+  }
+
   fill(maddr: number, length: number, value = 0): void {
     if (!this.contains(maddr, length)) throw new RangeError(`machine address ${maddr.toString(16)} is not RAM`);
     this.#touch(maddr, length);

@@ -12,6 +12,7 @@ import { DeferredEvents } from "../../src/host/deferred-events.js";
 import { openDiskConfig, openDiskConfigs } from "../../src/host/disk-config.js";
 import { GTF_permit_access, GTF_readonly } from "../../src/hypervisor/public/grant-table.js";
 import { XenStoreServer } from "../../src/hypervisor/xenstore/server.js";
+import { FRAME_HAS_CODE } from "../../src/mmu/machine-memory.js";
 import { temporaryPaths } from "../devices/storage/temporary-directory.js";
 import { FREE_PFN, makeDomain, makeHost } from "../hypervisor/hypervisor-fixture.js";
 
@@ -93,6 +94,45 @@ test("copies reach granted pages only, within them, and leave no reference", () 
   expect(services.grants.read(8, 0, target)).toBe(false);
   domain.grants.destroy();
   expect(services.grants.read(8, 0, target)).toBe(false);
+});
+
+test("granted pages are used where they lie, neighbours as one, code in them is dropped before", () => {
+  const { host, domain, p2m, services } = setUp();
+  const { memory, hypervisor } = host;
+  const { frames } = hypervisor.mm;
+  const other = makeDomain(host, false);
+  const { grants } = domain;
+  const mfns = [p2m[FREE_PFN]!, p2m[FREE_PFN + 1]!].sort((a, b) => a - b);
+  const [low, high] = mfns as [number, number];
+  expect(high).toBe(low + 1);
+  grants.seed(8, 0, BigInt(low));
+  grants.seed(9, 0, BigInt(high));
+  grants.seed(10, 0, BigInt(domain.vcpus[0]!.pv.guestTable));
+  grants.seed(11, 0, BigInt(other.p2m[FREE_PFN]!));
+  grants.seed(12, 0, BigInt(low), GTF_permit_access | GTF_readonly);
+  const before = [frames.referenceCounts.join(), frames.typeCounts.join()];
+  const part = (gref: number, offset = 0, length = 4096) => ({ gref, offset, length });
+  const one = services.grants.gather([part(8, 512, 3584), part(9, 0, 1024)], true)!;
+  expect(one.map(({ length }) => length)).toEqual([4608]);
+  one[0]!.fill(7);
+  expect([511, 512, 5119, 5120].map((at) => memory.readU8(low * 4096 + at))).toEqual([0, 7, 7, 0]);
+  const two = services.grants.gather([part(9), part(12)], false)!;
+  expect(two.map(({ length, byteOffset }) => [length, byteOffset - memory.ramBase])).toEqual([
+    [4096, high * 4096],
+    [4096, low * 4096],
+  ]);
+  for (const ref of [10, 11, 12, 13, 0xffffffff])
+    expect(services.grants.gather([part(8), part(ref)], true)).toBeUndefined();
+  for (const ref of [11, 13]) expect(services.grants.gather([part(8), part(ref)], false)).toBeUndefined();
+  expect(() => services.grants.gather([part(8, 4095, 2)], false)).toThrow(RangeError);
+  const dropped: number[][] = [];
+  memory.frameFlags[high]! |= FRAME_HAS_CODE;
+  memory.onCodeWrite = (...range) => dropped.push(range);
+  services.grants.gather([part(8), part(9, 0, 512)], false);
+  expect(dropped).toEqual([]);
+  services.grants.gather([part(8), part(9, 0, 512)], true);
+  expect(dropped).toEqual([[high * 4096, 512]]);
+  expect([frames.referenceCounts.join(), frames.typeCounts.join(), grants.activeCount]).toEqual([...before, 0]);
 });
 
 test("event channels go both ways until one end closes", () => {

@@ -1,11 +1,15 @@
 // A file of the host, or a block device, with the little that images need: whole reads and writes at a position, durability,
 // its length. Knows no format. Errors are StorageErrors that name the file.
 
-import { readSync, writeSync } from "node:fs";
+import { readSync, readvSync, writeSync, writevSync } from "node:fs";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { totalLength } from "./block-store.js";
 import { DirectAccess } from "./direct-access.js";
 import type { FileLocks } from "./file-locks.js";
 import { StorageError, storageError } from "./storage-error.js";
+
+/** Pieces of memory that the system takes at a time (IOV_MAX is 1024 on Linux and elsewhere). */
+const MAX_PARTS = 1024;
 
 /** Gives a range of an open file, or block device, back to the machine; it reads as zeros, or as before. Rejects when that fails. */
 export type FreeSpace = (fd: number, isBlockDevice: boolean, offset: number, length: number) => Promise<void>;
@@ -149,22 +153,35 @@ export class HostFile {
   }
 
   /** Reads all of it within the call, or gives up. */
-  readNow(offset: number, target: Uint8Array): boolean {
-    if (this.#isClosed || !this.#direct?.allows(target.length)) return false;
+  readNow(offset: number, targets: readonly Uint8Array[]): boolean {
+    const length = totalLength(targets);
+    if (this.#isClosed || targets.length > MAX_PARTS || !this.#direct?.allows(length)) return false;
+    const { fd } = this.#handle;
+    const [first] = targets;
     try {
-      return this.#direct.run(() => readSync(this.#handle.fd, target, 0, target.length, offset)) === target.length;
+      const read =
+        first && targets.length === 1
+          ? () => readSync(fd, first, 0, length, offset)
+          : () => readvSync(fd, targets, offset);
+      return this.#direct.run(read) === length;
     } catch {
       return false;
     }
   }
 
   /** Writes all of it within the call, or gives up. */
-  writeNow(offset: number, source: Uint8Array): boolean {
-    if (this.#isClosed || !this.#direct?.allows(source.length)) return false;
+  writeNow(offset: number, sources: readonly Uint8Array[]): boolean {
+    const length = totalLength(sources);
+    if (this.#isClosed || sources.length > MAX_PARTS || !this.#direct?.allows(length)) return false;
+    const { fd } = this.#handle;
+    const [first] = sources;
     try {
-      const count = this.#direct.run(() => writeSync(this.#handle.fd, source, 0, source.length, offset));
-      if (count !== source.length) return false;
-      this.#length = Math.max(this.#length, offset + source.length);
+      const write =
+        first && sources.length === 1
+          ? () => writeSync(fd, first, 0, length, offset)
+          : () => writevSync(fd, sources, offset);
+      if (this.#direct.run(write) !== length) return false;
+      this.#length = Math.max(this.#length, offset + length);
       return true;
     } catch {
       return false;

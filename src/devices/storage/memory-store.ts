@@ -1,6 +1,6 @@
 // A disk in memory: for tests and as the upper part of an overlay. Only what was written takes room.
 
-import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE } from "./block-store.js";
+import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE, totalLength } from "./block-store.js";
 import { StorageError } from "./storage-error.js";
 
 const CHUNK = 65536;
@@ -38,11 +38,20 @@ export class MemoryStore implements BlockStore {
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
-    this.readNow(offset, target);
+    this.readNow(offset, [target]);
   }
 
-  readNow(offset: number, target: Uint8Array): boolean {
-    this.#check(offset, target.length);
+  readNow(offset: number, targets: readonly Uint8Array[]): boolean {
+    this.#check(offset, totalLength(targets));
+    let at = offset;
+    for (const target of targets) {
+      this.#get(at, target);
+      at += target.length;
+    }
+    return true;
+  }
+
+  #get(offset: number, target: Uint8Array): void {
     for (let done = 0; done < target.length; ) {
       const start = (offset + done) % CHUNK;
       const count = Math.min(CHUNK - start, target.length - done);
@@ -51,17 +60,20 @@ export class MemoryStore implements BlockStore {
       else target.fill(0, done, done + count);
       done += count;
     }
-    return true;
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {
-    this.writeNow(offset, source);
+    this.writeNow(offset, [source]);
   }
 
-  writeNow(offset: number, source: Uint8Array): boolean {
-    this.#check(offset, source.length);
+  writeNow(offset: number, sources: readonly Uint8Array[]): boolean {
+    this.#check(offset, totalLength(sources));
     checkWritable(this);
-    this.#put(offset, source);
+    let at = offset;
+    for (const source of sources) {
+      this.#put(at, source);
+      at += source.length;
+    }
     return true;
   }
 

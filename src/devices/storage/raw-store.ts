@@ -1,7 +1,7 @@
 // A raw image: the disk's bytes are the file's bytes; or a block device of the host. Its size is fixed when it is opened; a part
 // sector at the end of a file isn't part of the disk. A file cut short afterwards gives I/O errors where it is missing.
 
-import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE } from "./block-store.js";
+import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE, totalLength } from "./block-store.js";
 import { type FileLock, HostFile } from "./host-file.js";
 import { StorageError } from "./storage-error.js";
 
@@ -43,15 +43,15 @@ export class RawStore implements BlockStore {
     await this.#file.write(offset, source);
   }
 
-  readNow(offset: number, target: Uint8Array): boolean {
-    checkRange(this, offset, target.length);
-    return this.#file.readNow(offset, target);
+  readNow(offset: number, targets: readonly Uint8Array[]): boolean {
+    checkRange(this, offset, totalLength(targets));
+    return this.#file.readNow(offset, targets);
   }
 
-  writeNow(offset: number, source: Uint8Array): boolean {
-    checkRange(this, offset, source.length);
+  writeNow(offset: number, sources: readonly Uint8Array[]): boolean {
+    checkRange(this, offset, totalLength(sources));
     checkWritable(this);
-    return this.#file.writeNow(offset, source);
+    return this.#file.writeNow(offset, sources);
   }
 
   async flush(): Promise<void> {

@@ -7,8 +7,17 @@ export interface GrantedPage {
   readonly bytes: Uint8Array;
   /** Writes into the guest's page; only for pages mapped writable. */
   write(offset: number, source: Uint8Array): void;
+  /** A part of the page, to be read from, or written to, before the guest runs again. */
+  part(offset: number, length: number, forWriting: boolean): Uint8Array;
   /** Gives the grant back. Once; the page may not be used afterwards. */
   release(): void;
+}
+
+/** Bytes of a page that the guest has granted. */
+export interface GrantedPart {
+  readonly gref: number;
+  readonly offset: number;
+  readonly length: number;
 }
 
 export interface GrantAccess {
@@ -18,6 +27,11 @@ export interface GrantAccess {
   read(ref: number, offset: number, target: Uint8Array): boolean;
   /** Copies into a granted page. False when the guest hasn't granted it for writing. */
   write(ref: number, offset: number, source: Uint8Array): boolean;
+  /**
+   * The parts where they lie, neighbours in memory as one, in their order: to be read from, or written to, before the guest runs again.
+   * Undefined when the guest hasn't granted all of them so.
+   */
+  gather(parts: readonly GrantedPart[], forWriting: boolean): Uint8Array[] | undefined;
 }
 
 export interface EventBinding {

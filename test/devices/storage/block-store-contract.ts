@@ -50,6 +50,22 @@ export function blockStoreContract(name: string, { create, reopen }: ContractOpt
       await store.close();
     });
 
+    test("reads and writes pieces of memory one after the other within a call, or not at all", async () => {
+      const store = await create();
+      const data = pattern(200_704, 3);
+      await store.write(65_024, new Uint8Array(data.length).fill(1));
+      const cut = (bytes: Uint8Array) =>
+        [0, 1000, 69_632, 69_700, 135_168, bytes.length].flatMap((at, i, all) =>
+          i > 0 ? [bytes.subarray(all[i - 1], at)] : [],
+        );
+      if (!store.writeNow?.(65_024, cut(data))) await store.write(65_024, data);
+      expectSame(await readAll(store, 65_024, data.length), data);
+      const target = new Uint8Array(data.length);
+      if (store.readNow?.(65_024, cut(target))) expectSame(target, data);
+      if (store.readNow) expect(() => store.readNow!(65_024, [target.subarray(0, 511)])).toThrow(/not sectors/);
+      await store.close();
+    });
+
     test("reads what was written, and zeros around it", async () => {
       const store = await create();
       const data = pattern(70_144, 1);

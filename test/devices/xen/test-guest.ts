@@ -42,6 +42,13 @@ export class TestGuest {
       map: (ref, isWritable) => this.#map(ref, isWritable),
       read: (ref, offset, target) => this.#copy(ref, false, ({ bytes }) => target.set(slice(bytes, offset, target))),
       write: (ref, offset, source) => this.#copy(ref, true, ({ bytes }) => slice(bytes, offset, source).set(source)),
+      gather: (parts, forWriting) => {
+        const views: Uint8Array[] = [];
+        for (const { gref, offset, length } of parts)
+          if (!this.#copy(gref, forWriting, ({ bytes }) => views.push(bytes.subarray(offset, offset + length))))
+            return undefined;
+        return views;
+      },
     },
     events: {
       bind: (port, onEvent) => this.#bind(port, onEvent),
@@ -67,6 +74,11 @@ export class TestGuest {
         alive();
         if (!isWritable) throw new Error(`grant ${ref} is mapped read-only`);
         page.set(source, offset);
+      },
+      part: (offset, length, forWriting) => {
+        alive();
+        if (forWriting && !isWritable) throw new Error(`grant ${ref} is mapped read-only`);
+        return page.subarray(offset, offset + length);
       },
       release: () => {
         alive();

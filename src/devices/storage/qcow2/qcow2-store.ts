@@ -4,7 +4,7 @@
 // On disk, in this order, each step durable before the next: data, reference counts and new tables; changed tables; L1 entries;
 // what was released. So the image is consistent whenever the host dies, except for leaked clusters.
 
-import { type BlockStore, checkRange, checkWritable, SECTOR_SIZE } from "../block-store.js";
+import { type BlockStore, checkRange, checkWritable, PartsCutter, SECTOR_SIZE, totalLength } from "../block-store.js";
 import type { HostFile } from "../host-file.js";
 import { settleAll } from "../settle.js";
 import { SharedLock } from "../shared-lock.js";
@@ -25,6 +25,12 @@ export type OpenBacking = (name: string, format: string | undefined) => Promise<
 interface Piece {
   host: number;
   bytes: Uint8Array;
+}
+
+/** So much of the file in a row. */
+interface Stretch {
+  readonly host: number;
+  length: number;
 }
 
 export class Qcow2Store implements BlockStore {
@@ -131,26 +137,41 @@ export class Qcow2Store implements BlockStore {
     }
   }
 
-  /** The stretches of a range whose clusters are all in the file, when that can be told at once. */
-  #piecesNow(data: Uint8Array, offset: number, forWriting: boolean): Piece[] | undefined {
+  /** The stretches of the file that a range is in, when all of its clusters are there and that can be told at once. */
+  #stretchesNow(offset: number, length: number, forWriting: boolean): Stretch[] | undefined {
     if (!this.#lock.isSharedOrFree) return undefined;
-    const pieces: Piece[] = [];
-    for (const { cluster, start, at, count } of this.#clusters(offset, data.length)) {
+    const stretches: Stretch[] = [];
+    for (const { cluster, start, count } of this.#clusters(offset, length)) {
       const l1 = readL1(this.#l1, Math.floor(cluster / this.#perL2));
       const table = l1.offset === 0 ? undefined : this.#l2.find(l1.offset);
       if (!table) return undefined;
       const mapping = this.#mappingIn(table, cluster);
       if (mapping.kind !== "data" || (forWriting && !mapping.isCopied)) return undefined;
-      addPiece(pieces, mapping.offset + start, data.subarray(at, at + count));
+      const host = mapping.offset + start;
+      const last = stretches.at(-1);
+      if (last && last.host + last.length === host) last.length += count;
+      else stretches.push({ host, length: count });
     }
-    return pieces;
+    return stretches;
+  }
+
+  #doNow(
+    stretches: readonly Stretch[],
+    parts: readonly Uint8Array[],
+    access: (host: number, parts: readonly Uint8Array[]) => boolean,
+  ): boolean {
+    if (stretches.length === 1) return access(stretches[0]!.host, parts);
+    const cutter = new PartsCutter(parts);
+    return stretches.every(({ host, length }) => access(host, cutter.take(length)));
   }
 
   // --- reading ---
 
-  readNow(offset: number, target: Uint8Array): boolean {
-    checkRange(this, offset, target.length);
-    return this.#piecesNow(target, offset, false)?.every(({ host, bytes }) => this.#file.readNow(host, bytes)) ?? false;
+  readNow(offset: number, targets: readonly Uint8Array[]): boolean {
+    const length = totalLength(targets);
+    checkRange(this, offset, length);
+    const stretches = this.#stretchesNow(offset, length, false);
+    return !!stretches && this.#doNow(stretches, targets, (host, parts) => this.#file.readNow(host, parts));
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
@@ -208,10 +229,12 @@ export class Qcow2Store implements BlockStore {
 
   // --- writing ---
 
-  writeNow(offset: number, source: Uint8Array): boolean {
-    checkRange(this, offset, source.length);
+  writeNow(offset: number, sources: readonly Uint8Array[]): boolean {
+    const length = totalLength(sources);
+    checkRange(this, offset, length);
     checkWritable(this);
-    return this.#piecesNow(source, offset, true)?.every(({ host, bytes }) => this.#file.writeNow(host, bytes)) ?? false;
+    const stretches = this.#stretchesNow(offset, length, true);
+    return !!stretches && this.#doNow(stretches, sources, (host, parts) => this.#file.writeNow(host, parts));
   }
 
   async write(offset: number, source: Uint8Array): Promise<void> {

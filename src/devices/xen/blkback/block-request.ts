@@ -3,6 +3,7 @@
 
 import * as B from "../../../hypervisor/public/io/blkif.js";
 import type { Abi } from "../../../hypervisor/public/layout.js";
+import type { GrantedPart } from "../backend.js";
 
 /** Most segments that we take in an indirect request, as Linux's backend does. */
 export const MAX_INDIRECT_SEGMENTS = 256;
@@ -10,12 +11,7 @@ const SEGMENT_BYTES = 8;
 const SEGMENTS_PER_PAGE = 4096 / SEGMENT_BYTES;
 const SECTORS_PER_PAGE = 8;
 
-export interface Segment {
-  readonly gref: number;
-  /** Bytes of the page. */
-  readonly offset: number;
-  readonly length: number;
-}
+export type Segment = GrantedPart;
 
 export interface BlockRequest {
   /** Echoed in the response. */

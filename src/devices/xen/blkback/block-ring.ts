@@ -1,8 +1,7 @@
 // Serves one ring of block requests. Requests are started in the order of the ring and answered as they complete; a barrier waits
 // for all before it and holds all after it. Reads and writes that the disk can do at once are answered before `service` returns, so
 // that the guest goes on without a turn of the event loop. What a request may hold of the host's memory is bounded by what all may hold.
-// Data passes through buffers of our own: the guest can change its pages at any time, and what is read must be written through
-// the memory that watches code.
+// What is done at once is read and written in the guest's own pages; else data passes through buffers of ours, since the guest runs meanwhile.
 
 import * as B from "../../../hypervisor/public/io/blkif.js";
 import type { Abi } from "../../../hypervisor/public/layout.js";
@@ -26,8 +25,7 @@ const MAX_BYTES_UNDER_WAY = 8 * 1024 * 1024;
 /** Data that is moved within one call of `service`, bytes: then it is others' turn. */
 const MAX_BYTES_AT_ONCE = 2 * 1024 * 1024;
 const PAGE_SIZE = 4096;
-/** Data of a request that is done at once, and its indirect segments: used only within a call, whoever's ring it is. */
-const dataNow = new Uint8Array(MAX_INDIRECT_SEGMENTS * PAGE_SIZE);
+/** Indirect segments: used only within a call, whoever's ring it is. */
 const segmentsNow = new Uint8Array(indirectBytes(MAX_INDIRECT_SEGMENTS));
 
 /** Counts as `xl` and Linux's sysfs show them. */
@@ -164,19 +162,9 @@ export class BlockRing {
     try {
       const segments = this.#segments(request);
       const { length, offset } = this.#extent(request, segments);
-      if (length > dataNow.length) return undefined;
-      const data = dataNow.subarray(0, length);
-      if (isRead && !disk.readNow(offset, data)) return undefined;
-      let at = 0;
-      for (const segment of segments) {
-        const part = data.subarray(at, at + segment.length);
-        const isThere = isRead
-          ? pages.write(segment.gref, segment.offset, part)
-          : pages.read(segment.gref, segment.offset, part);
-        if (!isThere) throw REFUSED;
-        at += segment.length;
-      }
-      if (!isRead && !disk.writeNow(offset, data)) return undefined;
+      const parts = pages.gather(segments, isRead);
+      if (!parts) throw REFUSED;
+      if (!(isRead ? disk.readNow(offset, parts) : disk.writeNow(offset, parts))) return undefined;
       this.#bytesNow += length;
       this.#count(isRead, length);
       return B.BLKIF_RSP_OKAY;

@@ -1,7 +1,7 @@
 // Granted pages as requests use them: mapped for the request alone, or, with frontends that use the same pages over and over
 // (feature-persistent), kept mapped until room is needed for others.
 
-import type { GrantAccess, GrantedPage } from "../backend.js";
+import type { GrantAccess, GrantedPage, GrantedPart } from "../backend.js";
 
 /** Pages kept mapped for one ring: what Linux's backend keeps. */
 const MAX_PERSISTENT = 1056;
@@ -63,14 +63,17 @@ export class GuestPages {
     return true;
   }
 
-  /** Copies into a page. False when the guest hasn't granted it for writing. */
-  write(ref: number, offset: number, source: Uint8Array): boolean {
-    if (!this.#isPersistent) return !this.#isClosed && this.#grants.write(ref, offset, source);
-    const held = this.hold(ref, true);
-    if (!held) return false;
-    held.page.write(offset, source);
-    held.release();
-    return true;
+  /** Parts of pages where they lie, for use before the guest runs again. Undefined when the guest hasn't granted all of them so. */
+  gather(parts: readonly GrantedPart[], forWriting: boolean): Uint8Array[] | undefined {
+    if (!this.#isPersistent) return this.#isClosed ? undefined : this.#grants.gather(parts, forWriting);
+    const views: Uint8Array[] = [];
+    for (const { gref, offset, length } of parts) {
+      const held = this.hold(gref, forWriting);
+      if (!held) return undefined;
+      views.push(held.page.part(offset, length, forWriting));
+      held.release();
+    }
+    return views;
   }
 
   #holdOnce(ref: number, isWritable: boolean): HeldPage | undefined {
