@@ -15,6 +15,7 @@ import { Network, type NetworkOptions, type NetworkServices, networkTime } from 
 import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
 import { type PoolScheduling, poolScheduling, setPoolScheduling } from "./host/pool-scheduling.js";
+import { readPreparedHandlers } from "./host/prepared-handlers.js";
 import type { Profile } from "./host/profile.js";
 import { Profiler } from "./host/profiler.js";
 import { type OpenPty, ptyOpener } from "./host/pty.js";
@@ -341,7 +342,7 @@ export class XenHost {
     const { consoles = [] } = config;
     const openPty = consoles.some(({ pty }) => pty) ? await this.#ptys() : this.#openPty;
     this.#jitWorker?.start();
-    this.#engine.prepareGuests();
+    this.#engine.prepareGuests(readPreparedHandlers);
     const directory = this.#config.kernelCache;
     const cache = directory === false ? undefined : new FileKernelCache(directory === undefined ? {} : { directory });
     const guest = await startGuest(

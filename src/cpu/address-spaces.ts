@@ -248,15 +248,17 @@ export class AddressSpaces {
     words[entry + (CODE_TLB_PAGE >> 2)] = table;
   }
 
-  /** Takes away write hits on a frame that now holds code; the caller clears FRAME_WRITE_CACHED. */
-  protectFrame(frame: number): void {
+  /** Takes away write hits on `count` frames, as one of them now holds code; the caller clears FRAME_WRITE_CACHED. */
+  protectFrames(frame: number, count: number): void {
     const words = this.#words;
     const linear = (this.#memory.ramBase + frame * PAGE_SIZE) | 0;
+    const bytes = count * PAGE_SIZE;
     for (let slot = 1; slot < SLOTS; slot++) {
       if (this.#keys[slot] === -1 || this.#stale[slot]) continue;
       const start = (this.#base + slot * ADDRESS_SPACE_BYTES) >> 2;
       for (let entry = start; entry < start + (TLB_BYTES >> 2); entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
-        if (((words[entry + (TLB_LINEAR >> 2)]! - words[entry + (TLB_WRITE >> 2)]!) | 0) !== linear) continue;
+        const page = words[entry + (TLB_LINEAR >> 2)]! - words[entry + (TLB_WRITE >> 2)]!;
+        if ((page - linear) >>> 0 >= bytes) continue;
         const tag = emptyTag((entry - start) >> (TLB_ENTRY_SHIFT - 2));
         words[entry + (TLB_WRITE >> 2)] = tag;
         words[entry + (TLB_WRITE >> 2) + 1] = tag >> 31;

@@ -11,7 +11,7 @@ import { CodeCache } from "./interpreter/code-cache.js";
 import { commonHandlers } from "./interpreter/common-handlers.js";
 import { ComputedJumps } from "./interpreter/computed-jumps.js";
 import { type CoreExports, instantiateCore, Slot } from "./interpreter/core-module.js";
-import { HandlerSet } from "./interpreter/handlers.js";
+import { HandlerSet, type PreparedHandlers } from "./interpreter/handlers.js";
 import { Predecoder } from "./interpreter/predecoder.js";
 import { RegionCompiler } from "./jit/compiler.js";
 import { InstalledRegions } from "./jit/installed-regions.js";
@@ -43,6 +43,8 @@ export interface JitOptions {
 }
 
 const DEFAULT_JIT_CACHE_BYTES = 256 * 1024 * 1024;
+/** Frames whose write hits go when one of them is found to hold code. */
+const PROTECTED_TOGETHER = 16;
 const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 
 /** What the engine needs of a vCPU (cpu.ts). */
@@ -117,8 +119,11 @@ export class Engine {
     });
     this.cache.onNewCodeFrame = (frame) => {
       if (!(memory.frameFlags[frame]! & FRAME_WRITE_CACHED)) return;
-      for (const cpu of this.cpus) cpu.spaces.protectFrame(frame);
-      memory.frameFlags[frame]! &= ~FRAME_WRITE_CACHED;
+      // With its neighbours, which as a rule come next: a search of the TLBs takes 40 us. Data among them is found again by a miss.
+      const first = frame - (frame % PROTECTED_TOGETHER);
+      const count = Math.min(PROTECTED_TOGETHER, memory.frames - first);
+      for (const cpu of this.cpus) cpu.spaces.protectFrames(first, count);
+      for (let i = first; i < first + count; i++) memory.frameFlags[i]! &= ~FRAME_WRITE_CACHED;
     };
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {
@@ -142,12 +147,25 @@ export class Engine {
     }
   }
 
-  /** Makes the handlers that every 64-bit guest needs, before the first one starts; tens of milliseconds. More than once: nothing. */
-  prepareGuests(): void {
+  /**
+   * Makes the handlers that every 64-bit guest needs, before the first one starts: 100 ms, 15 when they are at hand. More than once:
+   * nothing.
+   */
+  prepareGuests(readPrepared?: () => PreparedHandlers | undefined): void {
     if (this.#isPrepared) return;
     this.#isPrepared = true;
-    for (const kind of commonHandlers(this.decoder.forms)) this.handlers.slotFor(kind);
+    const prepared = readPrepared?.();
+    if (!prepared || !this.handlers.load(prepared)) this.#makeCommonHandlers();
     this.handlers.flush();
+  }
+  #makeCommonHandlers(): void {
+    for (const kind of commonHandlers(this.decoder.forms)) this.handlers.slotFor(kind);
+  }
+
+  /** What `prepareGuests` takes; of an engine that has run nothing. */
+  saveCommonHandlers(): PreparedHandlers {
+    this.#makeCommonHandlers();
+    return this.handlers.save();
   }
 
   /**

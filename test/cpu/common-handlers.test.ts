@@ -40,3 +40,26 @@ test("ordinary code needs no handler beyond those, and preparing twice makes non
   expect(one.predecoder.instructions).toBeGreaterThan(10);
   expect(one.handlers.count).toBe(count);
 });
+
+test("handlers saved in one engine and loaded in another are the same, number for number", () => {
+  const [made, loaded] = [engine(), engine()];
+  const prepared = engine().saveCommonHandlers();
+  made.prepareGuests();
+  loaded.prepareGuests(() => prepared);
+  expect(loaded.handlers.count).toBe(made.handlers.count);
+  for (const kind of commonHandlers(made.decoder.forms)) {
+    const slot = made.handlers.slotFor(kind);
+    expect(loaded.handlers.slotFor(kind)).toBe(slot);
+    expect(loaded.handlers.ends(slot)).toBe(made.handlers.ends(slot));
+    expect(loaded.handlers.flow(slot)).toBe(made.handlers.flow(slot));
+  }
+  expect(loaded.handlers.count).toBe(made.handlers.count);
+});
+
+test("handlers made for other forms are not taken, nor any when there are some already", () => {
+  const { decoder, handlers } = engine();
+  const prepared = engine().saveCommonHandlers();
+  expect(handlers.load({ ...prepared, forms: decoder.forms.length + 1 })).toBe(false);
+  expect(handlers.load(prepared)).toBe(true);
+  expect(handlers.load(prepared)).toBe(false);
+});

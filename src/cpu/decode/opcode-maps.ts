@@ -92,17 +92,17 @@ class MapBuilder {
   }
 
   #fillOpcode(map: number, opcode: number, rows: readonly ParsedRow[]): void {
-    const known: { fitting: readonly ParsedRow[]; node: number }[] = [];
-    for (let mode64 = 0; mode64 < 2; mode64++) {
-      for (let prefix = 0; prefix < 4; prefix++) {
-        for (let rexWB = 0; rexWB < 4; rexWB++) {
-          const fitting = rows.filter((row) => fits(row, mode64, prefix, rexWB));
-          if (fitting.length === 0) continue;
-          let node = known.find((other) => isSame(other.fitting, fitting))?.node;
-          if (node === undefined) known.push({ fitting, node: (node = this.#buildNode(fitting)) });
-          this.#slots[slotIndex(mode64, map, opcode, prefix, rexWB)] = node;
-        }
+    const fitting = rows.map(contextsOf);
+    const seen: { context: number; node: number }[] = [];
+    for (let context = 0; context < CONTEXTS; context++) {
+      const isLike = (other: number) => fitting.every((mask) => (((mask >>> other) ^ (mask >>> context)) & 1) === 0);
+      let node = seen.find((other) => isLike(other.context))?.node;
+      if (node === undefined) {
+        const here = rows.filter((_, at) => ((fitting[at]! >>> context) & 1) !== 0);
+        node = here.length === 0 ? 0 : this.#buildNode(here);
+        seen.push({ context, node });
       }
+      this.#slots[slotIndex(context >> 4, map, opcode, (context >> 2) & 3, context & 3)] = node;
     }
   }
 
@@ -166,21 +166,25 @@ class MapBuilder {
   }
 }
 
-function isSame(one: readonly ParsedRow[], other: readonly ParsedRow[]): boolean {
-  return one.length === other.length && one.every((row, at) => row === other[at]);
-}
-
 function sizeRule(parsed: ParsedRow): number {
   const size64 = parsed.row.options.size64;
   return size64 === "force" ? SizeRule.Force64 : size64 === "default" ? SizeRule.Default64 : SizeRule.Normal;
 }
 
-function fits(parsed: ParsedRow, mode64: number, prefix: number, rexWB: number): boolean {
-  const { opcode, row } = parsed;
-  if (row.options.mode === (mode64 === 1 ? "no64" : "only64")) return false;
-  if (!PREFIXES[opcode.prefix].includes(prefix)) return false;
-  if (opcode.rexW && (rexWB & 2) === 0) return false;
-  return !opcode.rexB || (rexWB & 1) !== 0;
+/** In which of these a row is there, a bit each: mode * 16 + prefix * 4 + REX.W * 2 + REX.B. */
+const CONTEXTS = 32;
+
+function contextsOf({ opcode, row }: ParsedRow): number {
+  const prefixes = PREFIXES[opcode.prefix];
+  let mask = 0;
+  for (let context = 0; context < CONTEXTS; context++) {
+    if (row.options.mode === (context >> 4 === 1 ? "no64" : "only64")) continue;
+    if (!prefixes.includes((context >> 2) & 3)) continue;
+    if (opcode.rexW && (context & 2) === 0) continue;
+    if (opcode.rexB && (context & 1) === 0) continue;
+    mask |= 1 << context;
+  }
+  return mask;
 }
 
 /** A row that asks for more (REX bits, then a mandatory prefix, then a fixed ModRM byte) wins over a general one. */

@@ -87,7 +87,16 @@ const MEMORY_BITS: Readonly<Record<string, SizeLetter>> = {
   moffsV: "V",
 };
 
-export function parseOperand(text: string): OperandText {
+/** Some hundred texts, of several thousand operands. */
+const parsed = new Map<string, Readonly<OperandText>>();
+
+export function parseOperand(text: string): Readonly<OperandText> {
+  let known = parsed.get(text);
+  if (!known) parsed.set(text, (known = parseOperandText(text)));
+  return known;
+}
+
+function parseOperandText(text: string): OperandText {
   const out: OperandText = {
     text,
     register: undefined,

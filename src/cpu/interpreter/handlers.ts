@@ -7,7 +7,7 @@ import type { SemanticsTable } from "../emit/emitter.js";
 import { type AddressForm, InterpreterEmitter, type RuntimeImports } from "../emit/interpreter-emitter.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
-import type { FunctionBody } from "../wasm/code-writer.js";
+import type { BranchHint, FunctionBody } from "../wasm/code-writer.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
 import { Slot, TABLE_SIZE } from "./core-module.js";
 import { checkUnit, unitOf } from "./unit.js";
@@ -32,6 +32,25 @@ interface Pending {
 const HANDLER_RESERVE = 16_384;
 /** Kinds that one form can be asked for in: by address form, address size, code mode and repeat prefix. */
 const KINDS_PER_FORM = 4 * 3 * 3 * 3;
+/** The handlers of some kinds as plain data, made once for many processes (`common-handlers.ts`). */
+export interface PreparedHandlers {
+  /** Of the forms that they were made for: kinds are known by number. */
+  readonly forms: number;
+  /** By slot, from Slot.First on: what its code depends on, how control leaves it. */
+  readonly keys: readonly string[];
+  readonly ends: Uint8Array;
+  readonly flows: readonly (Flow | undefined)[];
+  /** Pairs of a kind's number and its slot. */
+  readonly kinds: Int32Array;
+  /** All bodies, one behind the other; triples of a slot, its body's length and number of hints; pairs of a hint's place and 0 or 1. */
+  readonly code: Uint8Array;
+  readonly bodies: Int32Array;
+  readonly hints: Int32Array;
+}
+
+/** Address forms in hot code. */
+export const AddressFormNumber = { Base: 0, Indexed: 1, Full: 2, Checked: 3 } as const;
+export type AddressFormNumber = (typeof AddressFormNumber)[keyof typeof AddressFormNumber];
 const addressForms: readonly AddressForm[] = ["base", "indexed", "full", "checked"];
 
 export class HandlerSet {
@@ -81,13 +100,16 @@ export class HandlerSet {
     return this.#ends[slot] !== 0;
   }
 
-  slotFor(kind: HandlerKind): number {
-    const { form, addressSize, mode, rep } = kind;
-    const variant = (addressForms.indexOf(kind.addressForm) * 3 + (addressSize >> 5)) * 3 + (mode >> 5);
+  slotFor({ form, addressForm, addressSize, mode, rep }: HandlerKind): number {
+    return this.slotOf(form, addressForms.indexOf(addressForm) as AddressFormNumber, addressSize, mode, rep);
+  }
+  /** The same, without an object. */
+  slotOf(form: Form, addressForm: AddressFormNumber, addressSize: number, mode: 16 | 32 | 64, rep: 0 | 2 | 3): number {
+    const variant = (addressForm * 3 + (addressSize >> 5)) * 3 + (mode >> 5);
     const place = form.id * KINDS_PER_FORM + variant * 3 + (rep === 0 ? 0 : rep - 1);
     const known = this.#slotOfKind[place]!;
     if (known !== 0) return known;
-    const slot = this.#slotByText(kind);
+    const slot = this.#slotByText({ form, addressForm: addressForms[addressForm]!, addressSize, mode, rep });
     this.#slotOfKind[place] = slot;
     return slot;
   }
@@ -158,6 +180,48 @@ export class HandlerSet {
     this.#free.push(slot);
   }
 
+  /** All there is, before it is compiled. */
+  save(): PreparedHandlers {
+    const slots = Array.from({ length: this.#next - Slot.First }, (_, i) => Slot.First + i);
+    const keys = new Map([...this.#slots].map(([key, slot]) => [slot, key]));
+    const kinds = [...this.#slotOfKind.entries()].filter(([, slot]) => slot !== 0);
+    const bodies = this.#pending.map(({ slot, body }) => [slot, body.bytes.length, body.hints.length]);
+    if (bodies.length !== slots.length) throw new Error("interpreter: handlers to save were compiled already");
+    return {
+      forms: this.#slotOfKind.length / KINDS_PER_FORM,
+      keys: slots.map((slot) => keys.get(slot)!),
+      ends: this.#ends.slice(Slot.First, this.#next),
+      flows: slots.map((slot) => this.#flows[slot]),
+      kinds: Int32Array.from(kinds.flat()),
+      code: concatenate(this.#pending.map(({ body }) => body.bytes)),
+      bodies: Int32Array.from(bodies.flat()),
+      hints: Int32Array.from(this.#pending.flatMap(({ body }) => body.hints.flatMap((h) => [h.at, h.likely ? 1 : 0]))),
+    };
+  }
+
+  /** Takes what `save` gave elsewhere, if there is nothing here yet and it was made for these forms; whether it did. */
+  load(prepared: PreparedHandlers): boolean {
+    if (this.#handlers > 0 || prepared.forms * KINDS_PER_FORM !== this.#slotOfKind.length) return false;
+    const { keys, ends, flows, kinds, code, bodies, hints } = prepared;
+    for (const [i, key] of keys.entries()) {
+      this.#slots.set(key, Slot.First + i);
+      this.#flows[Slot.First + i] = flows[i];
+    }
+    this.#ends.set(ends, Slot.First);
+    for (let i = 0; i < kinds.length; i += 2) this.#slotOfKind[kinds[i]!] = kinds[i + 1]!;
+    let at = 0;
+    let hint = 0;
+    for (let i = 0; i < bodies.length; i += 3) {
+      const own: BranchHint[] = [];
+      for (let n = bodies[i + 2]!; n > 0; n--, hint += 2) own.push({ at: hints[hint]!, likely: hints[hint + 1] === 1 });
+      this.#pending.push({ slot: bodies[i]!, body: { bytes: code.subarray(at, at + bodies[i + 1]!), hints: own } });
+      at += bodies[i + 1]!;
+    }
+    this.#next += keys.length;
+    this.#handlers = keys.length;
+    return true;
+  }
+
   /** Compiles the handlers asked for since the last call. */
   flush(): void {
     if (this.#pending.length === 0) return;
@@ -168,6 +232,16 @@ export class HandlerSet {
     this.#pending = [];
     this.#link(m.toBytes(), slots);
   }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 const runtimeNames = [
@@ -212,12 +286,11 @@ export function declareRuntime(m: ModuleWriter, pages?: number): number {
   return m.type(["i32", "i32"], ["i32"]);
 }
 
-/** Address form that a decoded memory operand needs in 64-bit mode. */
-export function addressFormOf(hasMemory: boolean, mode: 16 | 32 | 64, index: number, segment: number): AddressForm {
-  if (!hasMemory) return "base";
-  if (mode !== 64) return "checked";
-  if (segment >= S.Seg.FS) return "full";
-  return index >= 0 ? "indexed" : "base";
+/** Address form that a decoded memory operand needs. */
+export function addressFormOf(mode: 16 | 32 | 64, index: number, segment: number): AddressFormNumber {
+  if (mode !== 64) return AddressFormNumber.Checked;
+  if (segment >= S.Seg.FS) return AddressFormNumber.Full;
+  return index >= 0 ? AddressFormNumber.Indexed : AddressFormNumber.Base;
 }
 
 export function hasMemoryOperand(form: Form): boolean {

@@ -2,7 +2,7 @@
 // to code that is already decoded, or to the end of the page.
 
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
-import type { Decoded } from "../decode/decoded.js";
+import type { Decoded, Form } from "../decode/decoded.js";
 import { type CodeMode, DecodeResult, OperandKind } from "../decode/decoded.js";
 import type { Decoder } from "../decode/decoder.js";
 import { gprOffset } from "../emit/interpreter-emitter.js";
@@ -10,7 +10,7 @@ import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import type { CodeCache, CodePage } from "./code-cache.js";
 import { Slot } from "./core-module.js";
-import { addressFormOf, type HandlerSet, hasMemoryOperand } from "./handlers.js";
+import { AddressFormNumber, addressFormOf, type HandlerSet, hasMemoryOperand } from "./handlers.js";
 import * as R from "./record.js";
 
 /** Longest run decoded at once. */
@@ -24,6 +24,8 @@ export class Predecoder {
   readonly #handlers: HandlerSet;
   readonly #decoded: Decoded;
   readonly #crossing = new Uint8Array(32);
+  /** By form. */
+  readonly #shapes: (Shape | undefined)[];
   instructions = 0;
 
   constructor(memory: MachineMemory, decoder: Decoder, cache: CodeCache, handlers: HandlerSet) {
@@ -32,6 +34,7 @@ export class Predecoder {
     this.#cache = cache;
     this.#handlers = handlers;
     this.#decoded = decoder.newDecoded();
+    this.#shapes = decoder.forms.map(() => undefined);
   }
 
   /**
@@ -64,11 +67,11 @@ export class Predecoder {
       page.records.push(record);
       this.#cache.enter(page, at, record);
       const length = result === DecodeResult.Ok ? d.length : Math.min(15, PAGE_SIZE - at);
-      this.#cache.watch(page, at, at + length);
       view.setUint8(record + R.LENGTH, length);
       at += length;
       if (result !== DecodeResult.Ok || this.#handlers.ends(slot)) break;
     }
+    this.#cache.watch(page, offset, at);
     this.#handlers.flush();
     return first;
   }
@@ -113,7 +116,6 @@ export class Predecoder {
   #fill(page: CodePage, offset: number, record: number, result: DecodeResult): number {
     const { view } = this.#memory;
     const d = this.#decoded;
-    view.setUint16(record + R.OFFSET, offset, true);
     view.setUint32(record + R.PAGE, page.table, true);
     view.setUint32(record + R.LINK, 0, true);
     this.instructions++;
@@ -123,62 +125,77 @@ export class Predecoder {
           ? this.#handlers.raiseSlot(Vector.UD, -1)
           : this.#handlers.raiseSlot(Vector.GP, 0);
       view.setUint32(record + R.HANDLER, slot, true);
+      view.setUint16(record + R.OFFSET, offset, true);
       return slot;
     }
     const { form } = d;
+    const shape = (this.#shapes[form.id] ??= shapeOf(form));
     const mode = modes[page.mode]!;
-    const memory = hasMemoryOperand(form);
     // String instructions have no memory operand, yet their source segment can be overridden.
-    const segment = memory || d.segmentOverridden ? d.segment : S.Seg.DS;
-    const addressForm = memory
-      ? addressFormOf(true, mode, d.index, segment)
+    const segment = shape.memory || d.segmentOverridden ? d.segment : S.Seg.DS;
+    const addressForm = shape.memory
+      ? addressFormOf(mode, d.index, segment)
       : d.segmentOverridden && segment >= S.Seg.FS && mode === 64
-        ? "full"
-        : "base";
-    const slot = this.#handlers.slotFor({ form, addressForm, addressSize: d.addressSize, mode, rep: d.rep });
-    view.setUint32(record + R.HANDLER, slot, true);
-    view.setUint8(record + R.SEGMENT, segment);
-    for (let i = 0; i < form.operands.length; i++) {
-      const { kind } = form.operands[i]!;
-      const code = d.code[i]!;
-      const place =
-        kind === OperandKind.Gpr
-          ? gprOffset(code)
-          : kind === OperandKind.Xmm
-            ? S.XMM + 16 * code
-            : kind === OperandKind.Mmx
-              ? S.FPR + 16 * code
-              : code;
-      view.setUint16(record + R.OPERAND + 2 * i, place & 0xffff, true);
-    }
-    const relative = form.operands.length > 0 && form.operands.at(-1)!.kind === OperandKind.Relative;
-    let dispLo = d.dispLo;
-    if (d.ripRelative) dispLo += offset + d.length;
-    view.setUint16(record + R.BASE, d.ripRelative ? S.PAGE_VA : d.base >= 0 ? gprOffset(d.base) : S.ZERO_SLOT, true);
-    view.setUint16(record + R.INDEX, d.index >= 0 ? gprOffset(d.index) : S.ZERO_SLOT, true);
-    view.setUint16(
-      record + R.SEGMENT_BASE,
-      mode === 64 && segment < S.Seg.FS ? S.ZERO_SLOT : S.SEG_BASE + 8 * segment,
-      true,
-    );
-    view.setUint8(record + R.SCALE, d.scale);
-    if (!relative && (form.semantics === "JMP_NEAR" || form.semantics === "CALL_NEAR"))
-      view.setUint8(record + R.COMPUTED, 1);
-    if (d.ripRelative) view.setBigInt64(record + R.DISPLACEMENT, BigInt(dispLo), true);
-    else {
-      view.setInt32(record + R.DISPLACEMENT, dispLo, true);
-      view.setInt32(record + R.DISPLACEMENT + 4, d.dispHi, true);
-    }
-    if (relative) view.setBigInt64(record + R.IMMEDIATE, BigInt(d.immLo | 0) + BigInt(offset + d.length), true);
-    else {
-      view.setInt32(record + R.IMMEDIATE, d.immLo | 0, true);
-      view.setInt32(record + R.IMMEDIATE + 4, d.immHi | 0, true);
-    }
-    view.setInt32(
-      record + R.IMMEDIATE2,
-      (form.operands[0]?.kind === OperandKind.FarPointer ? d.immHi : d.imm2) | 0,
-      true,
-    );
+        ? AddressFormNumber.Full
+        : AddressFormNumber.Base;
+    const slot = this.#handlers.slotOf(form, addressForm, d.addressSize, mode, d.rep);
+    const segmentBase = mode === 64 && segment < S.Seg.FS ? S.ZERO_SLOT : S.SEG_BASE + 8 * segment;
+    const base = d.ripRelative ? S.PAGE_VA : d.base >= 0 ? gprOffset(d.base) : S.ZERO_SLOT;
+    const index = d.index >= 0 ? gprOffset(d.index) : S.ZERO_SLOT;
+    const { words } = this.#memory;
+    const word = record >> 2;
+    const { code } = d;
+    words[word + (R.HANDLER >> 2)] = slot;
+    words[word + (R.OFFSET >> 2)] = offset | (segment << 24);
+    words[word + (R.OPERAND >> 2)] = placeOf(shape.kind0, code[0]!) | (placeOf(shape.kind1, code[1]!) << 16);
+    words[word + (R.OPERAND >> 2) + 1] = placeOf(shape.kind2, code[2]!) | (placeOf(shape.kind3, code[3]!) << 16);
+    words[word + (R.BASE >> 2)] = base | (index << 16);
+    words[word + (R.SEGMENT_BASE >> 2)] = segmentBase | (d.scale << 16) | (shape.computed ? 1 << 24 : 0);
+    // Counted from the instruction's end; in a record, from the page's start.
+    const end = offset + d.length;
+    const displacement = d.ripRelative ? d.dispLo + end : 0;
+    words[word + (R.DISPLACEMENT >> 2)] = d.ripRelative ? displacement : d.dispLo;
+    words[word + (R.DISPLACEMENT >> 2) + 1] = d.ripRelative ? Math.floor(displacement / 2 ** 32) : d.dispHi;
+    const target = shape.relative ? (d.immLo | 0) + end : 0;
+    words[word + (R.IMMEDIATE >> 2)] = shape.relative ? target : d.immLo;
+    words[word + (R.IMMEDIATE >> 2) + 1] = shape.relative ? Math.floor(target / 2 ** 32) : d.immHi;
+    words[word + (R.IMMEDIATE2 >> 2)] = shape.far ? d.immHi : d.imm2;
     return slot;
   }
+}
+
+/** What filling a record needs to know of a form. */
+interface Shape {
+  readonly memory: boolean;
+  readonly relative: boolean;
+  readonly far: boolean;
+  readonly computed: boolean;
+  /** Kinds of the operands, -1 where there is none. */
+  readonly kind0: number;
+  readonly kind1: number;
+  readonly kind2: number;
+  readonly kind3: number;
+}
+
+function shapeOf(form: Form): Shape {
+  const kind = (at: number) => form.operands[at]?.kind ?? -1;
+  const relative = form.operands.at(-1)?.kind === OperandKind.Relative;
+  return {
+    memory: hasMemoryOperand(form),
+    relative,
+    far: kind(0) === OperandKind.FarPointer,
+    computed: !relative && (form.semantics === "JMP_NEAR" || form.semantics === "CALL_NEAR"),
+    kind0: kind(0),
+    kind1: kind(1),
+    kind2: kind(2),
+    kind3: kind(3),
+  };
+}
+
+/** What a record says of an operand: where its register stands in the state, or the number itself. */
+function placeOf(kind: number, code: number): number {
+  if (kind === OperandKind.Gpr) return gprOffset(code);
+  if (kind === OperandKind.Xmm) return S.XMM + 16 * code;
+  if (kind === OperandKind.Mmx) return S.FPR + 16 * code;
+  return kind < 0 ? 0 : code & 0xffff;
 }
