@@ -1,20 +1,23 @@
 // Whether a file is read and written at once, in this thread, or by Node's pool of threads. What the system has in its cache takes some
-// microseconds; a way through the pool takes a hundred, and the guest waits. When an access turns out to be slow (the disk itself),
-// the next ones leave it to the pool, so that other guests don't stand still for long: few at first, since this process may only have
-// lost its processor meanwhile, and more each time that it happens again.
+// microseconds; a way through the pool takes a hundred, and the guest waits. When accesses turn out to be slow (the disk itself),
+// the next ones leave it to the pool, so that other guests don't stand still for long: not for a single one, since this process may only have
+// lost its processor meanwhile (and where it does the pool's threads wait for it too), and more each time that it happens again.
 
 /** Longer accesses are always for the pool, bytes. */
 const MAX_LENGTH = 1024 * 1024;
 /** An access that took so long wasn't served by a cache, ms. */
 const SLOW_MS = 2;
-const LEAST_AFTER_SLOW = 4;
-const MOST_AFTER_SLOW = 64;
+/** So many quick accesses are worth a slow one, of which a single one leads to nothing. */
+const QUICK_FOR_SLOW = 4;
+const MOST_SLOWNESS = 5 * QUICK_FOR_SLOW;
+/** Accesses for the pool by slowness beyond that of a single slow one. */
+const POOLED_BY_SLOWNESS = 4;
 
 export class DirectAccess {
   readonly #now: () => number;
   #left = 0;
-  /** Accesses for the pool after the last slow one; halved by each quick one since. */
-  #pause = 0;
+  /** More by each slow access, less by each quick one. */
+  #slowness = 0;
 
   /** @param now milliseconds, monotonic */
   constructor(now: () => number) {
@@ -32,9 +35,10 @@ export class DirectAccess {
   run<T>(access: () => T): T {
     const start = this.#now();
     const result = access();
-    const isSlow = this.#now() - start > SLOW_MS;
-    this.#pause = isSlow ? Math.min(Math.max(4 * this.#pause, LEAST_AFTER_SLOW), MOST_AFTER_SLOW) : this.#pause >> 1;
-    if (isSlow) this.#left = this.#pause;
+    if (this.#now() - start > SLOW_MS) {
+      this.#slowness = Math.min(this.#slowness + QUICK_FOR_SLOW, MOST_SLOWNESS);
+      this.#left = POOLED_BY_SLOWNESS * (this.#slowness - QUICK_FOR_SLOW);
+    } else if (this.#slowness > 0) this.#slowness--;
     return result;
   }
 }
