@@ -23,8 +23,13 @@ export class Alternation {
     this.#received = 0;
   }
 
+  /** They have been doing so for some rounds. */
+  get isGoingOn(): boolean {
+    return this.#rounds >= ROUNDS;
+  }
+
   /** It is the guest's turn, and the other one is waiting. */
   get isUrgent(): boolean {
-    return this.#rounds >= ROUNDS && this.#received === 1;
+    return this.isGoingOn && this.#received === 1;
   }
 }

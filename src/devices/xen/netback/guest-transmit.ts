@@ -31,12 +31,17 @@ const MAX_SLOTS = 20;
 const TELL_AFTER_MS = 1;
 const MAX_UNTOLD_BYTES = 4096;
 const MAX_UNTOLD_SLOTS = 32;
+/** Who sends small packets in turns is told of so many at once, or after so many times the time above: it needs nothing of them meanwhile. */
+const SLOTS_IN_TURNS = 8;
+const PATIENCE_IN_TURNS = 4;
 
 export interface TransmitOptions {
   readonly page: GrantedPage;
   readonly grants: GrantAccess;
   readonly limit: RateLimit | undefined;
   readonly timers: Timers;
+  /** The guest and someone else send each other small packets in turns. */
+  readonly takesTurns: () => boolean;
   readonly onFrame: (frame: Uint8Array, offload: Offload | undefined) => void;
   readonly onMulticast: (address: Uint8Array, isAdded: boolean) => void;
   /** A packet that was refused: answered with an error. */
@@ -78,6 +83,8 @@ export class GuestTransmit {
   #untoldSlots = 0;
   /** An event is put off. */
   #owesEvent = false;
+  /** Times that it was put off once more. */
+  #waits = 0;
   /** Stops the timer that sends it. It runs on when the event was sent earlier: a new one for each packet would cost more. */
   #stopTimer: (() => void) | undefined;
   /** The guest got another event while its requests were served. */
@@ -101,21 +108,32 @@ export class GuestTransmit {
       return;
     }
     this.#owesEvent = true;
+    this.#arm();
+  }
+
+  #arm(): void {
     this.#stopTimer ??= this.#options.timers.after(TELL_AFTER_MS, () => {
       this.#stopTimer = undefined;
-      this.tellNow();
+      if (!this.#owesEvent || this.#isDead) return;
+      if (this.#mayWait && ++this.#waits < PATIENCE_IN_TURNS) this.#arm();
+      else this.#tell();
     });
   }
 
+  get #mayWait(): boolean {
+    return this.#untoldSlots < SLOTS_IN_TURNS && this.#options.takesTurns();
+  }
+
   /** Sends the event that was put off, if there is one. Call when the guest gets another one anyway. */
-  tellNow(): void {
+  tellAlong(): void {
+    if (this.#mayWait) return;
     this.#isToldAnyway = true;
     if (this.#owesEvent && !this.#isDead) this.#tell();
   }
 
   #tell(): void {
     this.#owesEvent = false;
-    this.#untoldBytes = this.#untoldSlots = 0;
+    this.#untoldBytes = this.#untoldSlots = this.#waits = 0;
     // Not when it has sent again and seen the answers then.
     if (this.#ring.isAwaited) this.event?.notify();
   }

@@ -166,6 +166,7 @@ export class NetBackend implements BackendDriver {
       grants,
       limit,
       timers,
+      takesTurns: () => this.#alternation.isGoingOn,
       onFrame: (frame, offload) => this.#fromGuest(frame, offload),
       onMulticast: (address, isAdded) => this.#changeMulticast(address, isAdded),
       onError,
@@ -176,7 +177,7 @@ export class NetBackend implements BackendDriver {
       grants,
       onDropped: () => void statistics.dropped++,
       onError,
-      onTold: () => transmit.tellNow(),
+      onTold: () => transmit.tellAlong(),
       onBroken,
     });
     this.#queues.push({ transmit, receive });

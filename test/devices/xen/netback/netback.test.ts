@@ -158,6 +158,29 @@ describe("events for answers", () => {
     expect(events(all)).toEqual({ tx: 1, rx: 1 });
   });
 
+  test("of small packets sent and received in turns: for eight at once, or after some milliseconds", async () => {
+    const all = await setUp();
+    const { queue, far, timers } = all;
+    queue.offer(40);
+    const answered: number[] = [];
+    const look = () => {
+      if (events(all).tx > answered.length) answered.push(queue.answers().length);
+    };
+    const round = () => {
+      far.send(ethernet(MAC_A, MAC_B, 1, text("question")));
+      look();
+      queue.received();
+      queue.send(small);
+    };
+    for (let i = 0; i < 21; i++) round();
+    expect(answered).toEqual([1, 1, 8, 8]);
+    timers.advance(3);
+    expect(events(all)).toEqual({ tx: 4, rx: 21 });
+    timers.advance(2);
+    look();
+    expect(answered).toEqual([1, 1, 8, 8, 3]);
+  });
+
   test("none for who has looked already", async () => {
     const all = await setUp();
     const { queue, timers } = all;
