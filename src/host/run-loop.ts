@@ -166,9 +166,11 @@ export class RunLoop {
     if (left > 0.05) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.min(Math.max(1, Math.floor(left)), MAX_SLEEP_MS));
+        // What else comes in this turn of the event loop, the rest of a socket's data, is there before guests run.
         this.#wake = () => {
+          this.#wake = undefined;
           clearTimeout(timer);
-          resolve();
+          setImmediate(resolve);
         };
       });
       this.#wake = undefined;

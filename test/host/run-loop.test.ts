@@ -41,3 +41,26 @@ test("in virtual time each turn of a guest is followed by one of the event loop:
   }
   expect(seen).toEqual([1, 2, 3, 4]);
 });
+
+test("who is woken runs when the event loop has brought what else there is: the rest of a socket's data", async () => {
+  const host = makeHost();
+  const { hypervisor } = host;
+  const { vcpu } = makeDomain(host, false);
+  vcpu.block();
+  const done: string[] = [];
+  loop = new RunLoop({
+    ...{ hypervisor, afterTurn: () => {} },
+    run: () => {
+      done.push("guest");
+      vcpu.block();
+      return 1000;
+    },
+    onError: (error) => expect.unreachable(String(error)),
+  });
+  loop.start();
+  // As callbacks of one poll for sockets: promises settle in between.
+  vcpu.wake();
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+  done.push("data");
+  await expect.poll(() => done).toEqual(["data", "guest"]);
+});

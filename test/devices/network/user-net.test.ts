@@ -158,6 +158,12 @@ describe("TCP", () => {
     return { guest, send, rest };
   }
 
+  test("what the machine sends in bulk comes whole, in packets as long as they may be", async () => {
+    const said = "0123456789abcdef".repeat(40_000);
+    const { rest } = await established((socket) => socket.end(said));
+    expect(await rest()).toBe(said);
+  });
+
   test("half-closed by the guest: the server hears the end, and answers after it", async () => {
     const { guest, send, rest } = await established((socket) => {
       let heard = "";

@@ -15,7 +15,7 @@ import {
 } from "../transport.js";
 import { DhcpServer } from "./dhcp.js";
 import { isTransportRight, Reassembler, sumTcp, udpDatagram } from "./ip-packet.js";
-import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4, putIpv4 } from "./ipv4.js";
+import { buildIpv4, fragmentIpv4, type Ipv4Packet, parseIpv4, putIpv4Header } from "./ipv4.js";
 import { parseSubnet } from "./nat-options.js";
 
 export interface GatewayOptions {
@@ -194,14 +194,21 @@ export class Gateway {
     this.#send(to, from, PROTOCOL_UDP, udpDatagram(from, to, sourcePort, targetPort, data));
   }
 
-  /** @param segment without its checksum. @param segmentSize payload that fits the wire: longer segments go out to be cut */
+  /**
+   * @param segment without its checksum, as `buildTcp` makes it: with room for headers before it. @param segmentSize payload that fits
+   * the wire: longer segments go out to be cut
+   */
   sendTcp(to: number, from: number, segment: Uint8Array, segmentSize: number): void {
     if (sumTcp(from, to, segment, segmentSize)) return void this.#send(to, from, PROTOCOL_TCP, segment);
     const mac = this.#neighbours.get(to);
     if (!mac) return;
-    const frame = new Uint8Array(OFFLOAD_HEADERS + segment.length);
+    const frame = new Uint8Array(
+      segment.buffer,
+      segment.byteOffset - OFFLOAD_HEADERS,
+      OFFLOAD_HEADERS + segment.length,
+    );
     this.#putHeader(frame, mac);
-    putIpv4(frame.subarray(14), from, to, PROTOCOL_TCP, segment);
+    putIpv4Header(frame.subarray(14), from, to, PROTOCOL_TCP);
     sendThrough(this.#port, frame, { kind: "tcp4", segmentSize });
   }
 

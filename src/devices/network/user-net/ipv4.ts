@@ -52,7 +52,8 @@ export function buildIpv4(
   fragment = 0,
 ): Uint8Array {
   const packet = new Uint8Array(HEADER_SIZE + payload.length);
-  putIpv4(packet, source, target, protocol, payload, identification, fragment);
+  putIpv4Header(packet, source, target, protocol, identification, fragment);
+  packet.set(payload, HEADER_SIZE);
   return packet;
 }
 
@@ -73,13 +74,12 @@ export function fragmentIpv4(
   return fragments;
 }
 
-/** Fills `packet` with a packet. */
-export function putIpv4(
+/** Puts the header before the payload that stands in `packet`. */
+export function putIpv4Header(
   packet: Uint8Array,
   source: number,
   target: number,
   protocol: number,
-  payload: Uint8Array,
   identification = 0,
   fragment = 0,
 ): void {
@@ -92,6 +92,6 @@ export function putIpv4(
   view.setUint8(9, protocol);
   view.setUint32(12, source);
   view.setUint32(16, target);
+  view.setUint16(10, 0);
   view.setUint16(10, internetChecksum(packet, 0, HEADER_SIZE));
-  packet.set(payload, HEADER_SIZE);
 }

@@ -45,8 +45,8 @@ export interface TcpConnectionOptions {
 
 const WINDOW_SCALE = 4;
 const DEFAULT_MSS = 536;
-/** Payload of the longest packet, for whoever below cuts it. */
-const MAX_PAYLOAD = 61_440;
+/** Payload of the longest packet, for whoever below cuts it: 44 segments of full size, with all headers less than 64 KiB. */
+export const MAX_PAYLOAD = 44 * 1460;
 const MAX_TRIES = 12;
 const MAX_SYN_TRIES = 6;
 const TIME_WAIT_MS = 10_000;
@@ -389,7 +389,7 @@ export class TcpConnection {
 
   #sendData(offset: number, length: number): void {
     const isLast = offset + length === this.#buffer.length;
-    const payload = this.#buffer.copy(offset, length);
+    const payload = this.#buffer.read(offset, length);
     const sequence = (this.#oldest + offset) >>> 0;
     const end = (sequence + length) >>> 0;
     if (sequenceDistance(end, this.#highest) > 0) {

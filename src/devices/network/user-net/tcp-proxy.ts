@@ -6,7 +6,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Timers } from "../timers.js";
 import { connectionShare, GuestCounts, LIMITS, type NewFlows } from "./guest-shares.js";
 import type { IpAddress, IpPacket } from "./ip-packet.js";
-import { TcpConnection } from "./tcp-connection.js";
+import { MAX_PAYLOAD, TcpConnection } from "./tcp-connection.js";
 import { buildTcp, parseTcp, TCP, type TcpSegment } from "./tcp-segment.js";
 
 export interface Destination {
@@ -47,6 +47,8 @@ const mssTo = (guest: IpAddress): number => (typeof guest === "number" ? MSS_4 :
 const CONNECT_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 600_000;
 const [FIRST_PORT, LAST_PORT] = [49_152, 65_535];
+/** What one read of a socket takes at most: large reads become large packets, and the guest is woken for several at a time. */
+const READ_BYTES = 4 * MAX_PAYLOAD;
 
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
@@ -54,6 +56,8 @@ export class TcpProxy {
   readonly #counts = new GuestCounts();
   readonly #servers = new Set<Server>();
   #nextPort = FIRST_PORT;
+  /** Of all sockets: each read is copied before the next one. */
+  readonly #readBuffer = new Uint8Array(READ_BYTES);
   /** Connections that were refused because there were too many. */
   refused = 0;
 
@@ -88,7 +92,15 @@ export class TcpProxy {
     if (!destination || !this.#hasRoom(owner)) return void this.#refuse(ends, segment);
     // Unanswered: the guest asks again in a while, as of a server whose queue is full.
     if (!this.#options.newFlows.take(owner)) return;
-    const socket = connect({ ...destination, allowHalfOpen: true, timeout: CONNECT_TIMEOUT_MS });
+    const readBuffer = () =>
+      this.#readBuffer.subarray(0, Math.min(READ_BYTES, connectionShare(this.#counts.of(owner))));
+    const onRead = (length: number, bytes: Uint8Array) => {
+      connection.write(bytes.slice(0, length));
+      if (connection.buffered > 2 * connectionShare(this.#counts.of(owner))) socket.pause();
+      return true;
+    };
+    const options = { ...destination, allowHalfOpen: true, timeout: CONNECT_TIMEOUT_MS };
+    const socket = connect({ ...options, onread: { buffer: readBuffer, callback: onRead } });
     const connection = this.#join(ends, socket);
     connection.receiveSyn(segment);
     socket.once("connect", () => {

@@ -79,7 +79,10 @@ function readBlocks(view: DataView, start: number, end: number): SackBlock[] {
 
 const word = (value: number): number[] => [value >>> 24, (value >> 16) & 0xff, (value >> 8) & 0xff, value & 0xff];
 
-/** A segment without its checksum. */
+/** Bytes before a segment that `buildTcp` leaves for the headers of the packet that it goes out in. */
+export const HEADROOM = 14 + 40;
+
+/** A segment without its checksum, with HEADROOM before it in its buffer. */
 export function buildTcp(segment: TcpSegment): Uint8Array {
   const { mss, windowScale, takesSack, sack = [], payload } = segment;
   const options: number[] = [];
@@ -89,8 +92,8 @@ export function buildTcp(segment: TcpSegment): Uint8Array {
   if (sack.length > 0)
     options.push(OPTION.nop, OPTION.nop, OPTION.sack, 2 + 8 * sack.length, ...sack.flat().flatMap(word));
   const headerSize = HEADER_SIZE + options.length;
-  const bytes = new Uint8Array(headerSize + payload.length);
-  const view = new DataView(bytes.buffer);
+  const bytes = new Uint8Array(HEADROOM + headerSize + payload.length).subarray(HEADROOM);
+  const view = new DataView(bytes.buffer, HEADROOM);
   view.setUint16(0, segment.sourcePort);
   view.setUint16(2, segment.targetPort);
   view.setUint32(4, segment.sequence);
@@ -131,9 +134,9 @@ export class SendBuffer {
     this.#skip = left;
   }
 
-  /** A copy of bytes [offset, offset + length), which are there. */
-  copy(offset: number, length: number): Uint8Array {
-    const target = new Uint8Array(length);
+  /** Bytes [offset, offset + length), which are there: where they lie, or a copy when that is in several chunks. */
+  read(offset: number, length: number): Uint8Array {
+    let target: Uint8Array | undefined;
     let at = 0;
     let skip = offset + this.#skip;
     for (const chunk of this.#chunks) {
@@ -141,12 +144,14 @@ export class SendBuffer {
         skip -= chunk.length;
         continue;
       }
+      if (!target && skip + length <= chunk.length) return chunk.subarray(skip, skip + length);
+      target ??= new Uint8Array(length);
       const part = chunk.subarray(skip, skip + length - at);
       target.set(part, at);
       at += part.length;
       skip = 0;
       if (at === length) break;
     }
-    return target;
+    return target ?? new Uint8Array(length);
   }
 }
