@@ -8,6 +8,7 @@ import { dyingWithParent, killAtExit } from "./measure.mjs";
 const MEMORY_MIB = 256;
 const NODES = { qemu: ["/dev/vda", "/dev/vdb"], "xen-ts": ["/dev/xvda", "/dev/xvdb"] };
 const CONSOLES = { qemu: "ttyS0", "xen-ts": "hvc0" };
+export const IO_PEERS = ["qemu", "xen-ts", "xen-ts-again"];
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** What init reads: `io.role`, and the disks' names. */
@@ -30,11 +31,15 @@ function qemu(role, { kernel, ramdisk, raw, qcow2, link }) {
   ];
 }
 
-/** @returns the client's command, and what ends the server */
+/**
+ * `translations`: the folder of xen-ts's translation cache, or "".
+ * @returns the client's command, and what ends the server
+ */
 export function startPeer(name, options) {
-  if (name === "xen-ts") {
-    const { node, kernel, ramdisk, raw, qcow2 } = options;
-    return { words: dyingWithParent([node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2]), stop: () => {} };
+  if (name !== "qemu") {
+    const { node, kernel, ramdisk, raw, qcow2, translations } = options;
+    const words = [node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2, translations];
+    return { words: dyingWithParent(words), stop: () => {} };
   }
   const [command, ...words] = dyingWithParent(qemu("server", options));
   const server = spawn(command, words, { stdio: "ignore" });

@@ -1,10 +1,12 @@
-// The I/O benchmark's two guests on one xen-ts host. Arguments: kernel, initramfs, raw disk, qcow2 disk.
+// The I/O benchmark's two guests on one xen-ts host. Arguments: kernel, initramfs, raw disk, qcow2 disk, and
+// the folder of the translation cache (empty: none), which is complete when SIGTERM has ended this.
 
 import { createXenHost } from "../../dist/src/index.js";
 import { commandLine } from "./io-peers.mjs";
 
-const [kernel, ramdisk, raw, qcow2] = process.argv.slice(2);
-const host = await createXenHost({ memory: "600M", translationCache: process.env.XEN_TS_IO_TRANSLATIONS ?? false });
+const [kernel, ramdisk, raw, qcow2, translations] = process.argv.slice(2);
+const host = await createXenHost({ memory: "600M", translationCache: translations || false });
+process.once("SIGTERM", () => host.close().finally(() => process.exit(143)));
 host.network("link");
 host.network("world", { nat: { hostLoopback: true } });
 const create = (name, rest) =>
