@@ -8,7 +8,7 @@ import { decodeVectors } from "../conformance/format.js";
 import { Report } from "../conformance/run.js";
 
 const filter = new RegExp(process.env.XEN_TS_FORMS ?? "");
-const count = Number(process.env.XEN_TS_VECTORS ?? 25);
+const count = Number(process.env.XEN_TS_VECTORS ?? 10);
 
 it("committed hardware vectors agree", { timeout: 60_000 }, () => {
   const machine = new CpuMachine();

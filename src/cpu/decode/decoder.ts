@@ -34,7 +34,7 @@ export class Decoder {
   #vexPrefix = 0;
 
   constructor(options: DecoderOptions) {
-    this.#maps = buildOpcodeMaps(instructions, options.features);
+    this.#maps = opcodeMapsOf(options.features);
     this.forms = this.#maps.forms;
   }
 
@@ -240,6 +240,16 @@ export class Decoder {
         return this.#vvvv;
     }
   }
+}
+
+/** Maps never change: decoders of the same features share theirs, which take 40 ms to build. */
+const mapsByFeatures = new Map<string, OpcodeMaps>();
+
+function opcodeMapsOf(features: ReadonlySet<string>): OpcodeMaps {
+  const key = [...features].sort().join();
+  let maps = mapsByFeatures.get(key);
+  if (!maps) mapsByFeatures.set(key, (maps = buildOpcodeMaps(instructions, features)));
+  return maps;
 }
 
 function prefixClassOf(prefixes: Prefixes): number {
