@@ -15,18 +15,17 @@ export function enableHints(): void {
   setFlagsFromString("--no-turbo-use-mid-tier-regalloc-for-huge-functions");
 }
 
-/** V8 compiles a function once more after this many bytes of its code were run, by its estimate: its own value, and hardly ever. */
-const USUAL_BUDGET = 1_800_000;
-const NO_TIER_UP = 1_000_000_000;
-
-/** Makes a module whose functions V8 doesn't compile again on its own account. What other threads make meanwhile is the same. */
+/**
+ * Makes a module whose functions V8 doesn't compile again on its own account, given that a hint in it says the same
+ * (`CompilationHint.quick`): without one V8 would do so at once. What other threads make meanwhile is the same.
+ */
 export function withoutTierUp(newModule: () => WebAssembly.Module): WebAssembly.Module {
   if (!hasTierControl) return newModule();
-  setFlagsFromString(`--wasm-tiering-budget=${NO_TIER_UP}`);
+  setFlagsFromString("--no-wasm-dynamic-tiering");
   try {
     return newModule();
   } finally {
-    setFlagsFromString(`--wasm-tiering-budget=${USUAL_BUDGET}`);
+    setFlagsFromString("--wasm-dynamic-tiering");
   }
 }
 

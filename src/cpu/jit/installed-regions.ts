@@ -13,6 +13,8 @@ import type { CodeTier } from "./region-module.js";
 const CODE_PER_BYTE: Readonly<Record<CodeTier, number>> = { auto: 6, quick: 4, optimized: 3 };
 /** What V8 takes for a module and its instance whatever is in them. */
 const MODULE_BYTES = 24 * 1024;
+/** A sample counts for half as much after so many others (some 300 ms). */
+const HALF_LIFE = 2048;
 
 interface Unit {
   readonly regions: Set<InstalledRegion>;
@@ -30,6 +32,9 @@ interface InstalledRegion {
   readonly tier: CodeTier;
   /** Samples of instructions that ran in it, or in what it took the place of. */
   ran: number;
+  /** The same as of the sample of this number, late ones counting for more. */
+  recent: number;
+  noted: number;
 }
 
 export class InstalledRegions {
@@ -41,6 +46,8 @@ export class InstalledRegions {
   readonly #byId = new Map<number, InstalledRegion>();
   readonly #byPage = new Map<CodePage, Set<InstalledRegion>>();
   readonly #units = new Set<Unit>();
+  /** Samples of instructions that ran in regions. */
+  #noted = 0;
   /** Estimate of machine code held. */
   bytes = 0;
   /** Regions dropped to make room. */
@@ -81,7 +88,20 @@ export class InstalledRegions {
   /** Counts a sample of instructions that ran in a region. Returns how many there are. */
   noteRan(id: number): number {
     const region = this.#byId.get(id);
-    return region ? ++region.ran : 0;
+    if (!region) return 0;
+    this.#noted++;
+    region.recent = this.#recent(region) + 1;
+    region.noted = this.#noted;
+    return ++region.ran;
+  }
+
+  /** What has run in a region of late, in samples. */
+  recentlyRan(id: number): number {
+    const region = this.#byId.get(id);
+    return region ? this.#recent(region) : 0;
+  }
+  #recent({ recent, noted }: InstalledRegion): number {
+    return recent * 2 ** ((noted - this.#noted) / HALF_LIFE);
   }
 
   /** Enters one module's regions; each `run` is a function of the handlers' signature, `size` the bytes of its body. */
@@ -97,10 +117,12 @@ export class InstalledRegions {
       const { id } = pending;
       let since = now;
       let ran = 0;
+      let recent = 0;
       for (const old of pending.replaces) {
         const replaced = this.#byId.get(old);
         if (!replaced) continue;
         ran += replaced.ran;
+        recent += this.#recent(replaced);
         if (old === id) since = replaced.since;
         this.#takeOut(replaced);
       }
@@ -108,7 +130,7 @@ export class InstalledRegions {
       if (slot === 0) break;
       const records = Uint32Array.from(pending.records);
       const bytes = size * CODE_PER_BYTE[tier] + records.byteLength;
-      const region = { unit, pending, slot, records, bytes, since, tier, ran };
+      const region = { unit, pending, slot, records, bytes, since, tier, ran, recent, noted: this.#noted };
       this.#table.set(slot, run);
       for (const record of records) {
         const state = view.getUint8(record + R.COMPILED);

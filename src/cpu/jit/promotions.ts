@@ -9,19 +9,22 @@ import type { InstalledRegions } from "./installed-regions.js";
 const INSTRUCTIONS_PER_SAMPLE = 100;
 /** Instructions compiled at once, about: new regions wait as long. */
 const MAX_INSTRUCTIONS = 120;
+/** What is optimized already gains this much less from being part of something larger. */
+const RENEWAL = 1 / 2;
+
+type Installed = Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan" | "recentlyRan">;
 
 export class Promotions {
-  readonly #installed: Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan">;
-  /** Samples by the number of a region that has enough of them. */
-  readonly #due = new Map<number, number>();
+  readonly #installed: Installed;
+  /** Numbers of regions that have enough samples. */
+  readonly #due = new Set<number>();
   /** Numbers of regions that were taken and aren't done. */
   readonly #inWork = new Set<number>();
 
   /** They take the place of optimized ones, which run on until then. */
   readonly renewed: PendingRegion[] = [];
-  #renewsNext = false;
 
-  constructor(installed: Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan">) {
+  constructor(installed: Installed) {
     this.#installed = installed;
   }
 
@@ -41,7 +44,7 @@ export class Promotions {
     const samples = this.#installed.noteRan(id);
     if (samples === 0 || this.#inWork.has(id) || this.#installed.isOptimized(id)) return;
     const { size } = this.#installed.regionOf(id)!;
-    if (samples >= 1 + size / INSTRUCTIONS_PER_SAMPLE) this.#due.set(id, samples);
+    if (samples >= 1 + size / INSTRUCTIONS_PER_SAMPLE) this.#due.add(id);
   }
 
   /** What was taken is optimized, or won't be. */
@@ -49,36 +52,46 @@ export class Promotions {
     for (const { id } of regions) this.#inWork.delete(id);
   }
 
-  /**
-   * What to optimize next, to be given to `done` afterwards: in turns one that takes an optimized one's place, and those that never were,
-   * lest either waits for ever.
-   */
+  /** What to optimize next, to be given to `done` afterwards: one that takes an optimized one's place, or some that never were. */
   take(): PendingRegion[] {
-    const renewed = this.#renewsNext ? this.renewed.splice(0, 1) : [];
-    this.#renewsNext = !this.#renewsNext;
-    if (renewed.length > 0) return renewed;
-    const promoted = this.#takePromoted();
-    return promoted.length > 0 ? promoted : this.renewed.splice(0, 1);
+    const promoted = this.#nextPromoted();
+    const best = promoted[0]?.worth ?? -1;
+    let next = -1;
+    let most = best;
+    for (const [i, region] of this.renewed.entries()) {
+      const worth = RENEWAL * this.#worth(region.replaces, region.size);
+      if (worth <= most) continue;
+      next = i;
+      most = worth;
+    }
+    if (next >= 0) return this.renewed.splice(next, 1);
+    for (const { region } of promoted) {
+      this.#due.delete(region.id);
+      this.#inWork.add(region.id);
+    }
+    return promoted.map(({ region }) => ({ ...region, replaces: [region.id] }));
   }
 
-  #takePromoted(): PendingRegion[] {
+  /** What ran of late in these regions, for each instruction that is to be compiled. */
+  #worth(ids: readonly number[], size: number): number {
+    return ids.reduce((sum, id) => sum + this.#installed.recentlyRan(id), 0) / size;
+  }
+
+  #nextPromoted(): { readonly region: PendingRegion; readonly worth: number }[] {
     const due: { region: PendingRegion; worth: number }[] = [];
-    for (const [id, samples] of this.#due) {
+    for (const id of this.#due) {
       const region = this.#installed.regionOf(id);
       // What later runs begin with is optimized without being taken from here.
-      if (region && !this.#installed.isOptimized(id)) due.push({ region, worth: samples / region.size });
+      if (region && !this.#installed.isOptimized(id)) due.push({ region, worth: this.#worth([id], region.size) });
       else this.#due.delete(id);
     }
     due.sort((a, b) => b.worth - a.worth);
-    const taken: PendingRegion[] = [];
     let instructions = 0;
-    for (const { region } of due) {
-      if (instructions > 0 && instructions + region.size > MAX_INSTRUCTIONS) break;
+    const end = due.findIndex(({ region }) => {
+      const isTooMuch = instructions > 0 && instructions + region.size > MAX_INSTRUCTIONS;
       instructions += region.size;
-      this.#due.delete(region.id);
-      this.#inWork.add(region.id);
-      taken.push({ ...region, replaces: [region.id] });
-    }
-    return taken;
+      return isTooMuch;
+    });
+    return end < 0 ? due : due.slice(0, end);
   }
 }

@@ -28,7 +28,7 @@ export function emitRegions(
   tier: CodeTier,
 ): { bytes: Uint8Array<ArrayBuffer>; sizes: number[] } {
   const writer = new ModuleWriter();
-  if (tier === "optimized") writer.compilationHint = CompilationHint.optimized;
+  if (tier !== "auto") writer.compilationHint = CompilationHint[tier];
   const type = declareRuntime(writer);
   const sizes = requests.map((request, i) => {
     const body = emitRegion(request, decoder, semantics);

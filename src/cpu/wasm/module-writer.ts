@@ -8,10 +8,10 @@ export const ValueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7
 export type ValueTypeName = keyof typeof ValueType;
 
 /**
- * Of the compilation hints proposal, as far as V8 knows it: two bits each for when to compile (2: before the module is there), and for
- * the first and the best compiler that are used (1: quick, 2: optimizing).
+ * Of the compilation hints proposal, as far as V8 knows it: two bits each, from the right, for when to compile (1: when first called, 2:
+ * before the module is there), and for the first and the best compiler that are used (1: quick, 2: optimizing).
  */
-export const CompilationHint = { optimized: 0b10_10_10 } as const;
+export const CompilationHint = { quick: 0b01_01_01, optimized: 0b10_10_10 } as const;
 export type CompilationHint = (typeof CompilationHint)[keyof typeof CompilationHint];
 
 interface FunctionImport {

@@ -5,7 +5,7 @@ import { Decoder } from "../../../src/cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
 import type { PendingRegion } from "../../../src/cpu/jit/compiler.js";
 import { Promotions } from "../../../src/cpu/jit/promotions.js";
-import { emitRegions } from "../../../src/cpu/jit/region-module.js";
+import { type CodeTier, emitRegions } from "../../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../../src/cpu/jit/request.js";
 import { semantics } from "../../../src/cpu/semantics/index.js";
 
@@ -14,7 +14,9 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   const ran = new Map<number, number>();
   const optimized = new Set<number>();
   const gone = new Set<number>();
+  const recent = new Map<number, number>();
   const promoted = new Promotions({
+    recentlyRan: (id) => recent.get(id) ?? ran.get(id) ?? 0,
     regionOf: (id) => (gone.has(id) ? undefined : ({ size: sizes[id], id } as PendingRegion)),
     isOptimized: (id) => optimized.has(id),
     noteRan: (id) => {
@@ -29,7 +31,7 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   const take = () => promoted.take().map(({ id, replaces }) => [id, ...replaces]);
   const renew = (id: number) => promoted.renew({ size: 500, id, replaces: [100 + id] } as unknown as PendingRegion);
   const done = (id: number) => promoted.done([{ id } as PendingRegion]);
-  return { note, take, renew, done, optimized, gone };
+  return { note, take, renew, done, optimized, gone, recent };
 }
 
 test("what runs most for each of its instructions comes first, in small lots", () => {
@@ -80,14 +82,24 @@ test("what was taken isn't taken again before it's done, however often it runs",
   expect(take()).toEqual([[1, 1]]);
 });
 
-test("what takes an optimized one's place waits no longer, and lets wait no longer, than what never was", () => {
-  const { note, take, renew } = promotions({ 1: 100, 2: 100, 3: 100 });
-  for (const id of [10, 11]) renew(id);
-  for (const id of [1, 2, 3]) note(id, 10);
+test("what was hot before waits for what is hot now", () => {
+  const { note, take, recent } = promotions({ 1: 100, 2: 100 });
+  note(1, 50);
+  note(2, 10);
+  recent.set(1, 3);
+  expect(take()).toEqual([[2, 2]]);
+  expect(take()).toEqual([[1, 1]]);
+});
+
+test("what takes an optimized one's place comes when that runs twice as much as what never was, and some time", () => {
+  const { note, take, renew, recent } = promotions({ 1: 100, 2: 100 });
+  // In place of 110 to 112, of 500 instructions.
+  for (const id of [10, 11, 12]) renew(id);
+  recent.set(110, 90).set(111, 250);
+  note(1, 20);
+  note(2, 10);
   const order = Array.from({ length: 6 }, () => take()[0]?.join());
-  expect(order).toEqual(["1,1", "10,110", "2,2", "11,111", "3,3", undefined]);
-  renew(12);
-  expect(take()).toEqual([[12, 112]]);
+  expect(order).toEqual(["11,111", "1,1", "2,2", "10,110", "12,112", undefined]);
 });
 
 test("a module for the optimizing compiler says so for each function, behind their types; any engine runs it", () => {
@@ -101,18 +113,17 @@ test("a module for the optimizing compiler says so for each function, behind the
   };
   const request: RegionRequest = { blocks: [{ ...block, ...ways }], entries: [0] };
   const decoder = new Decoder({ features: DEFAULT_FEATURES });
-  const bytes = (tier: "quick" | "optimized") => emitRegions([request, request], decoder, semantics, tier).bytes;
-  const plain = Buffer.from(bytes("quick"));
-  const hinted = Buffer.from(bytes("optimized"));
-  const section = Buffer.concat([
-    Buffer.from([0, 20, 16]),
-    Buffer.from("compilationHints"),
-    Buffer.from([2, 0x2a, 0x2a]),
-  ]);
-  const at = hinted.indexOf(section);
+  const bytes = (tier: CodeTier) => emitRegions([request, request], decoder, semantics, tier).bytes;
+  const [quick, optimized] = [Buffer.from(bytes("quick")), Buffer.from(bytes("optimized"))];
+  const plain = Buffer.from(bytes("auto"));
+  const section = (hint: number) =>
+    Buffer.concat([Buffer.from([0, 20, 16]), Buffer.from("compilationHints"), Buffer.from([2, hint, hint])]);
+  const at = optimized.indexOf(section(0x2a));
   expect(at).toBeGreaterThan(0);
-  expect(Buffer.concat([hinted.subarray(0, at), hinted.subarray(at + section.length)])).toEqual(plain);
+  expect(quick.indexOf(section(0x15))).toBe(at);
+  for (const hinted of [quick, optimized])
+    expect(Buffer.concat([hinted.subarray(0, at), hinted.subarray(at + section(0).length)])).toEqual(plain);
   // Behind section 3 with two functions' types.
-  expect([...hinted.subarray(at - 5, at - 2)]).toEqual([3, 3, 2]);
-  expect(() => new WebAssembly.Module(hinted)).not.toThrow();
+  expect([...optimized.subarray(at - 5, at - 2)]).toEqual([3, 3, 2]);
+  expect(() => new WebAssembly.Module(optimized)).not.toThrow();
 });
