@@ -1,14 +1,15 @@
 // What is known of addresses while a block is emitted: each as a sum of what registers held at the block's start, plus a constant,
-// plus a number with a known bound (a byte that indexes a table). Addresses with the same sum lie near one another.
+// plus a number with a known bound (a byte that indexes a table). Addresses with the same sum lie near one another. Where blocks
+// follow one another sums go on from one to the next; a register of which nothing is known begins anew at each.
 
 import type { FunctionBuilder, Value, Variable } from "../wasm/function-builder.js";
 
 /** A sum of registers' values at the block's start, each shifted left; the same object for the same sum. */
 export interface Sum {
-  /** Its value where the block starts. */
+  /** Of what its locals hold: its value where the block starts. */
   build(): Value;
-  /** By index of a local, how far it's shifted. */
-  readonly terms: readonly (readonly [local: number, shift: bigint])[];
+  /** What a local held where `key` says, and how far that is shifted. */
+  readonly terms: readonly (readonly [local: number, key: string, shift: bigint])[];
 }
 
 /** What was known at some place. */
@@ -66,8 +67,9 @@ export class AddressForms {
     this.#keys.set(this.#none, "");
     for (const variable of sources) this.source(variable);
   }
-  source(variable: Variable): void {
-    const sum = this.#sum(`l${variable.index}`, () => this.#f.get(variable), [[variable.index, 0n]]);
+  source(variable: Variable, node = 0): void {
+    const key = `l${variable.index}${node === 0 ? "" : `@${node}`}`;
+    const sum = this.#sum(key, () => this.#f.get(variable), [[variable.index, key, 0n]]);
     this.#locals.set(variable.index, { sum, offset: 0n, range: 0n });
   }
   /** Paths meet that may have assigned differently: nothing is known of any local. */
@@ -80,11 +82,12 @@ export class AddressForms {
     return { locals: new Map(this.#locals), bounds: new Map(this.#bounds) };
   }
   /** Such a block begins. `sources` as at the first block: of those that weren't asked for on the way here nothing was assigned. */
-  goOn({ locals, bounds }: FormsThere, sources: Iterable<Variable>): void {
+  goOn({ locals, bounds }: FormsThere, sources: Iterable<Variable>, node: number): void {
     this.#locals.clear();
     this.#bounds.clear();
-    for (const variable of sources) this.source(variable);
     for (const [local, form] of locals) this.#locals.set(local, form);
+    for (const variable of sources)
+      if (!this.#locals.get(variable.index)) this.source(variable, locals.has(variable.index) ? node : 0);
     for (const [local, bound] of bounds) this.#bounds.set(local, bound);
   }
   /** A local gets a value, on some paths only unless `unconditional`. */
@@ -98,16 +101,15 @@ export class AddressForms {
 
   /** Of what is emitted so far. */
   get strides(): Strides {
-    const steps = new Map<number, bigint>();
+    const steps = new Map<number, readonly [key: string, step: bigint] | undefined>();
     for (const [local, form] of this.#locals)
-      if (form?.range === 0n && this.#keys.get(form.sum) === `l${local}`) steps.set(local, form.offset);
-    const known = new Set(this.#locals.keys());
+      steps.set(local, form?.range === 0n ? [this.#keys.get(form.sum)!, form.offset] : undefined);
     return ({ terms }) => {
       let sum = 0n;
-      for (const [local, shift] of terms) {
+      for (const [local, key, shift] of terms) {
         // What wasn't asked for yet wasn't assigned either.
-        const step = known.has(local) ? steps.get(local) : 0n;
-        if (step === undefined) return undefined;
+        const [of, step] = steps.has(local) ? (steps.get(local) ?? []) : [`l${local}`, 0n];
+        if (of !== key || step === undefined) return undefined;
         sum += step << shift;
       }
       return sum;
@@ -164,7 +166,7 @@ export class AddressForms {
   }
   #shift(x: Sum, by: bigint): Sum {
     if (x === this.#none) return x;
-    const terms = x.terms.map(([local, shift]) => [local, shift + by] as const);
+    const terms = x.terms.map(([local, key, shift]) => [local, key, shift + by] as const);
     return this.#sum(`${this.#keys.get(x)}<${by}`, () => this.#f.shl(x.build(), this.#f.i64(by)), terms);
   }
   #sum(key: string, build: () => Value, terms: Sum["terms"]): Sum {

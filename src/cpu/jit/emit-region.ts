@@ -9,22 +9,30 @@ import { checkUnit, unitOf } from "../interpreter/unit.js";
 import * as S from "../state-layout.js";
 import type { FunctionBody } from "../wasm/code-writer.js";
 import type { Label } from "../wasm/function-builder.js";
+import { type BlockTree, blockTrees } from "./block-trees.js";
 import { costsOf } from "./cost.js";
 import { liveDoubles, writesVector } from "./float-liveness.js";
 import type { RegionInstruction } from "./flow.js";
 import { JitEmitter } from "./jit-emitter.js";
-import { type LoopTree, loopTrees } from "./loop-trees.js";
+import { loopTrees } from "./loop-trees.js";
 import { type FlagSource, sameSource } from "./region-flags.js";
 import type { BlockRequest, RegionRequest } from "./request.js";
 import { type Scope, type Structure, structureOf } from "./structure.js";
 
-/** A function of the handlers' signature. */
-export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: SemanticsTable): FunctionBody {
+/** A function of the handlers' signature. `quickly`: without what takes long for what it gains. */
+export function emitRegion(
+  request: RegionRequest,
+  decoder: Decoder,
+  semantics: SemanticsTable,
+  quickly = false,
+): FunctionBody {
   const { blocks } = request;
   const laidOut = layOut(request);
   const { edges, entries, direct } = laidOut;
   const costs = costsOf(blocks, entries);
-  const { structure, trees } = withLoops(laidOut, blocks);
+  const { structure, trees } = withTrees(laidOut, blocks, quickly);
+  /** Blocks that a tree's copy runs in the place of. */
+  const copied = new Set<number>();
   /** Places that selectors stand for: the entries first, as in their records. */
   const selectable = [-1, ...entries.map((block) => block + 1)];
   for (const place of structure.selected) if (!selectable.includes(place)) selectable.push(place);
@@ -93,9 +101,17 @@ export function emitRegion(request: RegionRequest, decoder: Decoder, semantics: 
     const number = place - 1;
     emitter.enterBlock(number, blocks[number]!, costs[number]!, structure.selected.has(place), flagsAt(number));
     const tree = trees.get(number);
-    if (tree)
-      emitter.loopCopy(tree, (member) => ({ block: blocks[member]!, cost: costs[member]!, emit: () => code(member) }));
-    emitter.blockBody(() => code(number));
+    if (tree) {
+      const held = emitter.treeCopy(tree, (member) => ({
+        block: blocks[member]!,
+        cost: costs[member]!,
+        reachable: structure.via(place, member + 1) === member + 1,
+        emit: () => code(member),
+      }));
+      if (!tree.repeats)
+        for (const member of held) if (member === number || !entries.includes(member)) copied.add(member);
+    }
+    emitter.blockBody(() => code(number), copied.has(number));
     flagSources[number] = emitter.flagSource;
   }
   while (open.pop()) emitter.end();
@@ -145,19 +161,25 @@ function layOut({ blocks, entries }: RegionRequest): Layout {
   return best;
 }
 
-/** Ways out of a loop's copy begin where its head stands. */
-function withLoops(
+/** Ways out of a tree's copy, and to its blocks themselves, begin where its head stands. */
+function withTrees(
   { edges, structure, direct }: Layout,
   blocks: readonly BlockRequest[],
-): { structure: Structure; trees: ReadonlyMap<number, LoopTree> } {
+  loopsOnly: boolean,
+): { structure: Structure; trees: ReadonlyMap<number, BlockTree> } {
   const ways = edges.flatMap(([from, to]) => (from > 0 ? [[from - 1, to - 1] as const] : []));
   const counts = blocks.map(({ count }) => count);
+  const isReachable = (head: number, block: number) => structure.via(head + 1, block + 1) === block + 1;
   const trees = loopTrees(counts, ways, direct);
+  const taken = new Set([...trees.values()].flatMap(({ nodes }) => nodes.map(({ block }) => block)));
+  if (!loopsOnly) for (const [head, tree] of blockTrees(counts, ways, taken, isReachable)) trees.set(head, tree);
   if (trees.size === 0) return { structure, trees };
   const all = [...edges];
-  for (const [head, tree] of trees) {
-    for (const { block, next } of tree)
+  for (const [head, { nodes }] of trees) {
+    for (const { block, next } of nodes) {
+      if (block !== head && isReachable(head, block)) all.push([head + 1, block + 1]);
       for (const [from, to] of ways) if (from === block && to > head && !next.has(to)) all.push([head + 1, to + 1]);
+    }
   }
   return { structure: structureOf(blocks.length + 1, all), trees };
 }

@@ -16,29 +16,29 @@ import {
   type Variable,
 } from "../wasm/function-builder.js";
 import { AddressForms, type FormsThere, type Strides } from "./address-forms.js";
+import { type BlockTree, pruneTree } from "./block-trees.js";
 import { FlagsEmitter } from "./flags-emitter.js";
 import { FloatRanges, RangeMode } from "./float-ranges.js";
 import { type BlockCost, ifRecord, type RegionContext, type RegionInstruction } from "./flow.js";
-import type { LoopTree } from "./loop-trees.js";
 import { type MemoryHost, RegionMemory } from "./memory.js";
 import { MxcsrLocals } from "./mxcsr-locals.js";
 import { type OperandsHost, operandOf } from "./operands.js";
 import { PageChecks } from "./page-checks.js";
 import type { FlagSource } from "./region-flags.js";
 import type { BlockRequest, Edge } from "./request.js";
-import type { ProbePlan } from "./shared-probes.js";
+import type { ProbeNode, ProbePlan } from "./shared-probes.js";
 import { searchFor, switchTo } from "./switch.js";
 import { type VectorHost, VectorRegisters } from "./vector-registers.js";
 
-/** What is known where control goes to a node of a loop's copy. */
+/** What is known where control goes to a node of a tree's copy. */
 interface Arrival {
   readonly forms: FormsThere;
   readonly source: FlagSource | undefined;
   readonly units: ReadonlySet<"mmx" | "sse">;
 }
 
-interface LoopCopy {
-  readonly tree: LoopTree;
+interface TreeCopy {
+  readonly tree: BlockTree;
   /** Undefined while it is emitted to find one. */
   readonly plan: ProbePlan | undefined;
   readonly start: Label;
@@ -49,13 +49,16 @@ interface LoopCopy {
   readonly needs: number;
   /** Ways to the head so far. */
   readonly ways: Strides[];
+  readonly probes: ProbeNode[];
   node: number;
 }
 
-/** A block of a loop's copy. */
-export interface LoopBlock {
+/** A block of a tree's copy. */
+export interface TreeBlock {
   readonly block: BlockRequest;
   readonly cost: BlockCost;
+  /** Whether the block itself can be reached from the tree's head. */
+  readonly reachable: boolean;
   emit(): void;
 }
 
@@ -97,8 +100,8 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
   #strides: Strides | undefined;
   /** Inside a copy that can be repeated without going to the block's start: how. */
   #repeat: { readonly label: Label; readonly plan: ProbePlan | undefined } | undefined;
-  /** Inside a loop's copy. */
-  #loop: LoopCopy | undefined;
+  /** Inside a tree's copy. */
+  #tree: TreeCopy | undefined;
   #after!: Label;
   /** The instruction's body went on with the next instruction from somewhere inside. */
   #reachesEnd = false;
@@ -160,10 +163,14 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
       this.ifRare(this.ltS(this.get(this.#left), this.i32(cost.needs)), () => this.#leave(block.records, block.at, 0));
   }
 
-  /** A block's code: `body` emits it, as often as there are copies of it. */
-  blockBody(body: () => void): void {
+  /** A block's code: `body` emits it, as often as there are copies of it; once where it is run seldom. */
+  blockBody(body: () => void, seldom: boolean): void {
     this.floatRanges.beginBlock();
     this.#beginCopy(undefined, 0);
+    if (seldom) {
+      body();
+      return;
+    }
     this.#strides = undefined;
     const careful = this.#apart(body);
     const plan = this.memory.plan(this.#strides ? [this.#strides] : []);
@@ -232,70 +239,86 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
     return [this.pageVa, ...this.#registers.filter((variable) => variable !== undefined)];
   }
 
-  /** Before the code of a loop's head: a copy of the loop whose accesses share probes, if there are such. */
-  loopCopy(tree: LoopTree, blockOf: (number: number) => LoopBlock): void {
+  /**
+   * Before the code of a tree's first block: a copy of the tree whose accesses share probes, if there are such that don't without it.
+   * Returns the blocks that it holds.
+   */
+  treeCopy(whole: BlockTree, blockOf: (number: number) => TreeBlock): readonly number[] {
     const [place, block, cost, source] = [this.#place, this.#block, this.#cost, this.#source];
     const otherwise = this.begin("block");
-    let ways: Strides[] = [];
     let floats = false;
-    const reset = () => {
-      [this.#place, this.#block, this.#cost, this.#source] = [place, block, cost, source];
-    };
-    const copy = (plan: ProbePlan | undefined) => {
+    const copy = (tree: BlockTree, plan: ProbePlan | undefined): TreeCopy => {
+      const { nodes, repeats } = tree;
       this.#beginCopy(plan, 0);
       if (plan) this.memory.probe(plan, otherwise);
-      const start = this.begin("loop");
-      const labels = tree.map((_, i) => (i === 0 ? start : { depth: start.depth + tree.length - i }));
-      for (const _ of tree.slice(1)) this.begin("block");
-      const loop: LoopCopy = { tree, plan, start, labels, arrivals: [], needs: cost.needs, ways: [], node: 0 };
-      this.#loop = loop;
-      for (const [node, { block: number }] of tree.entries()) {
+      const start = this.begin(repeats ? "loop" : "block");
+      const labels = nodes.map((_, i) => (i === 0 ? start : { depth: start.depth + nodes.length - i }));
+      for (const _ of nodes.slice(1)) this.begin("block");
+      const here = this.forms.strides;
+      const probes = nodes.map(({ from }, i): ProbeNode => ({ from, ahead: i === 0 ? here : () => undefined }));
+      const copied = { tree, plan, start, labels, arrivals: [], needs: cost.needs, ways: [], probes, node: 0 };
+      this.#tree = copied;
+      for (const [node, { block: number }] of nodes.entries()) {
         if (node > 0) this.end();
-        loop.node = node;
-        const arrival = loop.arrivals[node];
-        if (node > 0 && !arrival) this.unreachable();
-        else floats = this.#loopBlock(number, blockOf(number), arrival) || floats;
+        copied.node = node;
+        if (node > 0 && !copied.arrivals[node]) this.unreachable();
+        else floats = this.#treeBlock(copied, number, blockOf(number)) || floats;
       }
       this.end();
-      this.#loop = undefined;
-      ways = loop.ways;
-      reset();
+      this.#tree = undefined;
+      [this.#place, this.#block, this.#cost, this.#source] = [place, block, cost, source];
+      return copied;
     };
-    this.#apart(() => copy(undefined));
-    const plan = floats ? undefined : this.memory.plan(ways);
-    if (plan) copy(plan);
+    const planned = (tree: BlockTree) => {
+      let tried!: TreeCopy;
+      this.#apart(() => {
+        tried = copy(tree, undefined);
+      });
+      return { probes: tried.probes, plan: floats ? undefined : this.memory.plan(tried.ways, tried.probes) };
+    };
+    let tree = whole;
+    let { probes, plan } = planned(tree);
+    if (plan && !tree.repeats) {
+      tree = pruneTree(whole, this.memory.sharingNodes(plan, probes));
+      if (tree.nodes.length < whole.nodes.length) plan = tree.nodes.length > 1 ? planned(tree).plan : undefined;
+    }
+    if (plan) copy(tree, plan);
     this.end();
+    return plan ? tree.nodes.map(({ block }) => block) : [];
   }
   /** True when the block has arithmetic on doubles, which has copies of its own. */
-  #loopBlock(number: number, { block, cost, emit }: LoopBlock, arrival: Arrival | undefined): boolean {
+  #treeBlock({ arrivals, node, plan, probes }: TreeCopy, number: number, of: TreeBlock): boolean {
     this.floatRanges.beginBlock();
+    const arrival = arrivals[node];
     if (arrival) {
       this.#beginCode(arrival.source, 0);
       for (const unit of arrival.units) this.#checkedUnits.add(unit);
-      this.forms.goOn(arrival.forms, this.#sources);
-      this.memory.goOn();
-      this.enterBlock(number, block, cost, false, arrival.source);
+      this.forms.goOn(arrival.forms, this.#sources, node);
+      this.memory.goOn(node);
+      if (of.reachable) probes[node] = { from: probes[node]!.from, ahead: this.forms.strides };
+      this.enterBlock(number, of.block, of.cost, false, arrival.source);
+      if (plan && of.reachable) this.memory.probe(plan, this.#context.route(number).label, node);
     }
-    emit();
+    of.emit();
     return this.floatRanges.isUseful;
   }
-  /** True when control stays in the loop's copy. */
-  #followInLoop(loop: LoopCopy, edge: Edge, label: Label): boolean {
-    const node = loop.tree[loop.node]!.next.get(edge.block);
+  /** True when control stays in the tree's copy. */
+  #followInTree({ tree, plan, ...copy }: TreeCopy, edge: Edge, label: Label): boolean {
+    const node = tree.nodes[copy.node]!.next.get(edge.block);
     if (node !== undefined) {
-      if (loop.arrivals[node]) throw new Error("jit: two ways to a node of a loop's copy");
+      if (copy.arrivals[node]) throw new Error("jit: two ways to a node of a tree's copy");
       const units = new Set(this.#checkedUnits);
-      loop.arrivals[node] = { forms: this.forms.here, source: this.flags.source, units };
-      this.br(loop.labels[node]!);
+      copy.arrivals[node] = { forms: this.forms.here, source: this.flags.source, units };
+      this.br(copy.labels[node]!);
       return true;
     }
-    if (edge.block !== loop.tree[0]!.block) return false;
-    loop.ways.push(this.forms.strides);
-    if (loop.plan) {
-      this.brIf(label, this.ltS(this.get(this.#left), this.i32(loop.needs)), false);
-      this.memory.repeat(loop.plan, label, loop.ways.length - 1);
+    if (!tree.repeats || edge.block !== tree.nodes[0]!.block) return false;
+    copy.ways.push(this.forms.strides);
+    if (plan) {
+      this.brIf(label, this.ltS(this.get(this.#left), this.i32(copy.needs)), false);
+      this.memory.repeat(plan, label, copy.ways.length - 1);
     }
-    this.br(loop.start);
+    this.br(copy.start);
     return true;
   }
 
@@ -352,7 +375,7 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
     if (edge.table >= 0) this.#pages.require(edge.at, edge.table, () => this.#leave(-1, edge.at, count));
     const { label, selector, free } = this.#context.route(edge.block);
     if (!free) this.#count(this.#cost.before + count);
-    if (this.#loop && this.#followInLoop(this.#loop, edge, label)) return;
+    if (this.#tree && this.#followInTree(this.#tree, edge, label)) return;
     if (edge.block === this.#place && selector === 0) {
       const repeat = this.#repeat;
       if (!repeat) this.#strides ??= this.forms.strides;

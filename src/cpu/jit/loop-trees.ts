@@ -2,14 +2,7 @@
 // copy of a block for each way that leads to it. What is known of addresses at the head holds on all of them, so they share
 // probes of the TLB (shared-probes.ts) that aren't made again in each round. Other loops run too few rounds for that.
 
-export interface TreeNode {
-  readonly block: number;
-  /** By block: the node that control goes to there. Ways to the head, and those that leave the tree, aren't among them. */
-  readonly next: ReadonlyMap<number, number>;
-}
-
-/** The first one is the loop's head; each comes behind the one that leads to it. */
-export type LoopTree = readonly TreeNode[];
+import { type BlockTree, type GrowingNode, keepNodes } from "./block-trees.js";
 
 /** Instructions of a tree at most, copies included, and of a block to be there more than once. */
 const MAX_INSTRUCTIONS = 160;
@@ -22,8 +15,8 @@ export function loopTrees(
   counts: readonly number[],
   edges: readonly (readonly [number, number])[],
   switches: ReadonlySet<number>,
-): Map<number, LoopTree> {
-  const trees = new Map<number, LoopTree>();
+): Map<number, BlockTree> {
+  const trees = new Map<number, BlockTree>();
   if (switches.size === 0) return trees;
   const ways = counts.map(() => new Map<number, number>());
   const sources = counts.map(() => [] as number[]);
@@ -48,19 +41,13 @@ export function loopTrees(
       [...ways[block]!].flatMap(([to, n]) => (n === 1 && inside.has(to) && to !== head ? [to] : [])),
     );
     const tree = prune(grown, (block) => ways[block]!.has(head));
-    if (tree.some(({ block, next }) => switches.has(block) && next.size > 1)) trees.set(head, tree);
+    if (tree.nodes.some(({ block, next }) => switches.has(block) && next.size > 1)) trees.set(head, tree);
   }
   return trees;
 }
 
-interface Growing {
-  readonly block: number;
-  readonly from: number;
-  readonly next: Map<number, number>;
-}
-
-function grow(head: number, counts: readonly number[], successors: (block: number) => number[]): Growing[] {
-  const nodes: Growing[] = [{ block: head, from: -1, next: new Map() }];
+function grow(head: number, counts: readonly number[], successors: (block: number) => number[]): GrowingNode[] {
+  const nodes: GrowingNode[] = [{ block: head, from: -1, next: new Map() }];
   const held = new Set([head]);
   let left = MAX_INSTRUCTIONS - counts[head]!;
   for (let i = 0; i < nodes.length; i++) {
@@ -78,19 +65,15 @@ function grow(head: number, counts: readonly number[], successors: (block: numbe
 }
 
 /** Whether the block stands on the way to this node. */
-function isOnWay(nodes: readonly Growing[], node: number, block: number): boolean {
+function isOnWay(nodes: readonly GrowingNode[], node: number, block: number): boolean {
   for (let i = node; i >= 0; i = nodes[i]!.from) if (nodes[i]!.block === block) return true;
   return false;
 }
 
 /** Without the nodes from which control doesn't come back to the head. */
-function prune(nodes: readonly Growing[], comesBack: (block: number) => boolean): LoopTree {
+function prune(nodes: readonly GrowingNode[], comesBack: (block: number) => boolean): BlockTree {
   const useful: boolean[] = [];
   for (let i = nodes.length - 1; i >= 0; i--)
     useful[i] = comesBack(nodes[i]!.block) || [...nodes[i]!.next.values()].some((n) => useful[n]!);
-  const kept = nodes.flatMap((_, i) => (useful[i] ? [i] : []));
-  return kept.map((i) => ({
-    block: nodes[i]!.block,
-    next: new Map([...nodes[i]!.next].flatMap(([to, n]) => (useful[n] ? [[to, kept.indexOf(n)] as const] : []))),
-  }));
+  return { nodes: keepNodes(nodes, (node) => useful[node]!), repeats: true };
 }

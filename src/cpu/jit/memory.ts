@@ -8,7 +8,14 @@ import { TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_LINEAR, TLB_READ, TLB_WRITE } from
 import type { FunctionBuilder, Label, LoadKind, Value, Variable } from "../wasm/function-builder.js";
 import type { AddressForms, Strides } from "./address-forms.js";
 import type { RegionInstruction } from "./flow.js";
-import { type Access, type ProbeGroup, type ProbePlan, planProbes } from "./shared-probes.js";
+import {
+  type Access,
+  type ProbeGroup,
+  type ProbeNode,
+  type ProbePlan,
+  planProbes,
+  sharingNodes,
+} from "./shared-probes.js";
 
 /** What accesses need of the emitter that they belong to. */
 export interface MemoryHost extends FunctionBuilder {
@@ -41,7 +48,7 @@ export class RegionMemory {
   readonly #limits: Variable[] = [];
   /** The number of the access that must be aligned. */
   #aligned = -1;
-  #always = true;
+  #node = 0;
   readonly #near = new Map<Value, { base: Value; distance: number }>();
 
   constructor(emitter: MemoryHost) {
@@ -53,27 +60,30 @@ export class RegionMemory {
     this.#plan = plan;
     this.#accesses = [];
     this.#aligned = -1;
-    this.#always = true;
+    this.#node = 0;
     this.#near.clear();
   }
   /** Another block begins, whose accesses share probes with those before. */
-  goOn(): void {
+  goOn(node: number): void {
     this.#aligned = -1;
-    this.#always = false;
+    this.#node = node;
     this.#near.clear();
   }
   /** How the block's accesses could share probes. */
-  plan(ways: readonly Strides[]): ProbePlan | undefined {
-    return planProbes(this.#accesses, ways);
+  plan(ways: readonly Strides[], nodes?: readonly ProbeNode[]): ProbePlan | undefined {
+    return planProbes(this.#accesses, ways, nodes);
+  }
+  sharingNodes(plan: ProbePlan, nodes: readonly ProbeNode[]): ReadonlySet<number> {
+    return sharingNodes(plan, this.#accesses, nodes);
   }
   /** Where a block starts: the probes of a plan. */
-  probe({ groups }: ProbePlan, otherwise: Label): void {
-    for (const [i, group] of groups.entries()) this.#probeGroup(i, group, otherwise);
+  probe({ groups }: ProbePlan, otherwise: Label, node = 0): void {
+    for (const [i, group] of groups.entries()) if (group.node === node) this.#probeGroup(i, group, otherwise);
   }
   #probeGroup(i: number, group: ProbeGroup, otherwise: Label): void {
     const e = this.#e;
-    const { sum, offset, span, write, table, strides, aligned } = group;
-    const va = e.let(e.add(sum.build(), e.i64(offset)));
+    const { sum, start, span, write, table, strides, aligned } = group;
+    const va = e.let(e.add(sum.build(), e.i64(start)));
     if (aligned !== undefined) e.brIf(otherwise, e.and(e.add(e.wrap(va), e.i32(aligned)), e.i32(15)), false);
     const { entry, misses } = this.#entry(va, span, write);
     e.brIf(otherwise, misses, false);
@@ -84,13 +94,14 @@ export class RegionMemory {
     const [stride] = strides;
     if (!stride || strides.length > 1) return;
     const limit = (this.#limits[i] ??= e.lasting("i32"));
-    const start = e.and(e.get(place), e.i32(-4096));
-    e.set(limit, e.add(start, e.i32(stride < 0 ? -stride : 4096 - span - stride)));
+    const page = e.and(e.get(place), e.i32(-4096));
+    e.set(limit, e.add(page, e.i32(stride < 0 ? -stride : 4096 - span - stride)));
   }
   /** Where the way of this number leads to the start again: groups that go on in the same page aren't looked up. */
   repeat({ groups }: ProbePlan, otherwise: Label, way: number): void {
     const e = this.#e;
     for (const [i, group] of groups.entries()) {
+      if (group.node > 0) continue;
       const stride = group.strides[way];
       if (stride === undefined) this.#probeGroup(i, group, otherwise);
       else if (stride !== 0) {
@@ -119,7 +130,7 @@ export class RegionMemory {
     const bytes = size / 8;
     const number = this.#accesses.length;
     const form = e.unconditional ? e.forms.of(va) : undefined;
-    this.#accesses.push(form && { form, bytes, write, aligned: this.#aligned === number, always: this.#always });
+    this.#accesses.push(form && { form, bytes, write, aligned: this.#aligned === number, node: this.#node });
     const shared = this.#plan?.accesses[number];
     if (shared && shared.distance < 0)
       return { address: e.let(e.add(e.wrap(va), e.get(this.#linear[shared.group]!))), slow: e.i32(0) };

@@ -31,7 +31,7 @@ export function emitRegions(
   if (tier !== "auto") writer.compilationHint = CompilationHint[tier];
   const type = declareRuntime(writer);
   const sizes = requests.map((request, i) => {
-    const body = emitRegion(request, decoder, semantics);
+    const body = emitRegion(request, decoder, semantics, tier === "quick");
     writer.addFunction(type, body, String(i));
     return body.bytes.length;
   });

@@ -18,7 +18,7 @@ test("each way through the loop has its copies; what doesn't come back has none"
   ] as const;
   const counts = [3, 2, 2, 4, 1, 1];
   const tree = loopTrees(counts, edges, new Set([0])).get(0);
-  expect(tree?.map(({ block, next }) => [block, ...next])).toEqual([
+  expect(tree?.nodes.map(({ block, next }) => [block, ...next])).toEqual([
     [0, [1, 1], [2, 2]],
     [1, [3, 3]],
     [2, [3, 4]],
@@ -28,7 +28,7 @@ test("each way through the loop has its copies; what doesn't come back has none"
   expect(loopTrees(counts, edges, new Set([4])).size).toBe(0);
   // A block that isn't small is there once.
   const once = loopTrees([3, 2, 2, 40, 1, 1], [...edges, [2, 0]], new Set([0])).get(0);
-  expect(once?.map(({ block }) => block)).toEqual([0, 1, 2, 3]);
+  expect(once?.nodes.map(({ block }) => block)).toEqual([0, 1, 2, 3]);
   expect(loopTrees([3, 2, 2, 100, 1, 1], edges, new Set([0])).size).toBe(0);
 });
 

@@ -15,7 +15,7 @@ const STEPS = [16, 8, 1, 4, 0xf0, 24, 32, 3, 100, 0xfc] as const;
 const byte = fc.nat({ max: 255 });
 
 /** What an instruction is made of. */
-type Choices = readonly number[];
+export type Choices = readonly number[];
 
 const pick = <T>(from: readonly T[], choice: number): T => from[choice % from.length]!;
 const baseOf = (choice: number) => (choice & 3 ? BASES[0] : pick(BASES, choice >> 2));
@@ -38,7 +38,7 @@ function withModRm(c: Choices, prefixes: number[], wide: boolean, opcode: number
   return [...head, ...opcode, 0x44 | field, sib, displacement & 0xff];
 }
 
-function instruction(c: Choices): number[] {
+export function instruction(c: Choices): number[] {
   const size = [8, 16, 32, 64][c[1]! & 3]!;
   const [prefixes, wide, low] = [size === 16 ? [0x66] : [], size === 64, size === 8 ? 0 : 1];
   const reg = pick(DATA, c[2]!);
@@ -90,7 +90,7 @@ function instruction(c: Choices): number[] {
   }
 }
 
-const choices = fc.array(byte, { minLength: 8, maxLength: 8 });
+export const choices = fc.array(byte, { minLength: 8, maxLength: 8 });
 const program = fc
   .tuple(fc.array(choices, { minLength: 1, maxLength: 9 }), fc.constantFrom(60, 25, 2), byte)
   .map(([body, times, ending]): Program => {
@@ -123,7 +123,7 @@ const word = fc.oneof(
 const pointer = fc
   .tuple(fc.constantFrom(0x11000, 0x12000, 0x20000, 0x21000), fc.integer({ min: -40, max: 40 }), byte)
   .map(([end, sixteenths, more]) => BigInt(end + 16 * sixteenths + (more & 3 ? 0 : more >> 4)));
-const registers = fc
+export const registers = fc
   .tuple(fc.array(word, { minLength: 16, maxLength: 16 }), fc.array(pointer, { minLength: 5, maxLength: 5 }))
   .map(([words, pointers]) => {
     const all = [...words];

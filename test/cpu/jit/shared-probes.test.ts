@@ -79,7 +79,7 @@ describe("planProbes", () => {
   const access = (address: Parameters<AddressForms["of"]>[0], bytes = 8, write = false, aligned = false): Access => {
     const form = forms.of(address);
     if (!form) throw new Error("nothing is known of the address");
-    return { form, bytes, write, aligned, always: true };
+    return { form, bytes, write, aligned, node: 0 };
   };
 
   test("what lies near one another shares a probe, whatever the order", () => {
@@ -122,13 +122,13 @@ describe("planProbes", () => {
     forms.assign(a, f.add(f.get(a), f.i64(-8)), true);
     const [here, there] = [forms.of(f.get(a))!, forms.of(f.add(f.get(b), f.shl(f.get(a), f.i64(1))))!];
     const plan = planProbes(
-      [here, there].map((form) => ({ form, bytes: 8, write: false, aligned: false, always: true })),
+      [here, there].map((form) => ({ form, bytes: 8, write: false, aligned: false, node: 0 })),
       [forms.strides],
     );
     expect(plan?.groups.map(({ strides }) => strides)).toEqual([[-8], [-16]]);
     forms.assign(a, f.add(f.get(a), f.i64(-4096)), true);
     expect(
-      planProbes([{ form: here, bytes: 8, write: false, aligned: false, always: true }], [forms.strides]),
+      planProbes([{ form: here, bytes: 8, write: false, aligned: false, node: 0 }], [forms.strides]),
     ).toBeUndefined();
   });
   test("an entry of a table has a group of its own", () => {
