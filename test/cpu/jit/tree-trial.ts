@@ -74,7 +74,11 @@ function assembleTree({ times, body, callee }: Shape): Program {
 const CASE = 48;
 
 /** A loop around a computed jump: nothing in it faults, and now and then places in memory are where they were. */
-function assembleSwitch(cases: readonly (readonly Choices[])[], body: readonly Choices[]): Program {
+function assembleSwitch(
+  cases: readonly (readonly Choices[])[],
+  body: readonly Choices[],
+  more: readonly Choices[],
+): Program {
   const code = new Assembly();
   const { bytes } = code;
   const put = (c: Choices, end: number) => {
@@ -87,10 +91,21 @@ function assembleSwitch(cases: readonly (readonly Choices[])[], body: readonly C
           );
     if (bytes.length + next.length <= end) code.add(...next);
   };
-  // mov r15d, 60000; head: mov ebp, r15d; and ebp, 3; imul ebp, ebp, CASE; lea r12, [rip+6]; add r12, rbp; jmp r12
-  code.add(0x41, 0xbf, 0x60, 0xea, 0, 0);
+  // mov r15d, 4000; outer: R8, R9, RSI, RDI and RBX: and R, 0x1fff; or R, 0x12000; mov r14d, 16
+  code.add(0x41, 0xbf, 0xa0, 0x0f, 0, 0);
+  const outer = bytes.length;
+  for (const base of [8, 9, 6, 7, 3]) {
+    const rex = base & 8 ? 0x41 : 0x40;
+    code.add(rex, 0x81, 0xe0 | (base & 7), 0xff, 0x1f, 0, 0);
+    code.add(rex, 0x81, 0xc8 | (base & 7), 0, 0x20, 1, 0);
+  }
+  code.add(0x41, 0xbe, 16, 0, 0, 0);
   const head = bytes.length;
-  code.add(0x44, 0x89, 0xfd);
+  for (const c of body) put(c, Number.POSITIVE_INFINITY);
+  // A block of its own. mov ebp, r14d; and ebp, 3; imul ebp, ebp, CASE; lea r12, [rip+6]; add r12, rbp; jmp r12
+  code.add(0xeb, 0);
+  for (const c of more) put(c, Number.POSITIVE_INFINITY);
+  code.add(0x44, 0x89, 0xf5);
   code.add(0x83, 0xe5, 3);
   code.add(0x6b, 0xed, CASE);
   code.add(0x4c, 0x8d, 0x25, 6, 0, 0, 0);
@@ -104,18 +119,13 @@ function assembleSwitch(cases: readonly (readonly Choices[])[], body: readonly C
     code.leadTo(end);
     while (bytes.length < next) bytes.push(0x90);
   }
-  for (const c of body) put(c, Number.POSITIVE_INFINITY);
-  // test r15b, 15; jnz +n; R8, R9, RSI, RDI and RBX: and R, 0x1fff; or R, 0x12000
-  code.add(0x41, 0xf6, 0xc7, 15);
-  code.add(0x75, 5 * 14);
-  for (const base of [8, 9, 6, 7, 3]) {
-    const rex = base & 8 ? 0x41 : 0x40;
-    code.add(rex, 0x81, 0xe0 | (base & 7), 0xff, 0x1f, 0, 0);
-    code.add(rex, 0x81, 0xc8 | (base & 7), 0, 0x20, 1, 0);
-  }
-  code.add(0x41, 0xff, 0xcf);
+  // dec r14d; jnz head; dec r15d; jnz outer; hlt
+  code.add(0x41, 0xff, 0xce);
   code.add(0x0f, 0x85, 0, 0, 0, 0);
   code.leadTo(head);
+  code.add(0x41, 0xff, 0xcf);
+  code.add(0x0f, 0x85, 0, 0, 0, 0);
+  code.leadTo(outer);
   code.add(0xf4);
   return code.program;
 }
@@ -142,8 +152,8 @@ export const treeTrials: fc.Arbitrary<Trial> = fc.record({
 const few = fc.array(choices, { minLength: 1, maxLength: 6 });
 export const switchTrials: fc.Arbitrary<Trial> = fc.record({
   program: fc
-    .tuple(fc.array(few, { minLength: 4, maxLength: 4 }), few)
-    .map(([cases, body]) => assembleSwitch(cases, body)),
+    .tuple(fc.array(few, { minLength: 4, maxLength: 4 }), few, few)
+    .map(([cases, body, more]) => assembleSwitch(cases, body, more)),
   registers,
   budgets: fc.array(fc.integer({ min: 20_000, max: 60_000 }), { minLength: 1, maxLength: 4 }),
   limit: fc.constant(200_000),
