@@ -2,7 +2,17 @@
 // memory fields that differ between processors, and results that are approximations.
 import { type Instruction, MemorySizeExt, OpKind, RegisterExt, RflagsBits } from "iced-x86";
 import { mnemonicOf } from "./forms.js";
-import { CODE_OFFSET, DATA_BASE, GPR_OFFSET, LENGTH_OFFSET, RFLAGS_OFFSET, VECTOR_OFFSET } from "./layout.js";
+import {
+  CODE_OFFSET,
+  CODE32_SELECTOR,
+  DATA_BASE,
+  GPR_OFFSET,
+  LENGTH_OFFSET,
+  MODE_OFFSET,
+  RFLAGS_OFFSET,
+  SELECTORS_OFFSET,
+  VECTOR_OFFSET,
+} from "./layout.js";
 
 /** How registers are compared. */
 export const Kind = {
@@ -22,6 +32,8 @@ export interface Mask {
   /** Memory that is not compared: pairs of address and length. */
   ignore: number[];
 }
+
+const RSP = 4;
 
 const CF = 1;
 const PF = 4;
@@ -89,6 +101,9 @@ export function definedPart(
   const view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   const after = new DataView(result.buffer, result.byteOffset, result.byteLength);
   const mask: Mask = { flags: ALL_FLAGS >>> 0, fsw: 0xffff, kind: Kind.Exact, ignore: [] };
+  // Outside 64-bit mode the upper halves of registers are undefined (SDM volume 1, 3.4.1.1): some processors clear that of RSP.
+  if (input[MODE_OFFSET] === 64 && after.getUint16(SELECTORS_OFFSET + 2, true) === CODE32_SELECTOR)
+    if (view.getUint32(GPR_OFFSET + 8 * RSP + 4, true) !== 0) return undefined;
   if (FAULTS_BEFORE.has(result[VECTOR_OFFSET] as number)) {
     // A fault restores the state. Repeated comparisons alone may have run for a while.
     if (/^(CMPS|SCAS)/.test(name)) mask.flags = (mask.flags & ~STATUS) >>> 0;
@@ -98,6 +113,8 @@ export function definedPart(
       /^(RETF|IRET|FXSAVE|FXRSTOR|FRSTOR|FN?SAVE|FLDENV|FN?STENV|ENTER|PUSHA|POPA|CALL|JMP)/.test(name)
     )
       return undefined;
+    // Processors differ in which of its two operands CMPS reads first (AMD's family 25 alone has both).
+    if (/^CMPS/.test(name) && [13, 14].includes(result[VECTOR_OFFSET]!)) return undefined;
     // Instructions of several stores may have made some of them.
     if (/^(PUSHA|ENTER|CALL|FN?SAVE|FN?STENV|FXSAVE)/.test(name)) mask.ignore.push(DATA_BASE, 0x7000);
     return mask;
