@@ -43,9 +43,9 @@ export interface JitOptions {
 }
 
 const DEFAULT_JIT_CACHE_BYTES = 256 * 1024 * 1024;
+const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 /** Frames whose write hits go when one of them is found to hold code. */
 const PROTECTED_TOGETHER = 16;
-const DEFAULT_CODE_BYTES = 192 * 1024 * 1024;
 
 /** What the engine needs of a vCPU (cpu.ts). */
 export interface EngineCpu {

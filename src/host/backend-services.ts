@@ -5,6 +5,7 @@ import type { BackendServices, GrantedPage, GrantedPart } from "../devices/xen/b
 import { FrameType } from "../hypervisor/frame-table.js";
 import type { Domain } from "../hypervisor/hypervisor.js";
 import type { XenStoreServer } from "../hypervisor/xenstore/server.js";
+import type { MachineMemory } from "../mmu/machine-memory.js";
 import type { DeferredEvents } from "./deferred-events.js";
 
 const PAGE_SIZE = 4096;
@@ -53,6 +54,10 @@ function writeGrant(domain: Domain, ref: number, offset: number, source: Uint8Ar
   return true;
 }
 
+function viewOf(memory: MachineMemory, maddr: number, length: number, forWriting: boolean): Uint8Array {
+  return forWriting ? memory.writable(maddr, length) : memory.bytes(maddr, length);
+}
+
 /** No reference is held: nothing changes what a frame is until the guest runs again. */
 function gatherGrants(domain: Domain, parts: readonly GrantedPart[], forWriting: boolean): Uint8Array[] | undefined {
   const { memory, mm } = domain.hypervisor;
@@ -61,7 +66,7 @@ function gatherGrants(domain: Domain, parts: readonly GrantedPart[], forWriting:
   let start = 0;
   let end = 0;
   const add = () => {
-    if (end > start) views.push(forWriting ? memory.writable(start, end - start) : memory.bytes(start, end - start));
+    if (end > start) views.push(viewOf(memory, start, end - start, forWriting));
   };
   for (let i = 0; i < parts.length; i++) {
     const { gref, offset, length } = parts[i]!;
@@ -104,7 +109,7 @@ function mapGrant(domain: Domain, ref: number, isWritable: boolean): GrantedPage
     write: (offset, source) => memory.write(mfn * PAGE_SIZE + offset, source),
     part: (offset, length, forWriting) => {
       checkInPage(offset, length);
-      return memory[forWriting ? "writable" : "bytes"](mfn * PAGE_SIZE + offset, length);
+      return viewOf(memory, mfn * PAGE_SIZE + offset, length, forWriting);
     },
     release: () => {
       if (isWritable) frames.putPageAndType(mfn);

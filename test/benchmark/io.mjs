@@ -181,7 +181,7 @@ async function runPeer(name, { onProgress, signal } = {}) {
     kernel: name === "qemu" ? unpacked : kernel,
     ramdisk,
     link: join(scratch, `link-${name}`),
-    translations: name === "xen-ts-again" ? join(scratch, "translations") : (process.env.XEN_TS_IO_TRANSLATIONS ?? ""),
+    translations: name === "xen-ts-again" ? join(scratch, "translations") : "",
     ...(await makeDisks()),
   });
   try {

@@ -7,6 +7,7 @@ import type { SemanticsTable } from "../emit/emitter.js";
 import { type AddressForm, InterpreterEmitter, type RuntimeImports } from "../emit/interpreter-emitter.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
+import { ByteWriter } from "../wasm/byte-writer.js";
 import type { BranchHint, FunctionBody } from "../wasm/code-writer.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
 import { Slot, TABLE_SIZE } from "./core-module.js";
@@ -32,6 +33,7 @@ interface Pending {
 const HANDLER_RESERVE = 16_384;
 /** Kinds that one form can be asked for in: by address form, address size, code mode and repeat prefix. */
 const KINDS_PER_FORM = 4 * 3 * 3 * 3;
+
 /** The handlers of some kinds as plain data, made once for many processes (`common-handlers.ts`). */
 export interface PreparedHandlers {
   /** Of the forms that they were made for: kinds are known by number. */
@@ -42,7 +44,7 @@ export interface PreparedHandlers {
   readonly flows: readonly (Flow | undefined)[];
   /** Pairs of a kind's number and its slot. */
   readonly kinds: Int32Array;
-  /** All bodies, one behind the other; triples of a slot, its body's length and number of hints; pairs of a hint's place and 0 or 1. */
+  /** All bodies, one behind the other; by slot a body's length and number of hints; pairs of a hint's place and 0 or 1. */
   readonly code: Uint8Array;
   readonly bodies: Int32Array;
   readonly hints: Int32Array;
@@ -182,20 +184,21 @@ export class HandlerSet {
 
   /** All there is, before it is compiled. */
   save(): PreparedHandlers {
-    const slots = Array.from({ length: this.#next - Slot.First }, (_, i) => Slot.First + i);
-    const keys = new Map([...this.#slots].map(([key, slot]) => [slot, key]));
+    const pending = this.#pending;
+    if (pending.length !== this.#next - Slot.First)
+      throw new Error("interpreter: handlers to save were compiled already");
+    const code = new ByteWriter(1 << 18);
+    for (const { body } of pending) code.raw(body.bytes);
     const kinds = [...this.#slotOfKind.entries()].filter(([, slot]) => slot !== 0);
-    const bodies = this.#pending.map(({ slot, body }) => [slot, body.bytes.length, body.hints.length]);
-    if (bodies.length !== slots.length) throw new Error("interpreter: handlers to save were compiled already");
     return {
       forms: this.#slotOfKind.length / KINDS_PER_FORM,
-      keys: slots.map((slot) => keys.get(slot)!),
+      keys: [...this.#slots.keys()],
       ends: this.#ends.slice(Slot.First, this.#next),
-      flows: slots.map((slot) => this.#flows[slot]),
+      flows: pending.map(({ slot }) => this.#flows[slot]),
       kinds: Int32Array.from(kinds.flat()),
-      code: concatenate(this.#pending.map(({ body }) => body.bytes)),
-      bodies: Int32Array.from(bodies.flat()),
-      hints: Int32Array.from(this.#pending.flatMap(({ body }) => body.hints.flatMap((h) => [h.at, h.likely ? 1 : 0]))),
+      code: code.bytes.slice(0, code.length),
+      bodies: Int32Array.from(pending.flatMap(({ body }) => [body.bytes.length, body.hints.length])),
+      hints: Int32Array.from(pending.flatMap(({ body }) => body.hints.flatMap((h) => [h.at, h.likely ? 1 : 0]))),
     };
   }
 
@@ -203,19 +206,20 @@ export class HandlerSet {
   load(prepared: PreparedHandlers): boolean {
     if (this.#handlers > 0 || prepared.forms * KINDS_PER_FORM !== this.#slotOfKind.length) return false;
     const { keys, ends, flows, kinds, code, bodies, hints } = prepared;
-    for (const [i, key] of keys.entries()) {
-      this.#slots.set(key, Slot.First + i);
-      this.#flows[Slot.First + i] = flows[i];
-    }
     this.#ends.set(ends, Slot.First);
     for (let i = 0; i < kinds.length; i += 2) this.#slotOfKind[kinds[i]!] = kinds[i + 1]!;
     let at = 0;
     let hint = 0;
-    for (let i = 0; i < bodies.length; i += 3) {
+    for (const [i, key] of keys.entries()) {
+      const slot = Slot.First + i;
+      this.#slots.set(key, slot);
+      this.#flows[slot] = flows[i];
       const own: BranchHint[] = [];
-      for (let n = bodies[i + 2]!; n > 0; n--, hint += 2) own.push({ at: hints[hint]!, likely: hints[hint + 1] === 1 });
-      this.#pending.push({ slot: bodies[i]!, body: { bytes: code.subarray(at, at + bodies[i + 1]!), hints: own } });
-      at += bodies[i + 1]!;
+      for (let n = bodies[2 * i + 1]!; n > 0; n--, hint += 2)
+        own.push({ at: hints[hint]!, likely: hints[hint + 1] === 1 });
+      const end = at + bodies[2 * i]!;
+      this.#pending.push({ slot, body: { bytes: code.subarray(at, end), hints: own } });
+      at = end;
     }
     this.#next += keys.length;
     this.#handlers = keys.length;
@@ -232,16 +236,6 @@ export class HandlerSet {
     this.#pending = [];
     this.#link(m.toBytes(), slots);
   }
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 const runtimeNames = [
