@@ -129,9 +129,13 @@ export interface HostStatistics {
   readonly codeBytes: number;
   readonly codeInvalidations: number;
   readonly handlers: number;
-  /** Regions compiled by the JIT, known ones made where their code was met again, those in use, and the machine code they take by estimate. */
+  /**
+   * Regions compiled by the JIT, known ones made where their code was met again, those that run the code of another one (in another domain),
+   * those in use, and the machine code they take by estimate.
+   */
   readonly compiledRegions: number;
   readonly recalledRegions: number;
+  readonly sharedRegions: number;
   readonly installedRegions: number;
   readonly jitCacheBytes: number;
 }
@@ -477,6 +481,7 @@ export class XenHost {
       handlers: handlers.count,
       compiledRegions: this.#engine.jit?.regions ?? 0,
       recalledRegions: this.#engine.jit?.recalled ?? 0,
+      sharedRegions: this.#engine.jit?.shared ?? 0,
       installedRegions: this.#engine.jit?.installed.count ?? 0,
       jitCacheBytes: this.#engine.jit?.installed.bytes ?? 0,
     };

@@ -29,7 +29,7 @@ export function formatStatistics(statistics: HostStatistics, seconds: number, pe
     [
       "JIT",
       `${count(statistics.compiledRegions)} regions compiled, ${count(statistics.recalledRegions)} known before, ` +
-        `${count(statistics.installedRegions)} in use, ` +
+        `${count(statistics.sharedRegions)} with others' code, ${count(statistics.installedRegions)} in use, ` +
         `about ${(statistics.jitCacheBytes / 2 ** 20).toFixed(1)} MiB of machine code`,
     ],
     ["peak memory", `${(peakKilobytes / 1024).toFixed(0)} MiB`],

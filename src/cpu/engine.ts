@@ -16,7 +16,7 @@ import { Predecoder } from "./interpreter/predecoder.js";
 import { RegionCompiler } from "./jit/compiler.js";
 import { InstalledRegions } from "./jit/installed-regions.js";
 import { Jit } from "./jit/jit.js";
-import type { KnownRegions } from "./jit/known-regions.js";
+import { KnownRegions } from "./jit/known-regions.js";
 import { RegionFinder } from "./jit/region.js";
 import { compileRegions, type RegionService } from "./jit/region-module.js";
 import type { MemoryAccess } from "./memory-access.js";
@@ -140,7 +140,7 @@ export class Engine {
         compile: (requests) => compileRegions(requests, this.decoder, semantics),
         instantiate,
         service,
-        known,
+        known: known ?? new KnownRegions(),
         log: log ?? (() => {}),
         observer: () => this.observer,
       });

@@ -82,6 +82,12 @@ describe("networks of Linux guests", () => {
     expect(await run(bob, "ls -1 /sys/class/net/eth0/queues")).toBe("rx-0\nrx-1\ntx-0\ntx-1\n");
   });
 
+  test("their kernels, which are the same, share compiled code", () => {
+    const { sharedRegions, installedRegions } = host.statistics;
+    expect(sharedRegions).toBeGreaterThan(100);
+    expect(installedRegions).toBeGreaterThan(100);
+  });
+
   test("ping, with ARP, and packets longer than a page", async () => {
     expect(await run(alice, "ping -c 3 192.168.7.2")).toContain("3 packets received, 0% packet loss");
     expect(await run(alice, "ping -c 2 -s 20000 192.168.7.2")).toContain("2 packets received, 0% packet loss");

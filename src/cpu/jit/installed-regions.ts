@@ -27,7 +27,7 @@ interface InstalledRegion {
   readonly pending: PendingRegion;
   readonly slot: number;
   readonly records: Uint32Array;
-  readonly bytes: number;
+  readonly run: unknown;
   readonly since: number;
   readonly tier: CodeTier;
   /** Samples of instructions that ran in it, or in what it took the place of. */
@@ -110,56 +110,78 @@ export class InstalledRegions {
     tier: CodeTier,
     now: number,
   ): void {
-    const { view } = this.#memory;
-    const { Never, Inside, Enters } = R.Compiled;
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
-      const { id } = pending;
-      let since = now;
-      let ran = 0;
-      let recent = 0;
-      for (const old of pending.replaces) {
-        const replaced = this.#byId.get(old);
-        if (!replaced) continue;
-        ran += replaced.ran;
-        recent += this.#recent(replaced);
-        if (old === id) since = replaced.since;
-        this.#takeOut(replaced);
-      }
       const slot = this.#takeSlot();
       if (slot === 0) break;
-      const records = Uint32Array.from(pending.records);
-      const bytes = size * CODE_PER_BYTE[tier] + records.byteLength;
-      const region = { unit, pending, slot, records, bytes, since, tier, ran, recent, noted: this.#noted };
-      this.#table.set(slot, run);
-      for (const record of records) {
-        const state = view.getUint8(record + R.COMPILED);
-        // One that has come to enter another region since this one was planned goes on doing so.
-        if (state & Enters) continue;
-        view.setUint8(record + R.COMPILED, (state & Never) | Inside);
-        view.setUint32(record + R.REGION, id | R.REGION_INSIDE, true);
-      }
-      for (const [i, { record, at }] of pending.entries.entries()) {
-        view.setUint32(record + R.HANDLER, slot, true);
-        view.setUint8(record + R.COMPILED, Inside | Enters);
-        view.setUint16(record + R.HEAT, 0, true);
-        view.setInt32(record + R.ENTRY, (at & ~(PAGE_SIZE - 1)) | (i + 1), true);
-        view.setUint32(record + R.REGION, id, true);
-      }
-      unit.regions.add(region);
-      unit.bytes += bytes;
-      this.#bySlot.set(slot, region);
-      this.#byId.set(id, region);
-      for (const page of pending.pages.keys()) {
-        const siblings = this.#byPage.get(page);
-        if (siblings) siblings.add(region);
-        else this.#byPage.set(page, new Set([region]));
-      }
+      unit.bytes += size * CODE_PER_BYTE[tier];
+      this.#enter(unit, slot, pending, run, tier, now);
     }
     if (unit.regions.size === 0) return;
     this.#units.add(unit);
     this.bytes += unit.bytes;
     if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+  }
+
+  /** Enters a region with the code of one in use that was made of the same request. False when that one had to go. */
+  share(pending: PendingRegion, id: number, now: number): boolean {
+    const { unit, run, tier } = this.#byId.get(id)!;
+    const slot = this.#takeSlot();
+    if (slot === 0) return false;
+    if (!this.#units.has(unit)) {
+      this.#handlers.freeRegionSlot(slot);
+      return false;
+    }
+    const before = unit.bytes;
+    this.#enter(unit, slot, pending, run, tier, now);
+    unit.lastUsed = now;
+    this.bytes += unit.bytes - before;
+    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+    return true;
+  }
+
+  #enter(unit: Unit, slot: number, pending: PendingRegion, run: unknown, tier: CodeTier, now: number): void {
+    const { view } = this.#memory;
+    const { Never, Inside, Enters } = R.Compiled;
+    const { id } = pending;
+    let since = now;
+    let ran = 0;
+    let recent = 0;
+    const records = Uint32Array.from(pending.records);
+    const noted = this.#noted;
+    for (const old of pending.replaces) {
+      const replaced = this.#byId.get(old);
+      if (!replaced) continue;
+      ran += replaced.ran;
+      recent += this.#recent(replaced);
+      if (old === id) since = replaced.since;
+      this.#takeOut(replaced);
+    }
+    const region = { unit, pending, slot, records, run, since, tier, ran, recent, noted };
+    this.#table.set(slot, run);
+    for (const record of records) {
+      const state = view.getUint8(record + R.COMPILED);
+      // One that has come to enter another region since this one was planned goes on doing so.
+      if (state & Enters) continue;
+      view.setUint8(record + R.COMPILED, (state & Never) | Inside);
+      view.setUint32(record + R.REGION, id | R.REGION_INSIDE, true);
+    }
+    for (const [i, { record, at }] of pending.entries.entries()) {
+      view.setUint32(record + R.HANDLER, slot, true);
+      view.setUint8(record + R.COMPILED, Inside | Enters);
+      view.setUint16(record + R.HEAT, 0, true);
+      view.setInt32(record + R.ENTRY, (at & ~(PAGE_SIZE - 1)) | (i + 1), true);
+      view.setUint32(record + R.REGION, id, true);
+    }
+    unit.regions.add(region);
+    unit.bytes += records.byteLength;
+    this.#bySlot.set(slot, region);
+    this.#byId.set(id, region);
+    for (const page of pending.pages.keys()) {
+      const siblings = this.#byPage.get(page);
+      if (siblings) siblings.add(region);
+      else this.#byPage.set(page, new Set([region]));
+    }
   }
 
   /** The region at this slot is about to run. */
@@ -234,7 +256,7 @@ export class InstalledRegions {
   }
 
   #remove(region: InstalledRegion): void {
-    const { unit, slot, pending } = region;
+    const { unit, slot, pending, records } = region;
     this.#table.set(slot, null);
     this.#handlers.freeRegionSlot(slot);
     this.#bySlot.delete(slot);
@@ -245,6 +267,8 @@ export class InstalledRegions {
       if (siblings.size === 0) this.#byPage.delete(page);
     }
     unit.regions.delete(region);
+    unit.bytes -= records.byteLength;
+    this.bytes -= records.byteLength;
     // Its code stays with the module until the last of its regions goes.
     if (unit.regions.size > 0) return;
     this.#units.delete(unit);

@@ -13,7 +13,7 @@ import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
-import type { CodePlace, KnownRegions } from "./known-regions.js";
+import type { CodePlace, KnownRegion, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { Promotions } from "./promotions.js";
 import { Recall } from "./recall.js";
@@ -80,7 +80,7 @@ export interface JitParts {
   /** Compiles in the background. */
   readonly service?: RegionService | undefined;
   /** Regions of this run and of earlier ones, which are made at once where their code is met. */
-  readonly known?: KnownRegions | undefined;
+  readonly known: KnownRegions;
   readonly log: (line: string) => void;
   readonly observer: () => EngineObserver | undefined;
 }
@@ -92,7 +92,7 @@ export class Jit {
   #waiting: Hot[] = [];
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
-  readonly #recall: Recall | undefined;
+  readonly #recall: Recall;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
   /** Exports of modules whose machine code is kept. */
@@ -101,6 +101,8 @@ export class Jit {
   #now = 0;
   #since = 0;
   #service: RegionService | undefined;
+  /** What is being optimized. */
+  readonly #inWork = new Set<KnownRegion>();
   readonly #isInUse = (id: number) => this.#parts.installed.regionOf(id) !== undefined;
   #isBusy = false;
   #optimizing = 0;
@@ -115,6 +117,8 @@ export class Jit {
   /** Known regions that were made at once, and of those how many had machine code. */
   recalled = 0;
   recalledCode = 0;
+  /** Regions that run the code of one in use. */
+  shared = 0;
 
   constructor(parts: JitParts) {
     this.#parts = parts;
@@ -122,10 +126,10 @@ export class Jit {
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     this.#promotions = new Promotions(parts.installed);
     const { cache, compiler, installed, known, memory } = parts;
-    this.#recall = known && new Recall(memory, compiler, known, (record) => this.#leadsOn(record));
+    this.#recall = new Recall(memory, compiler, known, (record) => this.#leadsOn(record));
     cache.onForget = (page) => installed.forget(page, this.#now);
     installed.onEvicted = (id) => {
-      known?.noteEvicted(id);
+      known.noteEvicted(id);
       // V8 frees the code of modules that nobody holds.
       this.#units.clear();
     };
@@ -223,13 +227,14 @@ export class Jit {
   /** A region that was known before is made at once. */
   #recallAt(record: number, page: CodePage, cpu: number): boolean {
     // What keeps changing is better left to the interpreter.
-    if (!this.#recall || page.backOff > 0) return false;
+    if (page.backOff > 0) return false;
     const observer = this.#parts.observer();
     observer?.begin();
     const pending = this.#recall.find(record, page, this.#placeOf(cpu));
     observer?.end("prepare", 1);
     if (!pending) return false;
     this.recalled++;
+    if (this.#share(pending)) return true;
     this.#mark(pending, true);
     const code = pending.known?.code;
     const exports = code && this.#keptUnit(code.unit);
@@ -259,6 +264,50 @@ export class Jit {
     this.#units.set(unit, exports);
     if (this.#units.size <= MAX_UNITS) return;
     this.#units.delete(this.#units.keys().next().value!);
+  }
+
+  /** A region in use that is the same code: an optimized one if there is, or else another where nothing better is at hand. */
+  #twinOf(pending: PendingRegion): number | undefined {
+    const { installed, known } = this.#parts;
+    const region = known.of(pending);
+    if (!region) return undefined;
+    let twin: number | undefined;
+    for (const id of known.usersOf(region)) {
+      if (pending.replaces.includes(id) || !installed.regionOf(id)) continue;
+      if (installed.isOptimized(id)) return id;
+      twin ??= id;
+    }
+    const hasBetter = pending.replaces.some((id) => id === pending.id || installed.isOptimized(id));
+    return region.code || hasBetter ? undefined : twin;
+  }
+
+  /** Enters a region with the code of one in use, as in another domain, if there is such. */
+  #share(pending: PendingRegion): boolean {
+    const { installed, known } = this.#parts;
+    const twin = this.#twinOf(pending);
+    if (twin === undefined || !this.#isValid(pending)) return false;
+    const region = known.of(pending);
+    const observer = this.#parts.observer();
+    observer?.begin();
+    const isShared = installed.share(pending, twin, this.#now);
+    observer?.end("install", isShared ? 1 : 0);
+    if (!isShared) return false;
+    this.#links.replace(pending.replaces, pending.id);
+    known.noteInstalled({ ...pending, known: region }, undefined);
+    this.regions++;
+    this.shared++;
+    return true;
+  }
+
+  /** Others that are the same code as an optimized region run it too. */
+  #shareOptimized(pending: PendingRegion): void {
+    const { installed, known } = this.#parts;
+    const region = known.of(pending);
+    if (!region) return;
+    for (const id of [...known.usersOf(region)]) {
+      const other = installed.regionOf(id);
+      if (other && id !== pending.id && !installed.isOptimized(id)) this.#share({ ...other, replaces: [id] });
+    }
   }
 
   #placeOf(cpu: number): Place {
@@ -366,6 +415,10 @@ export class Jit {
     while (this.#waiting.length > 0 && batch.length < most && instructions < MAX_BATCH_INSTRUCTIONS) {
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
+      if (this.#share(pending)) {
+        this.#mark(pending, false);
+        continue;
+      }
       if (pending.replaces.some((id) => installed.isOptimized(id))) this.#promotions.renew(pending);
       else batch.push(pending);
       instructions += pending.size;
@@ -393,27 +446,39 @@ export class Jit {
   /** Has the next regions optimized that it is time for. */
   #optimize(): void {
     if (this.#optimizing >= MAX_OPTIMIZING || !this.#service) return;
-    let batch = this.#promotions.take();
+    let batch = this.#nextToOptimize();
     // Nobody has anything to do: what later runs begin with is made. While a guest runs, its own code would wait for that.
     const isIdle = this.#optimizing === 0 && !this.#isBusy;
     if (batch.length === 0 && this.#isResting && this.#service.keepsCode && isIdle) {
       batch = this.#unkept();
-      if (batch.length === 0 && this.#recall) this.#keepOthers(this.#service, this.#recall);
+      if (batch.length === 0) this.#keepOthers(this.#service);
     }
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
+    const kinds = batch.flatMap((pending) => this.#parts.known.of(pending) ?? []);
     this.#optimizing++;
     this.#compileElsewhere(this.#service, batch, "optimized", () => {
       this.#optimizing--;
       this.#promotions.done(batch);
+      for (const kind of kinds) this.#inWork.delete(kind);
       this.#optimize();
+    });
+  }
+
+  /** One of each kind: the others will share its code. */
+  #nextToOptimize(): PendingRegion[] {
+    return this.#promotions.take().filter((pending) => {
+      const kind = this.#parts.known.of(pending);
+      const isWanted = !(kind && this.#inWork.has(kind)) && !this.#share(pending);
+      if (isWanted && kind) this.#inWork.add(kind);
+      if (!isWanted) this.#promotions.done([pending]);
+      return isWanted;
     });
   }
 
   /** Regions whose best machine code isn't kept yet, and which have been of use for a while. */
   #unkept(): PendingRegion[] {
-    const { installed, known } = this.#parts;
-    if (!known) return [];
+    const { installed } = this.#parts;
     const batch: PendingRegion[] = [];
     let instructions = 0;
     for (const pending of installed.settled(this.#now - SETTLED)) {
@@ -425,11 +490,11 @@ export class Jit {
   }
 
   /** The same for regions whose code has gone since: that of a process that ended, of the kernel's beginnings. */
-  #keepOthers(service: RegionService, recall: Recall): void {
-    const others = this.#parts.known?.takeUnkept(UNKEPT_AT_ONCE, this.#isInUse) ?? [];
+  #keepOthers(service: RegionService): void {
+    const others = this.#parts.known.takeUnkept(UNKEPT_AT_ONCE, this.#isInUse);
     if (others.length === 0) return;
     this.#optimizing++;
-    const requests = others.map((known) => recall.requestOf(known));
+    const requests = others.map((known) => this.#recall.requestOf(known));
     service.compile(requests, "optimized", (result) => {
       if (this.#isClosed) return;
       this.#optimizing--;
@@ -498,8 +563,9 @@ export class Jit {
     installed.install(regions, tier, this.#now);
     for (const { pending } of regions) this.#links.replace(pending.replaces, pending.id);
     observer?.end("install", regions.length);
-    for (const { pending, code } of regions) known?.noteInstalled(pending, code);
-    if (known && known.numbers > 2 * installed.count + 64) known.prune(this.#isInUse);
+    for (const { pending, code } of regions) known.noteInstalled(pending, code);
+    if (tier === "optimized") for (const { pending } of regions) this.#shareOptimized(pending);
+    if (known.numbers > 2 * installed.count + 64) known.prune(this.#isInUse);
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;
     for (const { pending } of regions) this.compiledInstructions += pending.size;
@@ -558,7 +624,7 @@ export class Jit {
     this.#waiting = [];
     this.#hot = [];
     this.#recalled = [];
-    this.#parts.known?.reset();
+    this.#parts.known.reset();
     this.#promotions.reset();
     this.#links.reset();
     this.#parts.computedJumps.reset();

@@ -62,6 +62,8 @@ export class KnownRegions {
   readonly #byText = new Map<string, KnownRegion>();
   /** By the number of a region in use. */
   readonly #byId = new Map<number, KnownRegion>();
+  /** The other way around. */
+  readonly #users = new Map<KnownRegion, Set<number>>();
   readonly #all = new Set<KnownRegion>();
   readonly #tried = new WeakSet<KnownRegion>();
   /** Since takeUnkept found nothing more some region has come, or gone out of use. */
@@ -107,7 +109,37 @@ export class KnownRegions {
     for (const id of this.#byId.keys()) if (!isInUse(id)) this.#forgetId(id);
   }
   #forgetId(id: number): void {
-    if (this.#byId.delete(id)) this.#hasChanged = true;
+    const known = this.#byId.get(id);
+    if (!known) return;
+    this.#byId.delete(id);
+    const users = this.#users.get(known)!;
+    users.delete(id);
+    if (users.size === 0) this.#users.delete(known);
+    this.#hasChanged = true;
+  }
+  #use(id: number, known: KnownRegion): void {
+    this.#forgetId(id);
+    this.#byId.set(id, known);
+    const users = this.#users.get(known);
+    if (users) users.add(id);
+    else this.#users.set(known, new Set([id]));
+    this.#hasChanged = true;
+  }
+
+  /** Numbers of the regions that are this one, in several domains as a rule; some may have gone. */
+  usersOf(known: KnownRegion): Iterable<number> {
+    return this.#users.get(known) ?? [];
+  }
+  /** What a region is that is in use, or is to be. */
+  of({ id, request, known }: NewRegion): KnownRegion | undefined {
+    const own = known ?? this.#byId.get(id);
+    if (own) return own;
+    // Requests are rarely worth being packed for this.
+    const { at, bytes } = request.blocks[0]!;
+    const alike = this.find(keyOf(at & (PAGE_SIZE - 1), bytes, 0)).filter((each) => this.#users.has(each));
+    if (alike.length === 0) return undefined;
+    const text = packRequest(request);
+    return alike.find((each) => each.text === text);
   }
 
   /** A region is in use from now on. */
@@ -115,9 +147,9 @@ export class KnownRegions {
     const { id, request, isCut, generation } = pending;
     for (const old of pending.replaces) {
       const known = this.#byId.get(old);
-      this.#byId.delete(old);
-      if (known && old !== id) this.#remove(known);
-      else if (known) this.#byId.set(id, known);
+      if (!known || old === id) continue;
+      this.#forgetId(old);
+      this.#remove(known);
     }
     let known = pending.known ?? this.#byId.get(id);
     if (!known) {
@@ -131,9 +163,8 @@ export class KnownRegions {
       }
     }
     known.isUsed = true;
-    this.#hasChanged = true;
     if (code) known.code = code;
-    this.#byId.set(id, known);
+    this.#use(id, known);
     while (this.#characters > MAX_TEXT) this.#remove(this.#byText.values().next().value!);
   }
 
@@ -174,6 +205,7 @@ export class KnownRegions {
   /** No region is in use. */
   reset(): void {
     this.#byId.clear();
+    this.#users.clear();
     this.#hasChanged = true;
   }
 }

@@ -13,6 +13,8 @@ import { CODE, Tier } from "./tiers.js";
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 /** l: add eax, 3; call f; dec ecx; jnz l; hlt; f: add edx, 5; ret. */
 const PROGRAM = hex("83 c0 03 e8 05 00 00 00 ff c9 75 f4 f4 83 c2 05 c3");
+/** In its loop. */
+const PROGRAM_INSTRUCTIONS = 6;
 
 /** Does everything at once, later, and keeps modules by name. */
 class Service implements RegionService {
@@ -20,12 +22,14 @@ class Service implements RegionService {
   readonly keepsCode = true;
   readonly units = new Map<string, WebAssembly.Module>();
   readonly texts: string[] = [];
+  readonly optimized: string[] = [];
   loads = 0;
   #jobs: (() => void)[] = [];
   readonly #decoder = new Decoder({ features: DEFAULT_FEATURES });
 
   compile(requests: readonly RegionRequest[], tier: string, done: (result: CompiledRegions | Error) => void): void {
     this.texts.push(...requests.map(packRequest));
+    if (tier === "optimized") this.optimized.push(...requests.map(packRequest));
     this.#jobs.push(() => {
       const compiled = compileRegions(requests.map(packRequest).map(unpackRequest), this.#decoder, semantics);
       if (tier !== "optimized") return done(compiled);
@@ -132,6 +136,58 @@ test("code at another address is the same code, code that differs isn't", () => 
   service.finish();
   expect(jit.recalled).toBe(recalled);
   expect(run(tier, 40_000, other)).toEqual([120_000, 240_000]);
+});
+
+test("the same code elsewhere runs what was compiled in this run, at once", () => {
+  const service = new Service();
+  const tier = new Tier({ service });
+  const registers = Array.from({ length: 16 }, () => 0n);
+  tier.load({ bytes: PROGRAM, starts: [] }, registers);
+  const jit = tier.cpu.engine.jit!;
+  for (let i = 0; i < 40; i++) {
+    run(tier, 40_000);
+    service.finish();
+  }
+  const { length } = service.texts;
+  const { bytes, count } = jit.installed;
+  expect([jit.shared, service.optimized.length > 0]).toEqual([0, true]);
+  tier.memory.write(0x13000, PROGRAM);
+  for (let i = 0; i < 4; i++) expect(run(tier, 40_000, 0x13000)).toEqual([120_000, 200_000]);
+  expect(service.texts).toHaveLength(length);
+  expect([jit.recalled, jit.shared, jit.installed.count]).toEqual([1, 1, count + 1]);
+  // Records alone.
+  expect(jit.installed.bytes - bytes).toBe(4 * PROGRAM_INSTRUCTIONS);
+  tier.memory.fill(CODE, 64);
+  expect(run(tier, 40_000, 0x13000)).toEqual([120_000, 200_000]);
+  expect([jit.installed.count, jit.installed.bytes]).toEqual([1, expect.any(Number)]);
+  expect(jit.installed.bytes).toBeGreaterThan(4 * PROGRAM_INSTRUCTIONS);
+  tier.memory.fill(0x13000, 64);
+  expect([jit.installed.count, jit.installed.bytes]).toEqual([0, 0]);
+});
+
+test("what is optimized later is optimized once for all that share it", () => {
+  const service = new Service();
+  const tier = new Tier({ service });
+  tier.load(
+    { bytes: PROGRAM, starts: [] },
+    Array.from({ length: 16 }, () => 0n),
+  );
+  const places = [CODE, 0x13000, 0x15000];
+  for (const at of places) tier.memory.write(at, PROGRAM);
+  for (let i = 0; i < 40; i++) {
+    for (const at of places) expect(run(tier, 40_000, at)).toEqual([120_000, 200_000]);
+    service.finish();
+  }
+  const jit = tier.cpu.engine.jit!;
+  expect(jit.shared).toBeGreaterThan(1);
+  expect(service.optimized.length).toBeGreaterThan(0);
+  expect(new Set(service.optimized).size).toBe(service.optimized.length);
+  const compiled = service.texts.length;
+  for (let i = 0; i < 40; i++) {
+    for (const at of places) run(tier, 40_000, at);
+    service.finish();
+  }
+  expect(service.texts).toHaveLength(compiled);
 });
 
 test("without its machine code a known region is compiled at once, without a service too", () => {
