@@ -30,7 +30,8 @@ const MIB = 2 ** 20;
 const DISK_BYTES = 128 * MIB;
 const DOWNLOAD_BYTES = 64 * MIB;
 /** So much that starting the program isn't what is measured. */
-const SEQUENTIAL_MIB = 256;
+const SEQUENTIAL_MIB = 512;
+const ROUNDS = 1000;
 const MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "xen-blkfront", "xen-netfront"];
 const disk = (what) => `$IO disk ${what}`;
 const rows = ["raw", "qcow2"].flatMap((kind) => [
@@ -45,8 +46,8 @@ rows.push(
   ["buffered-read", 64 * MIB, "echo 3 >/proc/sys/vm/drop_caches; $BB dd if=$DISK_raw of=/dev/null bs=64k count=1024"],
   ["tcp-guest", DOWNLOAD_BYTES, "$BB wget -q -O /dev/null http://10.77.0.2/data"],
   ["tcp-nat", DOWNLOAD_BYTES, "$BB wget -q -O /dev/null http://10.0.2.2:$PORT/"],
-  ["ping", 300, "$IO ping 10.77.0.2 300"],
-  ["tcp-bounce", 300, "$IO bounce 10.77.0.2 7000 300"],
+  ["ping", ROUNDS, `$IO ping 10.77.0.2 ${ROUNDS}`],
+  ["tcp-bounce", ROUNDS, `$IO bounce 10.77.0.2 7000 ${ROUNDS}`],
 );
 const ROWS = rows.map(([name, amount, command]) => ({
   name,

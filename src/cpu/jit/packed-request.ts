@@ -5,9 +5,16 @@ import type { BlockRequest, RegionRequest } from "./request.js";
 
 type Packed = Omit<RegionRequest, "blocks"> & { blocks: (Omit<BlockRequest, "bytes"> & { bytes: string })[] };
 
+/** A region is compiled twice and noted as known. */
+const texts = new WeakMap<RegionRequest, string>();
+
 export function packRequest(request: RegionRequest): string {
+  const known = texts.get(request);
+  if (known !== undefined) return known;
   const blocks = request.blocks.map((block) => ({ ...block, bytes: String.fromCharCode(...block.bytes) }));
-  return JSON.stringify({ ...request, blocks } satisfies Packed);
+  const text = JSON.stringify({ ...request, blocks } satisfies Packed);
+  texts.set(request, text);
+  return text;
 }
 
 export function unpackRequest(text: string): RegionRequest {
