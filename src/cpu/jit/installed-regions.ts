@@ -112,35 +112,34 @@ export class InstalledRegions {
   ): void {
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
     for (const { pending, run, size } of regions) {
-      const slot = this.#takeSlot();
+      const slot = this.#takeSlot(unit);
       if (slot === 0) break;
-      unit.bytes += size * CODE_PER_BYTE[tier];
-      this.#enter(unit, slot, pending, run, tier, now);
+      this.#enter(unit, slot, pending, run, tier, now, size * CODE_PER_BYTE[tier]);
     }
-    if (unit.regions.size === 0) return;
-    this.#units.add(unit);
-    this.bytes += unit.bytes;
     if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
   }
 
-  /** Enters a region with the code of one in use that was made of the same request. False when that one had to go. */
+  /** Enters a region with the code of one in use that was made of the same request. False when there's no room for it. */
   share(pending: PendingRegion, id: number, now: number): boolean {
     const { unit, run, tier } = this.#byId.get(id)!;
-    const slot = this.#takeSlot();
+    const slot = this.#takeSlot(unit);
     if (slot === 0) return false;
-    if (!this.#units.has(unit)) {
-      this.#handlers.freeRegionSlot(slot);
-      return false;
-    }
-    const before = unit.bytes;
-    this.#enter(unit, slot, pending, run, tier, now);
     unit.lastUsed = now;
-    this.bytes += unit.bytes - before;
+    this.#enter(unit, slot, pending, run, tier, now, 0);
     if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
     return true;
   }
 
-  #enter(unit: Unit, slot: number, pending: PendingRegion, run: unknown, tier: CodeTier, now: number): void {
+  /** `bytes`: of its machine code, when that is new. */
+  #enter(
+    unit: Unit,
+    slot: number,
+    pending: PendingRegion,
+    run: unknown,
+    tier: CodeTier,
+    now: number,
+    bytes: number,
+  ): void {
     const { view } = this.#memory;
     const { Never, Inside, Enters } = R.Compiled;
     const { id } = pending;
@@ -174,7 +173,12 @@ export class InstalledRegions {
       view.setUint32(record + R.REGION, id, true);
     }
     unit.regions.add(region);
-    unit.bytes += records.byteLength;
+    if (!this.#units.has(unit)) {
+      this.#units.add(unit);
+      this.bytes += unit.bytes;
+    }
+    unit.bytes += bytes + records.byteLength;
+    this.bytes += bytes + records.byteLength;
     this.#bySlot.set(slot, region);
     this.#byId.set(id, region);
     for (const page of pending.pages.keys()) {
@@ -215,14 +219,15 @@ export class InstalledRegions {
     this.bytes = 0;
   }
 
-  #takeSlot(): number {
+  /** Room for it isn't made of this unit. */
+  #takeSlot(unit: Unit): number {
     const slot = this.#handlers.takeRegionSlot();
     if (slot !== 0) return slot;
-    this.#makeRoom(this.bytes * 0.875);
+    this.#makeRoom(this.bytes * 0.875, unit);
     return this.#handlers.takeRegionSlot();
   }
 
-  #makeRoom(bound: number, except?: Unit): void {
+  #makeRoom(bound: number, except: Unit): void {
     for (const unit of [...this.#units].sort((a, b) => a.lastUsed - b.lastUsed)) {
       if (this.bytes <= bound) return;
       if (unit === except) continue;

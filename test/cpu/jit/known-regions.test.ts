@@ -165,6 +165,37 @@ test("the same code elsewhere runs what was compiled in this run, at once", () =
   expect([jit.installed.count, jit.installed.bytes]).toEqual([0, 0]);
 });
 
+test("what shares code is dropped with it when room is needed, and made again", () => {
+  const service = new Service();
+  // Two modules and what is in them.
+  const tier = new Tier({ service, cacheBytes: 60_000 });
+  tier.load(
+    { bytes: PROGRAM, starts: [] },
+    Array.from({ length: 16 }, () => 0n),
+  );
+  const jit = tier.cpu.engine.jit!;
+  const places = [CODE, 0x11000, 0x12000, 0x13000, 0x14000];
+  const added = [3, 3, 4, 5, 6];
+  for (const [i, at] of places.entries()) {
+    const bytes = PROGRAM.slice();
+    bytes[2] = added[i]!;
+    tier.memory.write(at, bytes);
+  }
+  for (let round = 0; round < 3; round++) {
+    for (const [i, at] of places.entries()) {
+      for (let times = 0; times < 4; times++) {
+        expect(run(tier, 40_000, at)).toEqual([40_000 * added[i]!, 200_000]);
+        service.finish();
+      }
+      expect(jit.installed.bytes).toBeLessThanOrEqual(60_000);
+    }
+  }
+  expect(jit.shared).toBeGreaterThan(0);
+  expect(jit.installed.evicted).toBeGreaterThan(2);
+  for (const at of places) tier.memory.fill(at, 64);
+  expect([jit.installed.count, jit.installed.bytes]).toEqual([0, 0]);
+});
+
 test("what is optimized later is optimized once for all that share it", () => {
   const service = new Service();
   const tier = new Tier({ service });
