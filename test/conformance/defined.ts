@@ -114,7 +114,7 @@ export function definedPart(
     )
       return undefined;
     // Processors differ in which of its two operands CMPS reads first (AMD's family 25 alone has both).
-    if (/^CMPS/.test(name) && [13, 14].includes(result[VECTOR_OFFSET]!)) return undefined;
+    if (/^CMPS/.test(name) && [13, 14, 17].includes(result[VECTOR_OFFSET]!)) return undefined;
     // Instructions of several stores may have made some of them.
     if (/^(PUSHA|ENTER|CALL|FN?SAVE|FN?STENV|FXSAVE)/.test(name)) mask.ignore.push(DATA_BASE, 0x7000);
     return mask;
