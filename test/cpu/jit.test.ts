@@ -28,7 +28,8 @@ test("random programs, interrupted after every number of instructions", () => {
   expect(pair.regions).toBeGreaterThan(8);
 });
 
-test("random programs in a hot loop", () => {
+// Seldom a program keeps changing its own code, and each change is compiled: 20 s instead of 0.7.
+test("random programs in a hot loop", { timeout: 120_000 }, () => {
   const pair = checkTiers({ runs: 8, trials: hotTrials(12), compilation: "heat" });
   expect(pair.instructions).toBeGreaterThan(10_000);
 });
