@@ -267,10 +267,8 @@ export class Jit {
   }
 
   /** A region in use that is the same code: an optimized one if there is, or else another where nothing better is at hand. */
-  #twinOf(pending: PendingRegion): number | undefined {
+  #twinOf(region: KnownRegion, pending: PendingRegion): number | undefined {
     const { installed, known } = this.#parts;
-    const region = known.of(pending);
-    if (!region) return undefined;
     let twin: number | undefined;
     for (const id of known.usersOf(region)) {
       if (pending.replaces.includes(id) || !installed.regionOf(id)) continue;
@@ -284,9 +282,9 @@ export class Jit {
   /** Enters a region with the code of one in use, as in another domain, if there is such. */
   #share(pending: PendingRegion): boolean {
     const { installed, known } = this.#parts;
-    const twin = this.#twinOf(pending);
-    if (twin === undefined || !this.#isValid(pending)) return false;
     const region = known.of(pending);
+    const twin = region && this.#twinOf(region, pending);
+    if (twin === undefined || !this.#isValid(pending)) return false;
     const observer = this.#parts.observer();
     observer?.begin();
     const isShared = installed.share(pending, twin, this.#now);
