@@ -146,8 +146,6 @@ export class InstalledRegions {
     let since = now;
     let ran = 0;
     let recent = 0;
-    const records = Uint32Array.from(pending.records);
-    const noted = this.#noted;
     for (const old of pending.replaces) {
       const replaced = this.#byId.get(old);
       if (!replaced) continue;
@@ -156,7 +154,8 @@ export class InstalledRegions {
       if (old === id) since = replaced.since;
       this.#takeOut(replaced);
     }
-    const region = { unit, pending, slot, records, run, since, tier, ran, recent, noted };
+    const records = Uint32Array.from(pending.records);
+    const region = { unit, pending, slot, records, run, since, tier, ran, recent, noted: this.#noted };
     this.#table.set(slot, run);
     for (const record of records) {
       const state = view.getUint8(record + R.COMPILED);

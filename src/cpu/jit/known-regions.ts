@@ -48,13 +48,10 @@ export function keyOf(offset: number, bytes: Uint8Array, start: number): number 
   return (Math.imul(word, 0x9e3779b1) ^ Math.imul(offset, 0x85ebca6b)) >>> 2;
 }
 
+const keyOfBlock = ({ at, bytes }: BlockRequest): number => keyOf(at & (PAGE_SIZE - 1), bytes, 0);
+
 function keysOf(blocks: readonly BlockRequest[]): number[] {
-  const keys = new Set<number>();
-  for (const { at, bytes } of blocks) {
-    if (bytes.length < KEY_BYTES) continue;
-    keys.add(keyOf(at & (PAGE_SIZE - 1), bytes, 0));
-  }
-  return [...keys];
+  return [...new Set(blocks.filter(({ bytes }) => bytes.length >= KEY_BYTES).map(keyOfBlock))];
 }
 
 export class KnownRegions {
@@ -135,8 +132,7 @@ export class KnownRegions {
     const own = known ?? this.#byId.get(id);
     if (own) return own;
     // Requests are rarely worth being packed for this.
-    const { at, bytes } = request.blocks[0]!;
-    const alike = this.find(keyOf(at & (PAGE_SIZE - 1), bytes, 0)).filter((each) => this.#users.has(each));
+    const alike = this.find(keyOfBlock(request.blocks[0]!)).filter((each) => this.#users.has(each));
     if (alike.length === 0) return undefined;
     const text = packRequest(request);
     return alike.find((each) => each.text === text);

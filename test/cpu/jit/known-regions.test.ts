@@ -59,10 +59,10 @@ function run(tier: Tier, times: number, at = CODE): [number, number] {
   return [Number(state.gpr(0)), Number(state.gpr(2))];
 }
 
-function machine(known: KnownRegions, service?: RegionService, bytes: Uint8Array = PROGRAM): Tier {
-  const tier = new Tier({ known, service });
+function machine(known?: KnownRegions, service?: RegionService, cacheBytes?: number): Tier {
+  const tier = new Tier({ known, service, cacheBytes });
   tier.load(
-    { bytes, starts: [] },
+    { bytes: PROGRAM, starts: [] },
     Array.from({ length: 16 }, () => 0n),
   );
   return tier;
@@ -140,9 +140,7 @@ test("code at another address is the same code, code that differs isn't", () => 
 
 test("the same code elsewhere runs what was compiled in this run, at once", () => {
   const service = new Service();
-  const tier = new Tier({ service });
-  const registers = Array.from({ length: 16 }, () => 0n);
-  tier.load({ bytes: PROGRAM, starts: [] }, registers);
+  const tier = machine(undefined, service);
   const jit = tier.cpu.engine.jit!;
   for (let i = 0; i < 40; i++) {
     run(tier, 40_000);
@@ -168,11 +166,7 @@ test("the same code elsewhere runs what was compiled in this run, at once", () =
 test("what shares code is dropped with it when room is needed, and made again", () => {
   const service = new Service();
   // Two modules and what is in them.
-  const tier = new Tier({ service, cacheBytes: 60_000 });
-  tier.load(
-    { bytes: PROGRAM, starts: [] },
-    Array.from({ length: 16 }, () => 0n),
-  );
+  const tier = machine(undefined, service, 60_000);
   const jit = tier.cpu.engine.jit!;
   const places = [CODE, 0x11000, 0x12000, 0x13000, 0x14000];
   const added = [3, 3, 4, 5, 6];
@@ -198,11 +192,7 @@ test("what shares code is dropped with it when room is needed, and made again", 
 
 test("what is optimized later is optimized once for all that share it", () => {
   const service = new Service();
-  const tier = new Tier({ service });
-  tier.load(
-    { bytes: PROGRAM, starts: [] },
-    Array.from({ length: 16 }, () => 0n),
-  );
+  const tier = machine(undefined, service);
   const places = [CODE, 0x13000, 0x15000];
   for (const at of places) tier.memory.write(at, PROGRAM);
   for (let i = 0; i < 40; i++) {
