@@ -115,6 +115,8 @@ export function definedPart(
       return undefined;
     // Processors differ in which of its two operands CMPS reads first (AMD's family 25 alone has both).
     if (/^CMPS/.test(name) && [13, 14, 17].includes(result[VECTOR_OFFSET]!)) return undefined;
+    // So is whether an indirect call looks at its stack (AMD) or at its target (SDM) first.
+    if (instruction.isCallNearIndirect && result[VECTOR_OFFSET] === 12) return undefined;
     // Instructions of several stores may have made some of them.
     if (/^(PUSHA|ENTER|CALL|FN?SAVE|FN?STENV|FXSAVE)/.test(name)) mask.ignore.push(DATA_BASE, 0x7000);
     return mask;

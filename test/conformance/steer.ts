@@ -291,7 +291,7 @@ function steerStack(s: Steering, name: string, patch: Uint8Array | undefined): v
   const stack = s.patch(name === "LEAVE" ? s.gpr(RBP) : s.gpr(RSP));
   if (!stack) return;
   const slot = s.mode === 64 ? 8 : 4;
-  if (/^RET$/.test(name)) putLittle(stack, s.codeAddress(), slot);
+  if (/^RET$/.test(name)) putLittle(stack, branchTarget(s), slot);
   if (/^(RETF|IRET)/.test(name)) steerFarFrame(s, stack, name);
   if (/^POPF/.test(name)) stack[1] = (stack[1] as number) & ~1; // no TF: a trap is not this instruction's result
   if (/^POP$/.test(name) && patch === undefined) putLittle(stack, BigInt(random.pick(SELECTORS)), 2);
@@ -380,12 +380,21 @@ function steerCompareExchange(
   putLittle(patch.subarray(size), s.gpr(RDX), size);
 }
 
+/** Where a near indirect branch goes: now and then to the edges of what is canonical, or anywhere. */
+function branchTarget(s: Steering): bigint {
+  const { random } = s;
+  if (s.mode !== 64 || !random.oneIn(16)) return s.codeAddress();
+  if (random.oneIn(2))
+    return random.pick([0x7fff_ffff_ffffn, 0x8000_0000_0000n, -0x8000_0000_0001n, -0x8000_0000_0000n]);
+  return (BigInt(random.u32()) << 32n) | BigInt(random.u32());
+}
+
 function steerIndirect(s: Steering, instruction: Instruction, patch: Uint8Array | undefined): void {
   const { random } = s;
   if (patch) {
     putLittle(
       patch,
-      s.codeAddress(),
+      branchTarget(s),
       s.mode === 64 && !instruction.isCallFarIndirect && !instruction.isJmpFarIndirect ? 8 : 4,
     );
     if (instruction.isCallFarIndirect || instruction.isJmpFarIndirect) {
@@ -395,7 +404,7 @@ function steerIndirect(s: Steering, instruction: Instruction, patch: Uint8Array 
     }
   } else if (instruction.opKind(0) === OpKind.Register) {
     const n = gprNumber(instruction.opRegister(0));
-    if (n >= 0) s.setGpr(n, s.codeAddress());
+    if (n >= 0) s.setGpr(n, branchTarget(s));
   } else if (instruction.isJmpFar || instruction.isCallFar) {
     const { view, bytes } = s.target;
     const end = CODE_OFFSET + (bytes[LENGTH_OFFSET] as number);

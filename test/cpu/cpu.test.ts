@@ -66,6 +66,20 @@ describe("64-bit code", () => {
     expect(other.state.rip).toBe(0x100an);
   });
 
+  test.each([
+    ["jmp rax", [0xff, 0xe0]],
+    ["call rax", [0xff, 0xd0]],
+    ["ret", [0xc3]],
+  ])("%s to an address that isn't canonical raises and changes nothing", (_name, code) => {
+    for (const target of [0x8000_0000_0000n, 0xffff_7fff_ffff_ffffn, 0x2e80_0000_0000_0000n]) {
+      const { cpu, state, memory } = machine(code);
+      state.setGpr(Reg.RAX, target);
+      memory.writeU64(0x8000, target);
+      expect(cpu.run(10)).toMatchObject({ kind: ExitKind.Exception, vector: Vector.GP, errorCode: 0 });
+      expect([state.rip, state.gpr(Reg.RSP), memory.readU64(0x7ff8)]).toEqual([0x1000n, 0x8000n, 0n]);
+    }
+  });
+
   test("code that overwrites itself runs the new bytes", () => {
     // mov byte [rip+1], 2 (the immediate of the next instruction); mov eax, 1; hlt
     const { cpu, state } = machine([0xc6, 0x05, 1, 0, 0, 0, 2, 0xb8, 1, 0, 0, 0, 0xf4]);

@@ -215,7 +215,7 @@ export abstract class Emitter extends FunctionBuilder {
   /** Architectural address (i64) of this instruction and of the next one. */
   abstract currentRip(): Value;
   abstract nextRip(): Value;
-  /** #GP(0) when a branch target (i64) is beyond CS's limit, outside 64-bit mode. Before anything changed. */
+  /** #GP(0) when a branch target (i64) is beyond CS's limit or, in 64-bit mode, not canonical. Before anything changed. */
   abstract checkTarget(target: Value): void;
   /** Continues at `target` (i64; the RIP, truncated by the caller to its width). Ends the path. */
   abstract jump(target: Value): void;

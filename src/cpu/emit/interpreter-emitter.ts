@@ -237,7 +237,11 @@ export class InterpreterEmitter extends Emitter {
     if (this.atTopLevel && !this.terminated) this.endsBlock = true;
   }
   checkTarget(target: Value): void {
-    if (this.mode === 64) return;
+    if (this.mode === 64) {
+      const canonical = this.shrS(this.shl(target, this.i64(16)), this.i64(16));
+      this.raiseIf(this.ne(canonical, target), Vector.GP, 0);
+      return;
+    }
     const limit = this.load("i32", this.state, S.SEG_LIMIT + 4 * S.Seg.CS);
     this.raiseIf(this.gtU(this.wrap(target), limit), Vector.GP, 0);
   }

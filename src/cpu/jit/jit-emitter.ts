@@ -471,13 +471,6 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
   #here(): Value {
     return this.pooled(this.#instruction.record);
   }
-  /** Leaves after an exit was described: this instruction isn't counted (TypeScript does where it is complete). */
-  #leaveForHost(): void {
-    this.#storePageVa();
-    this.set(this.#next, this.i32(0));
-    this.#count(this.#cost.before + this.#instruction.position + 1);
-    this.br(this.#exit);
-  }
   #markDead(): void {
     if (this.currentDepth === this.#depth) this.dead = true;
   }
@@ -607,8 +600,11 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
   nextRip(): Value {
     return this.let(this.add(this.get(this.pageVa), this.i64(this.#instruction.at + this.#instruction.length)));
   }
-  /** Only code outside 64-bit mode has limits to check. */
-  checkTarget(_target: Value): void {}
+  /** Canonical is what lies in the half of the address space that this code lies in; the interpreter sees to the rest. */
+  checkTarget(target: Value): void {
+    const otherHalf = this.shrU(this.xor(target, this.get(this.pageVa)), this.i64(47));
+    this.ifRare(this.ne(otherHalf, this.i64(0)), () => this.#leaveBefore());
+  }
   relativeTarget(target: Operand): Value {
     return target.read();
   }
@@ -673,7 +669,11 @@ export class JitEmitter extends FlagsEmitter implements VectorHost, MemoryHost, 
     this.stateStore("i32", S.EXIT_KIND, this.i32(kind));
     this.stateStore("i32", S.EXIT_VECTOR, typeof vector === "number" ? this.i32(vector) : vector);
     this.stateStore("i32", S.EXIT_ERROR, typeof error === "number" ? this.i32(error) : error);
-    this.#leaveForHost();
+    // This instruction isn't counted: TypeScript does where it is complete.
+    this.#storePageVa();
+    this.set(this.#next, this.i32(0));
+    this.#count(this.#cost.before + this.#instruction.position + 1);
+    this.br(this.#exit);
     this.#markDead();
   }
   /** The interpreter runs this instruction. */

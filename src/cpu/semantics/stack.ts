@@ -79,7 +79,7 @@ export const stackSemantics: SemanticsTable = {
   },
   CALL_NEAR: (e, to) => {
     if (to.kind === "relative") {
-      e.checkTarget(e.relativeTarget(to));
+      if (e.mode !== 64) e.checkTarget(e.relativeTarget(to));
       e.push(e.size, returnAddress(e));
       e.jumpRelative(to);
       return;

@@ -119,6 +119,15 @@ test("a callee that returns elsewhere than behind its call", () => {
   expect(machines.compiled.cpu.state.gpr(2)).toBe(0x11000n);
 });
 
+test.each(["ff d2", "ff e2", "52 c3"])("a branch (%s) to what isn't canonical", (branch) => {
+  // l: dec ecx; jz +2; jmp l; the branch, to RDX
+  for (const target of [0x8000_0000_0000n, 0xffff_7fff_ffff_ffffn]) {
+    const machines = new Machines(program(`ff c9 74 02 eb fa ${branch}`), { 1: 5n, 2: target });
+    machines.agreeAtEveryBudget(20);
+    expect(machines.compiled.cpu.state.rip).toBe(BigInt(CODE + 6 + (branch === "52 c3" ? 1 : 0)));
+  }
+});
+
 describe("a function too long to be copied", () => {
   // Five times call CALLEE; inc edx; then dec ecx; jnz to the start; hlt
   // / mov edi, 3; h: 14 times inc eax; dec edi; jnz h; 30 times inc eax; ret
