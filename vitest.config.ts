@@ -16,6 +16,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.spawn.test.ts", "test/guests/**", "test/slow/**", "test/benchmark/**"],
+          setupFiles: ["test/support/properties.ts"],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
@@ -33,6 +34,7 @@ export default defineConfig({
         test: {
           name: "slow",
           include: ["test/slow/**/*.test.ts"],
+          setupFiles: ["test/support/properties.ts"],
           globalSetup: ["test/support/build.ts"],
           testTimeout: 600_000,
           hookTimeout: 600_000,

@@ -4,15 +4,14 @@
 import { expect, test } from "vitest";
 import type { Bits } from "../cpu/decode/iced.js";
 import { compareWithIced } from "../cpu/decode/iced.js";
-
-const seed = Number(process.env.SEED ?? Date.now() & 0xffffff);
+import { seed } from "../support/seed.js";
 
 test.each<Bits>([16, 32, 64])("agrees with iced-x86 on 1,000,000 random strings of %i-bit code", (bits) => {
   let valid = 0;
   const exceptions: Record<string, number> = {};
   for (let part = 0; part < 10; part++) {
     const result = compareWithIced(bits, 100_000, seed + bits * 100 + part);
-    expect(result.mismatches.slice(0, 20), `SEED=${seed}`).toEqual([]);
+    expect(result.mismatches.slice(0, 20), `XEN_TS_SEED=${seed}`).toEqual([]);
     valid += result.valid;
     for (const [reason, count] of Object.entries(result.exceptions))
       exceptions[reason] = (exceptions[reason] ?? 0) + count;

@@ -1,6 +1,6 @@
 // src/cpu/float against the real processor: random and special operands, all rounding modes, masks and precisions, bit
 // for bit with exception flags and condition codes. Needs gcc on an x86-64 machine; skipped elsewhere.
-// FLOAT_OPS=fadd,fsub limits it, FLOAT_COUNT sets vectors per operation, FLOAT_SEED the seed.
+// FLOAT_OPS=fadd,fsub limits it, FLOAT_COUNT sets vectors per operation, XEN_TS_SEED the seed.
 // FLOAT_WRITE=1 rewrites the committed sample test/cpu/float/vectors.txt.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -20,10 +20,10 @@ import {
   randomVector,
   type Vector,
 } from "../cpu/float/vectors.js";
+import { seed } from "../support/seed.js";
 
 const hasCompiler = process.arch === "x64" && spawnSync("gcc", ["--version"]).status === 0;
 const COUNT = Number(process.env.FLOAT_COUNT ?? 40_000);
-const SEED = Number(process.env.FLOAT_SEED ?? 20260101);
 /** Our transcendentals are correctly rounded; the processor's are within one unit of that. */
 const ULPS = BigInt(process.env.FLOAT_ULPS ?? 1);
 const only = process.env.FLOAT_OPS?.split(",");
@@ -38,7 +38,7 @@ function execute(vectors: Vector[]): void {
 }
 
 function failures(operation: Operation, count: number): { total: number; failed: number; text: string[] } {
-  const random = createRandom(SEED * 977 + operation.code);
+  const random = createRandom(seed * 977 + operation.code);
   const text: string[] = [];
   let total = 0;
   let failed = 0;
@@ -56,7 +56,7 @@ function failures(operation: Operation, count: number): { total: number; failed:
   return { total, failed, text };
 }
 
-suite.skipIf(!hasCompiler)(`native floating point, seed ${SEED}`, () => {
+suite.skipIf(!hasCompiler)(`native floating point, seed ${seed}`, () => {
   beforeAll(() => {
     const source = join(import.meta.dirname, "float-native.c");
     execFileSync("gcc", ["-O1", "-msse4.1", "-o", program, source]);

@@ -11,9 +11,9 @@ import { listForms } from "../conformance/forms.js";
 import { generate, type Vector } from "../conformance/generate.js";
 import { NativeProcessor } from "../conformance/native.js";
 import { Report } from "../conformance/run.js";
+import { seed } from "../support/seed.js";
 
 const filter = new RegExp(process.env.XEN_TS_FORMS ?? "");
-const seed = Number(process.env.XEN_TS_SEED ?? Math.floor(Math.random() * 2 ** 32));
 /** A machine is made anew after so many regions: their slots aren't given back. */
 const MAX_REGIONS = 10_000;
 

@@ -1,5 +1,5 @@
 // Thousands of random programs through interpreter and compiled regions: straight code, loops, calls, code that changes itself,
-// faults in the middle. fast-check prints the seed; XEN_TS_RUNS, XEN_TS_SEED.
+// faults in the middle. fast-check prints the seed; XEN_TS_RUNS.
 
 import { describe, expect, it } from "vitest";
 import { loopTrials } from "../cpu/jit/loop-trial.js";
@@ -7,7 +7,6 @@ import { checkTiers, hotTrials, trials } from "../cpu/jit/random-trial.js";
 import { switchTrials, treeTrials } from "../cpu/jit/tree-trial.js";
 
 const runs = Number(process.env.XEN_TS_RUNS ?? 5000);
-const seed = process.env.XEN_TS_SEED ? Number(process.env.XEN_TS_SEED) : undefined;
 
 describe.each([
   { tier: "every entry compiled", compilation: "entries", trials: trials(12), runs: runs / 2 },
@@ -28,7 +27,7 @@ describe.each([
   it("leaves the same state as the interpreter", () => {
     const everyBudget = "budgets" in rest ? rest.budgets : 0;
     const fresh = "fresh" in rest;
-    const pair = checkTiers({ runs, trials, compilation, seed, fresh, everyBudget });
+    const pair = checkTiers({ runs, trials, compilation, fresh, everyBudget });
     console.log(`${runs} programs, ${pair.instructions} instructions, ${pair.regions} regions`);
     // Many programs in a loop fault too often to get hot.
     expect(pair.regions).toBeGreaterThan(compilation === "entries" ? runs / 2 : runs / 20);
