@@ -11,6 +11,7 @@ import { DeferredEvents } from "./host/deferred-events.js";
 import { InternalError, XenError } from "./host/errors.js";
 import type { DomainConfig, GuestDomain } from "./host/guest-domain.js";
 import { JitWorker } from "./host/jit-worker.js";
+import { useLargePages } from "./host/large-pages.js";
 import { Network, type NetworkOptions, type NetworkServices, networkTime } from "./host/network.js";
 import { joinObservers } from "./host/observers.js";
 import { PerfTrace, type PerfTraceOptions } from "./host/perf-trace.js";
@@ -112,6 +113,8 @@ const HYPERVISOR_BYTES = 8 * 1024 * 1024;
 const TSC_KHZ = 2_600_000;
 const MAX_MEMORY = 3 * 1024 ** 3;
 const MIN_MEMORY = 16 * 1024 ** 2;
+/** Less is as fast in small pages. */
+const LARGE_PAGES_FROM = 64 * 1024 ** 2;
 
 export interface HostStatistics {
   readonly instructions: number;
@@ -314,12 +317,20 @@ export class XenHost {
 
   /** For createXenHost. */
   async openServices(): Promise<void> {
+    await this.#largePages();
     if (this.#config.consolePtys) await this.#ptys();
     const { socket, state } = this.#config.xenstore ?? {};
     if (state !== undefined)
       this.#storeFile = await StoreFile.open(state, this.#store, (line) => this.#config.log?.(line));
     createHostNodes(this.#store);
     if (socket !== undefined) this.#storeSocket = await StoreSocket.listen(socket, this.#store);
+  }
+
+  async #largePages(): Promise<void> {
+    const { frames, linear } = this.#engine.memory;
+    if (frames * PAGE_SIZE < LARGE_PAGES_FROM) return;
+    const reason = await useLargePages(linear);
+    if (reason !== undefined) this.#config.log?.(`machine memory in small pages: ${reason}`);
   }
 
   /** The host's XenStore, with dom0's rights. */
