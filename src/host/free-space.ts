@@ -2,6 +2,7 @@
 // (linux/falloc.h, linux/fs.h). Node has neither, so both go through koffi, an optional package, on a thread of the pool.
 
 import type { FreeSpace } from "../devices/storage/host-file.js";
+import { importKoffi } from "./koffi.js";
 
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -12,10 +13,7 @@ const OFF_T_BYTES = 8;
 /** Undefined: raw images on this machine don't shrink. */
 export async function spaceFreer(): Promise<FreeSpace | undefined> {
   if (process.platform !== "linux") return undefined;
-  const koffi = await import("koffi").then(
-    (module) => module.default,
-    () => undefined,
-  );
+  const koffi = await importKoffi(() => undefined);
   // off_t is a long; where that has 32 bits large files are out of reach.
   if (!koffi || koffi.sizeof("long") !== OFF_T_BYTES) return undefined;
   const c = koffi.load(null);

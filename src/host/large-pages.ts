@@ -2,6 +2,7 @@
 // walks of this process's page tables. Node has no call for it, so it goes through koffi, an optional package.
 
 import { readFile } from "node:fs/promises";
+import { importKoffi } from "./koffi.js";
 
 /** asm-generic/mman-common.h */
 const MADV_HUGEPAGE = 14;
@@ -13,10 +14,7 @@ export async function useLargePages(memory: Uint8Array): Promise<string | undefi
   const setting = await readFile(SETTING, "latin1").catch(() => "[never]");
   if (setting.includes("[never]")) return `${SETTING} says never`;
   if (setting.includes("[always]")) return undefined;
-  const koffi = await import("koffi").then(
-    (module) => module.default,
-    () => undefined,
-  );
+  const koffi = await importKoffi(() => undefined);
   if (!koffi) return "large ones need the optional package koffi: npm install koffi";
   const madvise = koffi.load(null).func("int madvise(void *address, size_t length, int advice)");
   return madvise(memory, memory.length, MADV_HUGEPAGE) === 0 ? undefined : `madvise failed with error ${koffi.errno()}`;

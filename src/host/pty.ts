@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { ReadStream } from "node:tty";
 import { XenError } from "./errors.js";
+import { importKoffi } from "./koffi.js";
 
 export interface Pty {
   /** "/dev/pts/3" */
@@ -30,12 +31,9 @@ const TCSANOW = 0;
 /** @throws XenError unsupported: ptys can't be had here */
 export async function ptyOpener(): Promise<OpenPty> {
   if (process.platform !== "linux") throw new XenError("unsupported", "console ptys are supported on Linux only");
-  const koffi = await import("koffi").then(
-    (module) => module.default,
-    (cause: unknown) => {
-      throw new XenError("unsupported", "console ptys need the optional package koffi: npm install koffi", { cause });
-    },
-  );
+  const koffi = await importKoffi((cause): never => {
+    throw new XenError("unsupported", "console ptys need the optional package koffi: npm install koffi", { cause });
+  });
   const c = koffi.load(null);
   const unlockpt = c.func("int unlockpt(int fd)");
   const ptsname = c.func("int ptsname_r(int fd, _Out_ uint8_t *path, size_t size)");

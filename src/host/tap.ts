@@ -10,6 +10,7 @@ import {
   MAX_FRAME_SIZE,
   type PacketPort,
 } from "../devices/network/packet-port.js";
+import { importKoffi } from "./koffi.js";
 
 /** The device can't be had; the message says why and what helps. */
 export class TapError extends Error {
@@ -37,12 +38,9 @@ const MAX_FRAMES_A_TURN = 64;
 const [EPERM, EBUSY, EINVAL] = [1, 16, 22] as const;
 
 async function systemCalls(): Promise<SystemCalls> {
-  const koffi = await import("koffi").then(
-    (module) => module.default,
-    (cause: unknown) => {
-      throw new TapError("TAP devices need the optional package koffi: npm install koffi", { cause });
-    },
-  );
+  const koffi = await importKoffi((cause): never => {
+    throw new TapError("TAP devices need the optional package koffi: npm install koffi", { cause });
+  });
   const c = koffi.load(null);
   const ioctl = c.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)");
   const poll = c.func("int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)");

@@ -391,18 +391,12 @@ function branchTarget(s: Steering): bigint {
 
 function steerIndirect(s: Steering, instruction: Instruction, patch: Uint8Array | undefined): void {
   const { random } = s;
-  if (patch) {
-    putLittle(
-      patch,
-      branchTarget(s),
-      s.mode === 64 && !instruction.isCallFarIndirect && !instruction.isJmpFarIndirect ? 8 : 4,
-    );
-    if (instruction.isCallFarIndirect || instruction.isJmpFarIndirect) {
-      const size = MemorySizeExt.size(instruction.memorySize) - 2;
-      putLittle(patch, s.codeAddress(), size);
-      putLittle(patch.subarray(size), BigInt(random.pick(SELECTORS)), 2);
-    }
-  } else if (instruction.opKind(0) === OpKind.Register) {
+  if (patch && (instruction.isCallFarIndirect || instruction.isJmpFarIndirect)) {
+    const size = MemorySizeExt.size(instruction.memorySize) - 2;
+    putLittle(patch, s.codeAddress(), size);
+    putLittle(patch.subarray(size), BigInt(random.pick(SELECTORS)), 2);
+  } else if (patch) putLittle(patch, branchTarget(s), s.mode === 64 ? 8 : 4);
+  else if (instruction.opKind(0) === OpKind.Register) {
     const n = gprNumber(instruction.opRegister(0));
     if (n >= 0) s.setGpr(n, branchTarget(s));
   } else if (instruction.isJmpFar || instruction.isCallFar) {
