@@ -69,6 +69,26 @@ function inPage(e: Emitter, linear: Value, count: Value): Value {
 
 const bytesOf = (e: Emitter, elements: Value) => e.let(e.shl(elements, e.i64(Math.log2(e.size / 8))));
 
+/**
+ * Whether these are a page's bytes and all of them 0 already: then nothing needs to be written. What nobody wrote to yet has no memory of
+ * the host's, and reading doesn't give it any; kernels clear far more than they use.
+ */
+function isClear(e: Emitter, address: Value, bytes: Value): Value {
+  const result = e.mutable(e.i32(0));
+  e.if(e.eq(bytes, e.i32(4096)), () => {
+    const at = e.mutable(address);
+    const end = e.let(e.add(address, bytes));
+    const found = e.mutable(e.i64(0));
+    e.loop((again) => {
+      for (let i = 0; i < 64; i += 8) e.set(found, e.or(e.get(found), e.load("i64", e.get(at), i)));
+      e.set(at, e.add(e.get(at), e.i32(64)));
+      e.brIf(again, e.and(e.eqz(e.get(found)), e.ltU(e.get(at), end)));
+    });
+    e.set(result, e.eqz(e.get(found)));
+  });
+  return e.get(result);
+}
+
 /** REP STOS of all elements in the destination's page. */
 function storeMany(e: Emitter, count: Value, finish: (done: Value) => void): void {
   const to = pointer(e, Reg.RDI);
@@ -78,10 +98,13 @@ function storeMany(e: Emitter, count: Value, finish: (done: Value) => void): voi
   e.if(e.eqz(place.slow), () => {
     const value = e.gpr(Reg.RAX, e.size);
     const end = e.let(e.add(place.address, e.wrap(bytes)));
-    const fill = () => e.memoryFill(place.address, e.and(e.wrap(value), e.i32(0xff)), e.wrap(bytes));
-    if (e.size === 8) fill();
-    else
-      e.if(e.eqz(value), fill, () => {
+    const fill = (byte: Value) => e.memoryFill(place.address, byte, e.wrap(bytes));
+    const clear = () => e.if(e.eqz(isClear(e, place.address, e.wrap(bytes))), () => fill(e.i32(0)));
+    if (e.size === 8) {
+      const byte = e.let(e.and(value, e.i32(0xff)));
+      e.if(e.eqz(byte), clear, () => fill(byte));
+    } else
+      e.if(e.eqz(value), clear, () => {
         const at = e.mutable(place.address);
         e.loop((again) => {
           e.store(e.size === 64 ? "i64" : e.size === 32 ? "i32" : "i32_16", e.get(at), value);
