@@ -59,7 +59,8 @@ test.each(forms)(
   },
 );
 
-test("clearing what nobody wrote to takes no memory of the host's", () => {
+// What reads of such pages give differs elsewhere.
+test.runIf(process.platform === "linux")("clearing what nobody wrote to takes no memory of the host's", () => {
   const size = 64 << 20;
   const at = 1 << 20;
   const { clear } = machine((at + size) / PAGE);
