@@ -1,6 +1,7 @@
 // One virtual CPU: runs guest code until something needs the host (see exit.ts), and offers the services that host
 // operations and the hypervisor use on it.
 
+import { DOUBLE_ZERO } from "../mmu/double.js";
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import { PAGE_SIZE } from "../mmu/machine-memory.js";
 import { ACCESS_READ, ACCESS_WRITE, PagingMode } from "../mmu/page-walk.js";
@@ -38,7 +39,7 @@ export class Cpu implements HostCpu {
   readonly hooks: CpuHooks;
   readonly exit: Exit = { kind: ExitKind.Budget, vector: 0, hasErrorCode: false, errorCode: 0, length: 0 };
   /** Instructions executed since the CPU was made. */
-  instructions = 0;
+  instructions = DOUBLE_ZERO;
   readonly #paravirtual: boolean;
   #hostRecord = 0;
   #jumped = false;

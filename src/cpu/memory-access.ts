@@ -1,6 +1,7 @@
 // The slow path of guest memory access: TLB misses, page crossings, writes to decoded code, segment limits, alignment checks,
 // data breakpoints. A fault is described in the vCPU's exit fields and reported by returning 0.
 
+import { DOUBLE_ZERO } from "../mmu/double.js";
 import { FRAME_HAS_CODE, type MachineMemory, PAGE_SIZE } from "../mmu/machine-memory.js";
 import {
   ACCESS_EXECUTE,
@@ -33,8 +34,8 @@ export class MemoryAccess {
   /** Data breakpoints that the current instruction's accesses met: bits B0-B3 of DR6. */
   breakpointHits = 0;
   /** Machine addresses of a crossing write that waits in SCRATCH: first byte, and first byte on the second page. */
-  #pendingFirst = 0;
-  #pendingSecond = 0;
+  #pendingFirst = DOUBLE_ZERO;
+  #pendingSecond = DOUBLE_ZERO;
   #pendingSplit = 0;
   #pendingSize = 0;
 

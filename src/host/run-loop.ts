@@ -2,6 +2,7 @@
 // loop its turn at least every few milliseconds. When nothing is runnable it sleeps until the next timer or event.
 
 import type { Hypervisor, Vcpu } from "../hypervisor/hypervisor.js";
+import { DOUBLE_ZERO } from "../mmu/double.js";
 import type { VirtualClock } from "./clocks.js";
 
 /** Longest stretch without yielding to the event loop, ms. */
@@ -42,15 +43,15 @@ export class RunLoop {
   readonly #yields: boolean[] = [];
   #budget = FIRST_BUDGET;
   /** Instructions that guests executed, and how long it took, since the budget was set. */
-  #executed = 0;
-  #tookMs = 0;
+  #executed = DOUBLE_ZERO;
+  #tookMs = DOUBLE_ZERO;
   /** All that could run yields: it polls for what only the event loop brings (GRUB's disk driver does). */
   #isWaiting = false;
   /** Part of the time that guests ran lately; virtual time has none to spare. */
-  #load = 1;
+  #load = 1 + DOUBLE_ZERO;
   /** Milliseconds spent in guests, and asleep. */
-  busyMs = 0;
-  idleMs = 0;
+  busyMs = DOUBLE_ZERO;
+  idleMs = DOUBLE_ZERO;
 
   constructor(options: RunLoopOptions) {
     this.#options = options;
@@ -119,7 +120,7 @@ export class RunLoop {
     if (this.#tookMs < GRAIN_MS) return;
     const wanted = Math.min(this.#executed * (GRAIN_MS / this.#tookMs), 2 * this.#budget);
     this.#budget = Math.round(Math.min(MAX_BUDGET, Math.max(FIRST_BUDGET, wanted)));
-    this.#executed = this.#tookMs = 0;
+    this.#executed = this.#tookMs = DOUBLE_ZERO;
   }
 
   /** The physical CPUs take turns; which vCPU runs there is the scheduler's choice. */

@@ -6,6 +6,7 @@ import type { Cpu } from "../cpu/cpu.js";
 import type { Decoder } from "../cpu/decode/decoder.js";
 import type { Exit } from "../cpu/exit.js";
 import { PV_KERNEL, PV_KERNEL_SP } from "../cpu/state-layout.js";
+import { DOUBLE_ZERO } from "../mmu/double.js";
 import type { MachineMemory } from "../mmu/machine-memory.js";
 import type { Clock } from "./clock.js";
 import { DomainConsole } from "./domain-console.js";
@@ -386,7 +387,7 @@ export class Hypervisor implements PvHost {
   readonly interrupts: InterruptController;
   readonly commandLine: string;
   /** Instructions until a turn of a vCPU looks at timers (run-vcpu.ts). */
-  untilTimers = 0;
+  untilTimers = DOUBLE_ZERO;
   /** Called when a vCPU becomes runnable outside of runVcpu: a sleeping host loop wakes up. */
   onRunnable: () => void = () => {};
   /** Called before each hypercall, those of a multicall included. */

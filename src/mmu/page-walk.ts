@@ -1,6 +1,7 @@
 // The page walk of SDM volume 3A chapter 4 (2-level, PAE, 4-level; 4K, 2M, 4M, 1G pages), over machine memory. No state, no
 // TLB: it reads tables, checks rights, sets accessed and dirty bits, and reports into a reused result object.
 
+import { DOUBLE_ZERO } from "./double.js";
 import { type MachineMemory, PAGE_SIZE } from "./machine-memory.js";
 
 /** Page-fault error code bits, SDM 3A 4.7. */
@@ -38,7 +39,15 @@ export interface WalkResult {
 }
 
 export function newWalkResult(): WalkResult {
-  return { maddr: 0, fault: -1, writableNow: false, executable: false, user: false, leaf: 0, pageSize: 0 };
+  return {
+    maddr: DOUBLE_ZERO,
+    fault: -1,
+    writableNow: false,
+    executable: false,
+    user: false,
+    leaf: DOUBLE_ZERO,
+    pageSize: 0,
+  };
 }
 
 export const ACCESS_READ = 0;

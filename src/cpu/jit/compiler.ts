@@ -399,6 +399,7 @@ export class RegionCompiler {
       generation: Math.max(-1, ...old.map(({ generation }) => generation)) + 1,
       isCut: region.isCut,
       size: region.instructionCount,
+      known: undefined,
     };
   }
 

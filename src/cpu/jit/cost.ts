@@ -3,7 +3,7 @@
 // it ran. Where a group no longer fits, the interpreter runs the rest of the slice.
 
 import type { BlockCost } from "./flow.js";
-import type { BlockRequest } from "./request.js";
+import type { BlockRequest, Edge } from "./request.js";
 
 /** Longest way through a group: the interpreter runs at most so many instructions at the end of a slice. */
 const MAX_GROUP = 48;
@@ -16,8 +16,13 @@ export function costsOf(blocks: readonly BlockRequest[], entries: readonly numbe
   const from = new Array<number>(blocks.length).fill(-1);
   for (const entry of entries) from[entry] = -2;
   for (const [i, block] of blocks.entries()) {
-    for (const edge of [block.target, block.returnTo, ...block.jumps, block.fallThrough])
+    const lead = (edge: Edge | undefined) => {
       if (edge && edge.block >= 0) from[edge.block] = from[edge.block] === -1 && edge.block > i ? i : -2;
+    };
+    lead(block.target);
+    lead(block.returnTo);
+    for (const edge of block.jumps) lead(edge);
+    lead(block.fallThrough);
   }
   const first = blocks.map((_, i) => i);
   for (const [i, block] of blocks.entries()) {

@@ -57,17 +57,19 @@ export function emitRegion(
   /** By block: what the flags come from behind it; and the blocks that lead to it. */
   const flagSources: (FlagSource | undefined)[] = [];
   const before: number[][] = blocks.map(() => []);
-  for (const [from, to] of edges) before[to - 1]!.push(from - 1);
+  const behind: number[][] = blocks.map(() => []);
+  for (const [from, to] of edges) {
+    before[to - 1]!.push(from - 1);
+    if (from > 0) behind[from - 1]!.push(to - 1);
+  }
   const flagsAt = (block: number) => {
-    const [first, ...others] = before[block]!.map((from) => (from < block ? flagSources[from] : undefined));
-    const same = (other: FlagSource | undefined) => sameSource(first, other);
-    return first && others.every(same) ? first : undefined;
+    const sources = before[block]!;
+    const of = (from: number) => (from < block ? flagSources[from] : undefined);
+    const first = sources.length > 0 ? of(sources[0]!) : undefined;
+    return first && sources.every((from) => sameSource(first, of(from))) ? first : undefined;
   };
   const instructions = blocks.map((block) => instructionsOf(block, decoder));
-  const lanes = liveDoubles(
-    instructions,
-    blocks.map((_, from) => edges.flatMap(([place, to]) => (place === from + 1 ? [to - 1] : []))),
-  );
+  const lanes = liveDoubles(instructions, behind);
   const code = (number: number) => {
     emitted = number;
     emitBlock(emitter, blocks[number]!, instructions[number]!, lanes[number]!, semantics);
@@ -175,10 +177,12 @@ function withTrees(
   if (!loopsOnly) for (const [head, tree] of blockTrees(counts, ways, taken, isReachable)) trees.set(head, tree);
   if (trees.size === 0) return { structure, trees };
   const all = [...edges];
+  const behind: number[][] = blocks.map(() => []);
+  for (const [from, to] of ways) behind[from]!.push(to);
   for (const [head, { nodes }] of trees) {
     for (const { block, next } of nodes) {
       if (block !== head && isReachable(head, block)) all.push([head + 1, block + 1]);
-      for (const [from, to] of ways) if (from === block && to > head && !next.has(to)) all.push([head + 1, to + 1]);
+      for (const to of behind[block]!) if (to > head && !next.has(to)) all.push([head + 1, to + 1]);
     }
   }
   return { structure: structureOf(blocks.length + 1, all), trees };
@@ -193,8 +197,8 @@ function emitBlock(
 ): void {
   const vectorsEnd = instructions.findLastIndex(writesVector) + 1;
   emitter.floatRanges.wanted = lanes;
-  emitter.floatRanges.allowsExact = !instructions.some(({ decoded }) =>
-    /^(DIV|SQRT)[SP]D$/.test(decoded.form.semantics),
+  emitter.floatRanges.allowsExact = !instructions.some(
+    (each) => writesVector(each) && /^(DIV|SQRT)[SP]D$/.test(each.decoded.form.semantics),
   );
   for (const [position, instruction] of instructions.entries()) {
     if (emitter.dead) break;

@@ -33,18 +33,24 @@ function before(live: number, { decoded }: RegionInstruction): number {
   return from < 0 ? rest : rest | lanes(from, (live >>> to) & copied);
 }
 
+const hasVector = ({ decoded: { form } }: RegionInstruction) =>
+  form.operands[0]?.kind === OperandKind.Xmm || form.operands[1]?.kind === OperandKind.Xmm;
+
 /** By block, the lanes that matter behind it. `next`: blocks that control goes to. */
 export function liveDoubles(
   blocks: readonly (readonly RegionInstruction[])[],
   next: readonly (readonly number[])[],
 ): number[] {
+  // Most regions have none.
+  const relevant = blocks.map((block) => block.filter(hasVector));
   const starts = blocks.map(() => 0);
   const ends = blocks.map(() => 0);
+  if (relevant.every(({ length }) => length === 0)) return ends;
   for (let changed = true; changed; ) {
     changed = false;
     for (let block = blocks.length - 1; block >= 0; block--) {
       const end = next[block]!.reduce((lanes, to) => lanes | starts[to]!, 0);
-      const start = blocks[block]!.reduceRight(before, end);
+      const start = relevant[block]!.reduceRight(before, end);
       if (start !== starts[block] || end !== ends[block]) changed = true;
       starts[block] = start;
       ends[block] = end;

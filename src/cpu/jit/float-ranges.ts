@@ -256,25 +256,25 @@ export class FloatRanges implements RangeTracker {
     const checked = new Set<Cell>();
     const values: Value[] = [];
     for (let register = 0; register < 16; register++) {
-      const cells = BOTH.map((lane) => this.#cells[2 * register + lane]);
-      const open = cells.map((cell, lane) => {
+      let open = 0;
+      for (let lane = LOW; lane <= HIGH; lane++) {
+        const cell = this.#cells[2 * register + lane];
         const bit = bitOf(register, lane);
         if (cell?.bit === bit) gone &= ~bit;
-        if ((this.wanted & bit) === 0) return undefined;
-        if (!cell?.range) {
-          if (cell?.bit && cell.bit !== bit) {
-            const distance = Math.clz32(cell.bit) - Math.clz32(bit);
-            copies.set(distance, (copies.get(distance) ?? 0) | bit);
-          }
-          return undefined;
+        if ((this.wanted & bit) === 0) continue;
+        if (cell?.range) {
+          kept |= bit;
+          if (isWide(cell.range) || checked.has(cell)) continue;
+          open |= 1 << lane;
+        } else if (cell?.bit && cell.bit !== bit) {
+          const distance = Math.clz32(cell.bit) - Math.clz32(bit);
+          copies.set(distance, (copies.get(distance) ?? 0) | bit);
         }
-        kept |= bit;
-        return isWide(cell.range) || checked.has(cell) ? undefined : cell;
-      });
-      if (open.every((cell) => !cell)) continue;
-      for (const cell of open) if (cell) checked.add(cell);
+      }
+      if (open === 0) continue;
+      for (let lane = LOW; lane <= HIGH; lane++) if (open & (1 << lane)) checked.add(this.#cells[2 * register + lane]!);
       const vector = e.get(e.vector(register));
-      values.push(open[LOW] && open[HIGH] ? vector : e.let(e.op("f64", 0xfd21, [vector], open[HIGH] ? HIGH : LOW)));
+      values.push(open === 3 ? vector : e.let(e.op("f64", 0xfd21, [vector], open & (1 << HIGH) ? HIGH : LOW)));
     }
     checkWide(e, values, () => this.offset, refuse);
     // What the careful copy does proves nothing: PE may be clear.

@@ -2,6 +2,7 @@
 // live and die together when room is needed, the least recently used module first, since V8 frees whole modules; those whose
 // code bytes change go at once. A region that goes gives its slot back and its entry's record the instruction's own handler.
 
+import { DOUBLE_ZERO } from "../../mmu/double.js";
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodePage } from "../interpreter/code-cache.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
@@ -145,7 +146,7 @@ export class InstalledRegions {
     const { id } = pending;
     let since = now;
     let ran = 0;
-    let recent = 0;
+    let recent = DOUBLE_ZERO;
     for (const old of pending.replaces) {
       const replaced = this.#byId.get(old);
       if (!replaced) continue;

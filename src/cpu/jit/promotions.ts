@@ -2,6 +2,7 @@
 // as long to make, in proportion to its size: first come those that run the most instructions for each that is to be compiled.
 // Counted in samples where slices end (as many instructions apart, whatever runs).
 
+import { DOUBLE_ZERO } from "../../mmu/double.js";
 import type { PendingRegion } from "./compiler.js";
 import type { InstalledRegions } from "./installed-regions.js";
 
@@ -74,7 +75,7 @@ export class Promotions {
 
   /** What ran of late in these regions, for each instruction that is to be compiled. */
   #worth(ids: readonly number[], size: number): number {
-    return ids.reduce((sum, id) => sum + this.#installed.recentlyRan(id), 0) / size;
+    return ids.reduce((sum, id) => sum + this.#installed.recentlyRan(id), DOUBLE_ZERO) / size;
   }
 
   #nextPromoted(): { readonly region: PendingRegion; readonly worth: number }[] {

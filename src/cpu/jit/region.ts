@@ -2,6 +2,7 @@
 // mapped beside one another now. Code that was not seen running (RAN) is left out. A small callee is copied for
 // each call site, so that its returns are predicted by one comparison; other callees' blocks are shared.
 
+import { compact } from "../../mmu/double.js";
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import type { ComputedJumps } from "../interpreter/computed-jumps.js";
@@ -161,7 +162,7 @@ export class RegionFinder {
     if (flow === "branch" || flow === "jump" || flow === "call") {
       // 64 bits, the distance of a 32-bit displacement.
       const high = view.getInt32(record + R.IMMEDIATE + 4, true);
-      target = distance + high * 2 ** 32 + view.getUint32(record + R.IMMEDIATE, true);
+      target = compact(distance + high * 2 ** 32 + view.getUint32(record + R.IMMEDIATE, true));
     }
     const isComputed = view.getUint8(record + R.COMPUTED) === 1;
     const targets = isComputed ? Array.from(this.#computedJumps.of(original), (to) => distance + to) : [];

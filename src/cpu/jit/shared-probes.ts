@@ -78,6 +78,8 @@ export function planProbes(
       else bySum.set(access.form.sum, [i]);
     }
     for (const [sum, list] of bySum) {
+      // One access alone shares nothing, unless its place is kept from one round to the next.
+      if (list.length === 1 && ways.length === 0 && accesses[list[0]!]!.form.range === 0n) continue;
       const ahead = nodes.length === 0 ? 0n : nodes[node]!.ahead(sum);
       if (ahead !== undefined) addGroups(accesses, shared, groups, sum, list, node, ahead, node === 0 ? ways : []);
     }
@@ -95,11 +97,16 @@ function addGroups(
   ahead: bigint,
   ways: readonly Strides[],
 ): void {
-  const strides = ways.map((way) => {
-    const step = way(sum);
-    return step !== undefined && step >= -MAX_STRIDE && step <= MAX_STRIDE ? Number(step) : undefined;
-  });
-  const unknown = strides.filter((stride) => stride === undefined).length;
+  const strides: (number | undefined)[] = [];
+  let unknown = 0;
+  let stays = true;
+  for (let i = 0; i < ways.length; i++) {
+    const step = ways[i]!(sum);
+    const isNear = step !== undefined && step >= -MAX_STRIDE && step <= MAX_STRIDE;
+    strides.push(isNear ? Number(step) : undefined);
+    if (!isNear) unknown++;
+    else if (step % 16n !== 0n) stays = false;
+  }
   const moves = strides.length > 2 * unknown;
   const offsetOf = (i: number) => accesses[i]!.form.offset;
   const ranged = (i: number) => accesses[i]!.form.range > 0n;
@@ -117,7 +124,6 @@ function addGroups(
       continue;
     const distance = (i: number) => Number(offsetOf(i) - offset);
     // Where the group isn't probed again it must stay aligned.
-    const stays = strides.every((stride) => stride === undefined || stride % 16 === 0);
     const expected = stays ? members.find((i) => accesses[i]!.aligned && !ranged(i)) : undefined;
     const aligned = expected === undefined ? undefined : distance(expected) % 16;
     for (const i of members)

@@ -1,6 +1,7 @@
 // Xen's credit scheduler: each physical CPU has a queue ordered by priority; who wakes with credits left goes first (boost); a CPU that
 // has nobody left with credits looks for one in the other queues.
 
+import { DOUBLE_ZERO } from "../../mmu/double.js";
 import { type Account, DEFAULT_TIMESLICE, distribute, pay, TICKS_PER_TIMESLICE } from "./accounting.js";
 import { Priority, type Runnable, type SchedDomain, type SchedUnit } from "./sched-unit.js";
 import { Scheduler } from "./scheduler.js";
@@ -21,11 +22,16 @@ export class CreditScheduler<T extends Runnable> extends Scheduler<T> {
   migrationDelay = 0;
   readonly #cpus: PhysicalCpu<T>[];
   readonly #account: Account = { timeslice: DEFAULT_TIMESLICE, balance: 0 };
-  #nextAccounting = 0;
+  #nextAccounting = DOUBLE_ZERO;
 
   constructor(cpus: number) {
     super(cpus);
-    this.#cpus = Array.from({ length: cpus }, (_, id) => ({ id, queue: [], current: undefined, nextTick: 0 }));
+    this.#cpus = Array.from({ length: cpus }, (_, id) => ({
+      id,
+      queue: [],
+      current: undefined,
+      nextTick: DOUBLE_ZERO,
+    }));
   }
 
   /** Between two distributions of credits, and the longest a vCPU runs while another one waits, ns. */
@@ -34,7 +40,7 @@ export class CreditScheduler<T extends Runnable> extends Scheduler<T> {
   }
   set timeslice(ns: number) {
     this.#account.timeslice = ns;
-    this.#nextAccounting = 0;
+    this.#nextAccounting = DOUBLE_ZERO;
   }
 
   removeDomain(domain: SchedDomain<T>): void {

@@ -1,5 +1,7 @@
 // What schedulers know of a vCPU and of its domain. Plain state: credit.ts or credit2.ts moves it, accounting.ts counts credit.ts's.
 
+import { DOUBLE_ZERO } from "../../mmu/double.js";
+
 /** Higher runs first. Boost: just woken, with credits left; Over: has used up its share. */
 export const Priority = { Over: -2, Under: -1, Boost: 0 } as const;
 export type Priority = (typeof Priority)[keyof typeof Priority];
@@ -49,8 +51,8 @@ export class SchedUnit<T extends Runnable> {
   /** Over its domain's cap: waits until it has earned enough. */
   isParked = false;
   /** System time, ns: since when it is current; until when that has been paid for. */
-  since = 0;
-  paidUntil = 0;
+  since = DOUBLE_ZERO;
+  paidUntil = DOUBLE_ZERO;
   /** Credit2: when it became runnable last. */
   wokenAt = Number.NEGATIVE_INFINITY;
   /** When it was current last. */

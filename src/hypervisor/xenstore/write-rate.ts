@@ -1,13 +1,15 @@
 // How often an unprivileged domain may change the store: every change costs all watchers. xenstored's figures: 200 a second in the long run,
 // and a thousand at once when the domain kept quiet before.
 
+import { DOUBLE_ZERO } from "../../mmu/double.js";
+
 /** Changes a second. */
 export const WRITE_RATE = 200;
 export const WRITE_BURST = 1000;
 
 export class WriteRate {
-  #credit = WRITE_BURST;
-  #at = 0;
+  #credit = WRITE_BURST + DOUBLE_ZERO;
+  #at = DOUBLE_ZERO;
 
   /** @param now milliseconds */
   debit(now: number): void {
