@@ -43,8 +43,8 @@ const KEY_BYTES = 4;
 
 /** Of code at a page offset whose bytes begin at `start`. */
 export function keyOf(offset: number, bytes: Uint8Array, start: number): number {
-  const [a = 0, b = 0, c = 0, d = 0] = [bytes[start], bytes[start + 1], bytes[start + 2], bytes[start + 3]];
-  const word = a | (b << 8) | (c << 16) | (d << 24);
+  // Behind the end there is nothing, which counts as zero.
+  const word = bytes[start]! | (bytes[start + 1]! << 8) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 24);
   return (Math.imul(word, 0x9e3779b1) ^ Math.imul(offset, 0x85ebca6b)) >>> 2;
 }
 
@@ -54,7 +54,12 @@ function keysOf(blocks: readonly BlockRequest[]): number[] {
   return [...new Set(blocks.filter(({ bytes }) => bytes.length >= KEY_BYTES).map(keyOfBlock))];
 }
 
+/** What isn't known is asked for 160,000 times in a boot: bits of keys that say so before the map does. */
+const FILTER_SIZE = 0x10000;
+const NONE: readonly KnownRegion[] = [];
+
 export class KnownRegions {
+  readonly #filter = new Uint8Array(FILTER_SIZE);
   readonly #byKey = new Map<number, KnownRegion[]>();
   readonly #byText = new Map<string, KnownRegion>();
   /** By the number of a region in use. */
@@ -79,7 +84,7 @@ export class KnownRegions {
 
   /** Those with a block that may begin like this. */
   find(key: number): readonly KnownRegion[] {
-    return this.#byKey.get(key) ?? [];
+    return this.#filter[key & (FILTER_SIZE - 1)] === 0 ? NONE : (this.#byKey.get(key) ?? NONE);
   }
 
   /** The next ones of this run that are not in use any more and have no code yet; each is given once. */
@@ -167,6 +172,7 @@ export class KnownRegions {
   #add(region: KnownRegion): void {
     this.#all.add(region);
     for (const key of region.keys) {
+      this.#filter[key & (FILTER_SIZE - 1)] = 1;
       const alike = this.#byKey.get(key);
       if (!alike) this.#byKey.set(key, [region]);
       else if (alike.length < MAX_ALIKE) alike.push(region);
