@@ -265,7 +265,7 @@ export class XenHost {
     this.#store.onLog = (line) => config.log?.(line);
     this.#loop = new RunLoop({
       hypervisor: this.#hypervisor,
-      run: (vcpu, budget) => this.#run(vcpu, budget),
+      run: (vcpu, budget, longestMs) => this.#run(vcpu, budget, longestMs),
       ...(virtualClock ? { virtualClock } : {}),
       onLoad: (isBusy) => {
         this.#engine.isBusy = isBusy || virtualClock !== undefined;
@@ -299,11 +299,11 @@ export class XenHost {
     });
   }
 
-  #run(vcpu: Vcpu, budget: number): number {
+  #run(vcpu: Vcpu, budget: number, longestMs: number): number {
     const before = vcpu.cpu.instructions;
     const start = this.#perfTrace ? performance.now() : 0;
     this.#running = vcpu;
-    runVcpu(vcpu, budget);
+    runVcpu(vcpu, budget, longestMs);
     this.#running = undefined;
     const executed = vcpu.cpu.instructions - before;
     this.#perfTrace?.slice(vcpu, executed, start, performance.now());

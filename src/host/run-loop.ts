@@ -21,8 +21,8 @@ const BUSY_LOAD = 0.1;
 
 export interface RunLoopOptions {
   readonly hypervisor: Hypervisor;
-  /** Runs a vCPU; returns the instructions executed. */
-  readonly run: (vcpu: Vcpu, budget: number) => number;
+  /** Runs a vCPU, for so many ms at most; returns the instructions executed. */
+  readonly run: (vcpu: Vcpu, budget: number, longestMs: number) => number;
   readonly virtualClock?: VirtualClock;
   /** Called before guests run with whether they have been running for more than a small part of the time lately. */
   readonly onLoad?: (isBusy: boolean) => void;
@@ -80,7 +80,7 @@ export class RunLoop {
       let ran = true;
       this.#options.onLoad?.(this.#load > BUSY_LOAD);
       this.#isWaiting = false;
-      do ran = this.#step();
+      do ran = this.#step(start + SLICE_MS);
       while (ran && this.#running && !this.#isWaiting && !virtualClock && performance.now() - start < SLICE_MS);
       const busy = performance.now() - start;
       this.busyMs += busy;
@@ -91,20 +91,20 @@ export class RunLoop {
     }
   }
 
-  /** One slice of one vCPU. False when nothing is runnable. */
-  #step(): boolean {
+  /** One slice of one vCPU, which ends about then (performance.now()). False when nothing is runnable. */
+  #step(end: number): boolean {
     const { hypervisor, run, afterTurn, virtualClock } = this.#options;
     hypervisor.runTimers();
     const vcpu = this.#pick();
     if (!vcpu) return this.#skipIdleTime();
     if (virtualClock) {
-      virtualClock.advance(BigInt(run(vcpu, VIRTUAL_BUDGET)) * NS_PER_INSTRUCTION);
+      virtualClock.advance(BigInt(run(vcpu, VIRTUAL_BUDGET, SLICE_MS)) * NS_PER_INSTRUCTION);
       this.#yields[this.#cpu] = vcpu.hasYielded;
       afterTurn();
       return true;
     }
     const before = performance.now();
-    const executed = run(vcpu, this.#budget);
+    const executed = run(vcpu, this.#budget, Math.max(GRAIN_MS, end - before));
     this.#yields[this.#cpu] = vcpu.hasYielded;
     this.#isWaiting = vcpu.hasYielded && !hypervisor.scheduler.hasWork(this.#cpu);
     const took = performance.now() - before;

@@ -33,15 +33,16 @@ const PAUSES_OF_A_SLICE = 64;
  */
 const TIMER_INTERVAL = 10_000;
 const TIMER_PARTS = 8;
-/**
- * A turn ends after so many ns whatever is left of its budget, for code that turns out to be much slower than the code before it:
- * looked at with the timers, and after so many exits. Under virtual time a turn takes none.
- */
-const LONGEST_TURN = 4_000_000n;
+/** Time is looked at with the timers, and after so many exits. */
 const EXITS_PER_LOOK = 64;
 
-/** @param budget about how many instructions may run, fewer when they take long. @returns how many did. */
-export function runVcpu(vcpu: Vcpu, budget: number): number {
+/**
+ * @param budget about how many instructions may run.
+ * @param longestMs a turn ends after so many whatever is left of its budget, for code that turns out to be much slower than the code
+ * before it. Under virtual time a turn takes none.
+ * @returns how many instructions ran.
+ */
+export function runVcpu(vcpu: Vcpu, budget: number, longestMs = 4): number {
   const { hypervisor } = vcpu.domain;
   hypervisor.runTimers();
   if (!vcpu.isRunnable) return 0;
@@ -52,7 +53,7 @@ export function runVcpu(vcpu: Vcpu, budget: number): number {
   const interval = Math.max(TIMER_INTERVAL, Math.floor(budget / TIMER_PARTS));
   let untilTimers = hypervisor.untilTimers > 0 ? Math.min(hypervisor.untilTimers, interval) : interval;
   let exits = 0;
-  const end = hypervisor.time.now() + LONGEST_TURN;
+  const end = hypervisor.time.now() + BigInt(Math.round(longestMs * 1e6));
   while (left > 0 && vcpu.isRunnable && !vcpu.hasYielded) {
     const used = step(vcpu, Math.min(left, untilTimers));
     left -= used;

@@ -64,3 +64,34 @@ test("who is woken runs when the event loop has brought what else there is: the 
   done.push("data");
   await expect.poll(() => done).toEqual(["data", "guest"]);
 });
+
+test("a turn that follows others of the same stretch gets what is left of it: four milliseconds in all, not for each", async () => {
+  const host = makeHost();
+  const { hypervisor } = host;
+  makeDomain(host, false);
+  let stretch = 0;
+  let [first, last] = [0, 0];
+  const later: { readonly longestMs: number; readonly left: number }[] = [];
+  loop = new RunLoop({
+    ...{ hypervisor, afterTurn: () => {} },
+    onLoad: () => {
+      stretch++;
+      first = 0;
+    },
+    run: (_, __, longestMs) => {
+      const start = performance.now();
+      if (first === 0) first = start;
+      else later.push({ longestMs, left: 4 - (last - first) });
+      while (performance.now() - start < 1.5) {}
+      last = performance.now();
+      return 1000;
+    },
+    onError: (error) => expect.unreachable(String(error)),
+  });
+  loop.start();
+  await expect.poll(() => Math.min(stretch, later.length), { timeout: 20_000 }).toBeGreaterThan(5);
+  for (const { longestMs, left } of later) {
+    expect(longestMs).toBeGreaterThanOrEqual(1);
+    expect(longestMs).toBeLessThanOrEqual(Math.max(1, left));
+  }
+});
