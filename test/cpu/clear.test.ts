@@ -1,12 +1,9 @@
 // REP STOS of zeros over whole pages, as kernels clear memory.
 
 import { expect, test } from "vitest";
-import { Cpu } from "../../src/cpu/cpu.js";
-import { Engine } from "../../src/cpu/engine.js";
 import { ExitKind } from "../../src/cpu/exit.js";
-import { DEFAULT_FEATURES } from "../../src/cpu/features.js";
 import { Reg } from "../../src/cpu/state-layout.js";
-import { MachineMemory } from "../../src/mmu/machine-memory.js";
+import { flatMachine } from "./flat-machine.js";
 
 const PAGE = 4096;
 /** rep stosb, stosw, stosd, stosq; hlt */
@@ -18,15 +15,7 @@ const forms: readonly (readonly [bytes: number, code: readonly number[]])[] = [
 ];
 
 function machine(frames: number) {
-  const memory = new MachineMemory({ frames, engineBytes: 16 << 20 });
-  const engine = new Engine(memory, { features: DEFAULT_FEATURES, codeBytes: 4 << 20 });
-  const hooks = {
-    cpuid: (_l: number, _s: number, out: Uint32Array) => out.fill(0),
-    rdtsc: () => 1n,
-    random64: () => 4n,
-  };
-  const cpu = new Cpu(engine, { hooks, paravirtual: false });
-  cpu.state.codeMode = 2;
+  const { memory, cpu } = flatMachine(frames);
   /** Stores elements of zeros from `at` on. */
   const clear = (code: readonly number[], at: number, elements: number) => {
     memory.write(0x1000, Uint8Array.from(code));

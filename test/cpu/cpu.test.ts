@@ -1,24 +1,13 @@
 // The CPU as a whole: decoding, dispatch, branches, memory, faults, budget, self-modifying code.
 
 import { describe, expect, test } from "vitest";
-import { Cpu } from "../../src/cpu/cpu.js";
-import { Engine } from "../../src/cpu/engine.js";
 import { ExitKind, Vector } from "../../src/cpu/exit.js";
-import { DEFAULT_FEATURES as defaultFeatures } from "../../src/cpu/features.js";
 import { Reg } from "../../src/cpu/state-layout.js";
-import { MachineMemory } from "../../src/mmu/machine-memory.js";
+import { flatMachine } from "./flat-machine.js";
 
 function machine(code: number[], at = 0x1000) {
-  const memory = new MachineMemory({ frames: 64, engineBytes: 16 << 20 });
-  const engine = new Engine(memory, { features: defaultFeatures, codeBytes: 4 << 20 });
-  const hooks = {
-    cpuid: (_l: number, _s: number, out: Uint32Array) => out.fill(0),
-    rdtsc: () => 1n,
-    random64: () => 4n,
-  };
-  const cpu = new Cpu(engine, { hooks, paravirtual: false });
+  const { memory, engine, cpu } = flatMachine();
   memory.write(at, Uint8Array.from(code));
-  cpu.state.codeMode = 2;
   cpu.state.rip = BigInt(at);
   cpu.state.setGpr(Reg.RSP, 0x8000n);
   return { memory, engine, cpu, state: cpu.state };
