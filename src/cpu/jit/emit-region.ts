@@ -30,7 +30,10 @@ export function emitRegion(
   const laidOut = layOut(request);
   const { edges, entries, direct } = laidOut;
   const costs = costsOf(blocks, entries);
-  const { structure, trees } = withTrees(laidOut, blocks, quickly);
+  /** By block: those that it leads to. */
+  const behind: number[][] = blocks.map(() => []);
+  for (const [from, to] of edges) if (from > 0) behind[from - 1]!.push(to - 1);
+  const { structure, trees } = withTrees(laidOut, blocks, behind, quickly);
   /** Blocks that a tree's copy runs in the place of. */
   const copied = new Set<number>();
   /** Places that selectors stand for: the entries first, as in their records. */
@@ -57,11 +60,7 @@ export function emitRegion(
   /** By block: what the flags come from behind it; and the blocks that lead to it. */
   const flagSources: (FlagSource | undefined)[] = [];
   const before: number[][] = blocks.map(() => []);
-  const behind: number[][] = blocks.map(() => []);
-  for (const [from, to] of edges) {
-    before[to - 1]!.push(from - 1);
-    if (from > 0) behind[from - 1]!.push(to - 1);
-  }
+  for (const [from, to] of edges) before[to - 1]!.push(from - 1);
   const flagsAt = (block: number) => {
     const sources = before[block]!;
     const of = (from: number) => (from < block ? flagSources[from] : undefined);
@@ -167,6 +166,7 @@ function layOut({ blocks, entries }: RegionRequest): Layout {
 function withTrees(
   { edges, structure, direct }: Layout,
   blocks: readonly BlockRequest[],
+  behind: readonly (readonly number[])[],
   loopsOnly: boolean,
 ): { structure: Structure; trees: ReadonlyMap<number, BlockTree> } {
   const ways = edges.flatMap(([from, to]) => (from > 0 ? [[from - 1, to - 1] as const] : []));
@@ -177,8 +177,6 @@ function withTrees(
   if (!loopsOnly) for (const [head, tree] of blockTrees(counts, ways, taken, isReachable)) trees.set(head, tree);
   if (trees.size === 0) return { structure, trees };
   const all = [...edges];
-  const behind: number[][] = blocks.map(() => []);
-  for (const [from, to] of ways) behind[from]!.push(to);
   for (const [head, { nodes }] of trees) {
     for (const { block, next } of nodes) {
       if (block !== head && isReachable(head, block)) all.push([head + 1, block + 1]);
