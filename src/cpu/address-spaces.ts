@@ -51,7 +51,10 @@ export class AddressSpaces {
     this.#base = base;
     this.#state = state >> 2;
     this.#words[this.#state + (SPACE >> 2)] = base + ADDRESS_SPACE_BYTES;
-    for (let slot = 0; slot < SLOTS; slot++) this.#clear(slot);
+    this.#clear(0);
+    this.#clear(1);
+    // Memory that no root needs yet isn't touched.
+    this.#stale.fill(1, 2);
   }
 
   /** Linear addresses of the data and code TLBs of the current slot. */
@@ -207,16 +210,17 @@ export class AddressSpaces {
     this.#forgetPair();
   }
 
-  /** Forgets one page (given by the low half of its address) in every slot. */
+  /** Forgets one page (given by the low half of its address) in every slot that isn't to be emptied anyway. */
   invalidatePage(vaLow: number): void {
     const words = this.#words;
     const page = vaLow >>> 12;
     const index = page & (TLB_ENTRIES - 1);
     const data = (index << TLB_ENTRY_SHIFT) >> 2;
     const code = (TLB_BYTES + ((page & (CODE_TLB_ENTRIES - 1)) << CODE_TLB_ENTRY_SHIFT)) >> 2;
-    const end = (this.#base + ADDRESS_SPACES_BYTES) >> 2;
     // The low half of a code tag can't be -1: it's a page address.
-    for (let start = (this.#base + ADDRESS_SPACE_BYTES) >> 2; start < end; start += ADDRESS_SPACE_BYTES >> 2) {
+    for (let slot = 1; slot < SLOTS; slot++) {
+      if (this.#stale[slot]) continue;
+      const start = (this.#base + slot * ADDRESS_SPACE_BYTES) >> 2;
       this.#forget(start + data, index);
       words[start + code + (CODE_TLB_TAG >> 2)] = -1;
     }

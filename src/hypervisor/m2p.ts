@@ -46,6 +46,13 @@ export class MachineToPhys {
     this.#memory.writeU64(this.#firstFrame * 4096 + mfn * 8, pfn);
   }
 
+  /** `set` where the number is one of ours: without a bigint for each frame of a domain. */
+  setPfn(mfn: number, pfn: number): void {
+    const at = this.#firstFrame * 4096 + mfn * 8;
+    this.#memory.writeU32(at, pfn);
+    this.#memory.writeU32(at + 4, 0);
+  }
+
   get(mfn: number): bigint {
     return this.#memory.readU64(this.#firstFrame * 4096 + mfn * 8);
   }

@@ -3,13 +3,29 @@
 // what is missing, lowest level first (Linux gives back the root's page only, because its L3 and L2 don't follow it).
 
 import type { MachineMemory } from "../../mmu/machine-memory.js";
-import { PTE_A, PTE_D, PTE_HIGH_GUEST_KERNEL, PTE_P, PTE_RW, PTE_US, pteFrame } from "../pte.js";
+import {
+  PTE_A,
+  PTE_D,
+  PTE_HIGH_GUEST_KERNEL,
+  PTE_P,
+  PTE_RW,
+  PTE_SIZE,
+  PTE_US,
+  PTES_PER_PAGE,
+  pteFrame,
+} from "../pte.js";
 
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 const LEAF_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D;
 
 /** Steps from the root to a level-1 table. */
 const LEAF_DEPTH = 3;
+
+/** Where the entry for a page (its number in virtual memory) lies in a table so many steps from the root. */
+function slotAddress(frame: number, page: number, depth: number): number {
+  const slot = Math.floor(page / PTES_PER_PAGE ** (LEAF_DEPTH - depth)) % PTES_PER_PAGE;
+  return frame * 4096 + slot * PTE_SIZE;
+}
 
 export class BootstrapTables {
   readonly #memory: MachineMemory;
@@ -20,26 +36,34 @@ export class BootstrapTables {
     this.#root = rootMfn;
   }
 
-  /** Maps the page at `va`; `newTable` supplies zeroed frames for missing tables. */
-  map(va: bigint, mfn: number, writable: boolean, newTable: () => number): void {
-    const page = Number((va >> 12n) & 0xf_ffff_ffffn);
-    const slotAddress = (frame: number, depth: number) =>
-      frame * 4096 + (Math.floor(page / 512 ** (LEAF_DEPTH - depth)) % 512) * 8;
+  /** Maps the pages from `va` on to these frames; `newTable` supplies zeroed frames for missing tables. */
+  map(va: bigint, mfns: ArrayLike<number>, isWritable: (index: number) => boolean, newTable: () => number): void {
+    const first = Number((va >> 12n) & 0xf_ffff_ffffn);
+    let table = -1;
+    for (let i = 0; i < mfns.length; i++) {
+      const page = first + i;
+      if (table < 0 || page % PTES_PER_PAGE === 0) table = this.#leafTable(page, newTable);
+      const flags = isWritable(i) ? LEAF_FLAGS : LEAF_FLAGS & ~(PTE_RW | PTE_D);
+      this.#write(slotAddress(table, page, LEAF_DEPTH), mfns[i]!, flags, PTE_HIGH_GUEST_KERNEL);
+    }
+  }
+
+  /** The level-1 table of a page, made with what leads to it where it's missing. */
+  #leafTable(page: number, newTable: () => number): number {
     let table = this.#root;
     let depth = 0;
     for (; depth < LEAF_DEPTH; depth++) {
-      const at = slotAddress(table, depth);
+      const at = slotAddress(table, page, depth);
       const low = this.#memory.readU32(at);
       if (!(low & PTE_P)) break;
       table = pteFrame(low, this.#memory.readU32(at + 4));
     }
     const missing = Array.from({ length: LEAF_DEPTH - depth }, newTable).reverse();
     for (const frame of missing) {
-      this.#write(slotAddress(table, depth++), frame, TABLE_FLAGS, 0);
+      this.#write(slotAddress(table, page, depth++), frame, TABLE_FLAGS, 0);
       table = frame;
     }
-    const flags = writable ? LEAF_FLAGS : LEAF_FLAGS & ~(PTE_RW | PTE_D);
-    this.#write(slotAddress(table, LEAF_DEPTH), mfn, flags, PTE_HIGH_GUEST_KERNEL);
+    return table;
   }
 
   #write(at: number, mfn: number, low: number, high: number): void {

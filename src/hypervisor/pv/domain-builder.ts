@@ -101,12 +101,12 @@ export function buildPvDomain(domain: Domain, options: BuildPvDomainOptions): Bu
     );
   if (notes.hypercallPage !== undefined) store(physical(notes.hypercallPage), hypercallPage64());
   store(layout.ramdisk === undefined ? frames.ramdiskPfn * 4096 : physical(layout.ramdisk), ramdisk);
-  for (let pfn = 0; pfn < pages; pfn++) space.host.m2p.set(p2m[pfn]!, BigInt(pfn));
+  for (let pfn = 0; pfn < pages; pfn++) space.host.m2p.setPfn(p2m[pfn]!, pfn);
 
   const root = writeTables(domain, layout, frames, physical);
   const p2mBytes = new Uint8Array(pages * 8);
-  const words = new BigUint64Array(p2mBytes.buffer);
-  for (let pfn = 0; pfn < pages; pfn++) words[pfn] = BigInt(p2m[pfn]!);
+  const words = new Uint32Array(p2mBytes.buffer);
+  for (let pfn = 0; pfn < pages; pfn++) words[2 * pfn] = p2m[pfn]!;
   store(layout.p2mFrames === undefined ? physical(layout.p2m) : frames.p2mDataPfn * 4096, p2mBytes);
 
   const mfnOf = (va: bigint | undefined) => (va === undefined ? undefined : p2m[physical(va) / 4096]!);
@@ -219,14 +219,23 @@ function writeTables(
   const root = p2m[firstTable]!;
   const tables = new BootstrapTables(domain.hypervisor.memory, root);
   let next = firstTable + 1;
-  for (let pfn = 0; pfn < layout.mappedPages; pfn++) {
-    const isTable = (pfn >= firstTable && pfn < endTable) || (pfn >= frames.p2mPfn && pfn < frames.p2mDataPfn);
-    tables.map(layout.start + BigInt(pfn * 4096), p2m[pfn]!, !isTable, () => p2m[next++]!);
-  }
+  const isTable = (pfn: number) =>
+    (pfn >= firstTable && pfn < endTable) || (pfn >= frames.p2mPfn && pfn < frames.p2mDataPfn);
+  tables.map(
+    layout.start,
+    p2m.subarray(0, layout.mappedPages),
+    (pfn) => !isTable(pfn),
+    () => p2m[next++]!,
+  );
   if (layout.p2mFrames !== undefined) {
     let table = frames.p2mPfn;
-    for (let i = 0; i < layout.p2mFrames.data; i++)
-      tables.map(layout.p2m + BigInt(i * 4096), p2m[frames.p2mDataPfn + i]!, true, () => p2m[table++]!);
+    const data = p2m.subarray(frames.p2mDataPfn, frames.p2mDataPfn + layout.p2mFrames.data);
+    tables.map(
+      layout.p2m,
+      data,
+      () => true,
+      () => p2m[table++]!,
+    );
   }
   return root;
 }

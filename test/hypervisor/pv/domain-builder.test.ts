@@ -83,15 +83,21 @@ describe("bootstrap tables", () => {
     const { memory } = smallMachine();
     const tables = new BootstrapTables(memory, 10);
     let next = 11;
-    tables.map(BASE, 50, true, () => next++);
-    tables.map(BASE + 0x1000n, 51, false, () => next++);
-    tables.map(BASE + 0x20_0000n, 52, true, () => next++);
+    const newTable = () => next++;
+    const isWritable = (index: number) => index === 0;
+    tables.map(BASE, [50, 51], isWritable, newTable);
+    tables.map(BASE + 0x20_0000n, [52], isWritable, newTable);
     expect(next).toBe(15);
+    // Across the end of what one level-1 table maps.
+    tables.map(BASE + 0x3f_f000n, [60, 61], () => true, newTable);
+    expect(next).toBe(16);
     const l1 = (va: bigint) => findL1Slot(memory, 10, va);
     expect(l1(BASE)).toBe(11 * 4096);
     expect(l1(BASE + 0x20_0000n)).toBe(14 * 4096);
     expect(memory.readU64(l1(BASE))).toBe(0x10_0000_0003_2067n);
     expect(memory.readU64(l1(BASE + 0x1000n))).toBe(0x10_0000_0003_3025n);
+    expect(memory.readU64(l1(BASE + 0x3f_f000n))).toBe(0x10_0000_0003_c067n);
+    expect(memory.readU64(l1(BASE + 0x40_0000n))).toBe(0x10_0000_0003_d067n);
   });
 });
 
