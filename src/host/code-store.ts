@@ -33,7 +33,12 @@ export class CodeStore {
     return join(this.#directory, `${unit}-${cachedDataVersionTag().toString(16)}${SUFFIX}`);
   }
 
-  /** Keeps the code of a module whose exports are these functions. Returns the name to load it by, undefined when V8 has none. */
+  /** The name to load the code of a module of these bytes by. */
+  static unitOf(bytes: Uint8Array): string {
+    return createHash("sha256").update(bytes).digest("hex").slice(0, 40);
+  }
+
+  /** Keeps what V8 optimized of a module whose exports are these functions. Returns the name to load it by, undefined when there's nothing. */
   store(
     bytes: Uint8Array,
     module: WebAssembly.Module,
@@ -41,7 +46,7 @@ export class CodeStore {
   ): string | undefined {
     const code = serializeModule(module, functions);
     if (!code) return undefined;
-    const unit = createHash("sha256").update(bytes).digest("hex").slice(0, 40);
+    const unit = CodeStore.unitOf(bytes);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(bytes.length);
     writeChecked(this.#path(unit), [length, bytes, code]);

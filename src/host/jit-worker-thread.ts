@@ -12,6 +12,7 @@ import { emitRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
 import { CodeStore } from "./code-store.js";
 import type { JobMessage, ResultMessage } from "./jit-worker.js";
+import { QuickModules } from "./quick-modules.js";
 import { writeCatalog } from "./region-catalog.js";
 import { withoutTierUp } from "./v8-flags.js";
 
@@ -55,6 +56,8 @@ function makeReady(module: WebAssembly.Module): Run[] {
   return functions;
 }
 
+const quickModules = new QuickModules();
+
 const stores = new Map<string, CodeStore>();
 function storeIn(directory: string): CodeStore {
   const known = stores.get(directory);
@@ -74,15 +77,26 @@ function attempt<T>(work: () => T): { value?: T; storeError?: string } {
 }
 
 async function perform(job: JobMessage): Promise<Omit<ResultMessage, "id">> {
-  if (job.kind === "save")
-    return { storeError: attempt(() => writeCatalog(job.path, job.entries, job.removed)).storeError };
-  const { text, tier, directory } = job;
+  if (job.kind === "release") return { storeError: attempt(() => quickModules.release(job.made)).storeError };
+  if (job.kind === "optimize") return { optimized: await quickModules.optimize(job.made, job.index) };
+  if (job.kind === "save") {
+    const { path, entries, removed } = job;
+    const saved = attempt(() => quickModules.save());
+    return { storeError: saved.storeError ?? attempt(() => writeCatalog(path, entries, removed)).storeError };
+  }
+  const { id, text, tier, directory } = job;
   const { bytes, sizes } = emitRegions(text.split("\n").map(unpackRequest), decoder, semantics, tier);
   const newModule = () => new WebAssembly.Module(bytes);
   let module: WebAssembly.Module;
   if (tier === "optimized") module = await optimize(bytes);
   else module = tier === "auto" ? newModule() : withoutTierUp(newModule);
   const functions = makeReady(module);
+  if (tier === "quick") {
+    // Without a folder there is only nothing to keep.
+    const { value: store, storeError } = directory ? attempt(() => storeIn(directory)) : {};
+    quickModules.add(id, bytes, module, functions, store);
+    return { compiled: { module, sizes }, isQuick: true, storeError };
+  }
   const { value: unit, storeError } = directory
     ? attempt(() => storeIn(directory).store(bytes, module, functions))
     : {};

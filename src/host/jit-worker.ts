@@ -5,13 +5,14 @@
 
 import { Worker } from "node:worker_threads";
 import { packRequest } from "../cpu/jit/packed-request.js";
-import type { CodeTier, CompiledRegions, RegionService } from "../cpu/jit/region-module.js";
+import type { CodeTier, CompiledRegions, OptimizedFunction, RegionService } from "../cpu/jit/region-module.js";
 import type { RegionRequest } from "../cpu/jit/request.js";
 import { CodeStore } from "./code-store.js";
 import type { CatalogEntry } from "./region-catalog.js";
-import { hasTierControl } from "./v8-flags.js";
+import { hasTierControl, isOptimized } from "./v8-flags.js";
 
-export type JobMessage = { readonly id: number } & (CompileJob | SaveJob);
+type Job = CompileJob | OptimizeJob | ReleaseJob | SaveJob;
+export type JobMessage = { readonly id: number } & Job;
 interface CompileJob {
   readonly kind: "compile";
   /** The requests by `packRequest`, a line each. */
@@ -19,6 +20,17 @@ interface CompileJob {
   readonly tier: CodeTier;
   /** Where optimized code is kept. */
   readonly directory: string | undefined;
+}
+interface OptimizeJob {
+  readonly kind: "optimize";
+  /** The job that made the module, and the function's number. */
+  readonly made: number;
+  readonly index: number;
+}
+interface ReleaseJob {
+  readonly kind: "release";
+  /** The job that made a module which nobody has any more. */
+  readonly made: number;
 }
 interface SaveJob {
   readonly kind: "save";
@@ -31,6 +43,9 @@ interface SaveJob {
 export type ResultMessage = { readonly id: number } & JobResult;
 interface JobResult {
   readonly compiled?: CompiledRegions;
+  /** Functions of the module can be optimized. */
+  readonly isQuick?: boolean;
+  readonly optimized?: OptimizedFunction | undefined;
   readonly error?: string;
   /** What is kept for later runs could not be read or written: nothing else of the result depends on it. */
   readonly storeError?: string | undefined;
@@ -41,6 +56,9 @@ type Done = (result: JobResult) => void;
 class CompilerThread {
   readonly #worker: Worker;
   readonly #jobs = new Map<number, Done>();
+  /** By which job a module was made whose functions can be optimized; the thread holds it until it has gone here. */
+  readonly #made = new WeakMap<WebAssembly.Module, number>();
+  readonly #gone = new FinalizationRegistry<number>((made) => this.post({ kind: "release", made }, () => {}));
   #lastId = 0;
   #failure: string | undefined;
   users = 0;
@@ -50,6 +68,7 @@ class CompilerThread {
     this.#worker.on("message", ({ id, ...result }: ResultMessage) => {
       const done = this.#jobs.get(id);
       this.#jobs.delete(id);
+      if (result.isQuick && result.compiled) this.#hold(result.compiled.module, id);
       done?.(result);
     });
     this.#worker.on("error", (error) => this.#fail(error.message));
@@ -58,11 +77,21 @@ class CompilerThread {
     this.#worker.unref();
   }
 
+  #hold(module: WebAssembly.Module, made: number): void {
+    this.#made.set(module, made);
+    this.#gone.register(module, made);
+  }
+
+  /** The job that made a module whose functions can be optimized. */
+  madeBy(module: WebAssembly.Module): number | undefined {
+    return this.#made.get(module);
+  }
+
   get hasFailed(): boolean {
     return this.#failure !== undefined;
   }
 
-  post(job: CompileJob | SaveJob, done: Done): void {
+  post(job: Job, done: Done): void {
     const error = this.#failure;
     if (error !== undefined) {
       setImmediate(() => done({ error }));
@@ -123,7 +152,7 @@ export class JitWorker implements RegionService {
     return thread;
   }
 
-  #post(job: CompileJob | SaveJob, done: Done): void {
+  #post(job: Job, done: Done): void {
     this.#running().post(job, (result) => {
       if (result.storeError !== undefined) this.#kept?.onError(result.storeError);
       if (!this.#isClosed) done(result);
@@ -132,10 +161,15 @@ export class JitWorker implements RegionService {
 
   compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void {
     const text = requests.map(packRequest).join("\n");
-    const directory = this.keepsCode && tier === "optimized" ? this.#kept?.directory : undefined;
+    const directory = this.keepsCode && tier !== "auto" ? this.#kept?.directory : undefined;
     this.#post({ kind: "compile", text, tier, directory }, ({ compiled, error }) =>
       done(compiled ?? new Error(error ?? "nothing was compiled")),
     );
+  }
+
+  optimize(module: WebAssembly.Module, index: number, done: (result: OptimizedFunction | undefined) => void): void {
+    const made = this.#running().madeBy(module) ?? 0;
+    this.#post({ kind: "optimize", made, index }, ({ optimized }) => done(optimized));
   }
 
   load(unit: string): WebAssembly.Module | undefined {
@@ -147,6 +181,10 @@ export class JitWorker implements RegionService {
       this.#kept.onError((error as Error).message);
       return undefined;
     }
+  }
+
+  hasCode(run: unknown): boolean {
+    return isOptimized(run as () => unknown);
   }
 
   /** Writes a catalog (region-catalog.ts); errors go to the log. */

@@ -31,6 +31,7 @@ export function withoutTierUp(newModule: () => WebAssembly.Module): WebAssembly.
 
 type Exported = (...args: never[]) => unknown;
 interface Natives {
+  readonly optimize: (run: Exported) => void;
   readonly isOptimized: (run: Exported) => boolean;
   readonly serialize: (module: WebAssembly.Module) => ArrayBuffer;
   readonly deserialize: (code: ArrayBuffer, bytes: Uint8Array) => WebAssembly.Module | undefined;
@@ -39,7 +40,7 @@ interface Natives {
 let natives: Natives | undefined;
 
 /**
- * Functions of V8's own that give a module's machine code and take it back. The flag that lets scripts name them stays set: code is
+ * Functions of V8's own that give a module's machine code and take it back, or have some made. The flag that lets scripts name them stays set: code is
  * taken back only under the flags it was given with.
  */
 function findNatives(): Natives | undefined {
@@ -47,6 +48,7 @@ function findNatives(): Natives | undefined {
   setFlagsFromString("--allow-natives-syntax");
   try {
     natives = {
+      optimize: new Function("run", "%WasmTierUpFunction(run)") as Natives["optimize"],
       isOptimized: new Function("run", "return %IsTurboFanFunction(run)") as Natives["isOptimized"],
       serialize: new Function("module", "return %SerializeWasmModule(module)") as Natives["serialize"],
       deserialize: new Function(
@@ -66,13 +68,28 @@ export function allowNatives(): void {
   findNatives();
 }
 
+/** Whether V8's optimizing compiler made the code that this exported function runs; true where V8 can't tell. */
+export function isOptimized(run: Exported): boolean {
+  return findNatives()?.isOptimized(run) ?? true;
+}
+
 /**
- * Machine code that V8's optimizing compiler made of a module whose exported functions are these. Undefined where V8 can't tell, or has
- * none of some function, as while a debugger is attached: asked all the same it would end the process.
+ * Has V8's optimizing compiler make an exported function anew, here and now. Whoever has its module, in whatever thread and instance, runs
+ * the new code from then on. False where V8 can't, as while a debugger is attached.
+ */
+export function optimizeInPlace(run: Exported): boolean {
+  const known = findNatives();
+  known?.optimize(run);
+  return known?.isOptimized(run) ?? false;
+}
+
+/**
+ * Machine code that V8's optimizing compiler made of functions of a module; these are what it exports. Undefined where V8 can't tell, or
+ * has none at all: asked all the same it would end the process.
  */
 export function serializeModule(module: WebAssembly.Module, functions: readonly Exported[]): Uint8Array | undefined {
   const known = findNatives();
-  if (!known || functions.length === 0 || !functions.every(known.isOptimized)) return undefined;
+  if (!known || functions.length === 0 || !functions.some(known.isOptimized)) return undefined;
   return new Uint8Array(known.serialize(module));
 }
 

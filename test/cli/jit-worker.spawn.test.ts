@@ -3,9 +3,10 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import type { CodeTier } from "../../src/cpu/jit/region-module.js";
+import type { CodeTier, CompiledRegions } from "../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../src/cpu/jit/request.js";
 import type { JitWorker } from "../../src/host/jit-worker.js";
+import { enableHints } from "../../src/host/v8-flags.js";
 import { CODE, Tier } from "../cpu/jit/tiers.js";
 
 const built = resolve(import.meta.dirname, "../../dist/src/host/jit-worker.js");
@@ -42,22 +43,23 @@ test("regions compiled by the thread run; hosts share it, and a new one starts a
   await third.close();
 });
 
+/** So many times mov rbx, [rbx]. */
+function region(count: number): RegionRequest {
+  const ways = {
+    fallThrough: { at: 3 * count, block: -1, record: -1, table: -1 },
+    target: undefined,
+    returnTo: undefined,
+  };
+  const bytes = new Uint8Array(3 * count).map((_, i) => [0x48, 0x8b, 0x1b][i % 3]!);
+  return {
+    blocks: [{ at: 0, bytes, records: 0, count, crosses: -1, ...ways, jumps: [], behindCalls: [] }],
+    entries: [0],
+  };
+}
+
 test("quick code doesn't wait for what is being optimized", async () => {
   const service = new BuiltJitWorker();
   if (!service.hasTiers) return;
-  // So many times mov rbx, [rbx].
-  const region = (count: number): RegionRequest => {
-    const ways = {
-      fallThrough: { at: 3 * count, block: -1, record: -1, table: -1 },
-      target: undefined,
-      returnTo: undefined,
-    };
-    const bytes = new Uint8Array(3 * count).map((_, i) => [0x48, 0x8b, 0x1b][i % 3]!);
-    return {
-      blocks: [{ at: 0, bytes, records: 0, count, crosses: -1, ...ways, jumps: [], behindCalls: [] }],
-      entries: [0],
-    };
-  };
   const order: CodeTier[] = [];
   const compile = (count: number, tier: CodeTier) =>
     new Promise<void>((done, fail) =>
@@ -70,6 +72,46 @@ test("quick code doesn't wait for what is being optimized", async () => {
     );
   await Promise.all([compile(1300, "optimized"), compile(2, "quick")]);
   expect(order).toEqual(["quick", "optimized"]);
+  await service.close();
+});
+
+test("a function is optimized where it is: in the module that came from the thread, after quick code", async () => {
+  const service = new BuiltJitWorker();
+  if (!service.hasTiers) return;
+  enableHints();
+  const compile = (count: number) =>
+    new Promise<CompiledRegions>((done, fail) =>
+      service.compile([region(count), region(count + 1)], "quick", (result) =>
+        result instanceof Error ? fail(result) : done(result),
+      ),
+    );
+  const { module } = await compile(3);
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
+  const imports = WebAssembly.Module.imports(module).map(({ name }) => [name, name === "memory" ? memory : () => 0]);
+  const { exports } = new WebAssembly.Instance(module, { e: Object.fromEntries(imports) });
+  const states = () => [service.hasCode(exports["0"]), service.hasCode(exports["1"])];
+  expect(states()).toEqual([false, false]);
+  const order: string[] = [];
+  const optimize = (index: number) =>
+    new Promise<void>((done) =>
+      service.optimize(module, index, (result) => {
+        expect(result).toEqual({ unit: undefined });
+        order.push(`optimized ${index}`);
+        done();
+      }),
+    );
+  const first = optimize(1);
+  await Promise.all([first, compile(5).then(() => order.push("compiled"))]);
+  expect(order).toEqual(["compiled", "optimized 1"]);
+  expect(states()).toEqual([false, true]);
+  // Another's module.
+  const other = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+  await new Promise<void>((done) =>
+    service.optimize(other, 0, (result) => {
+      expect(result).toBeUndefined();
+      done();
+    }),
+  );
   await service.close();
 });
 

@@ -1,15 +1,17 @@
 // The files of the translation cache: what comes back is what was written, whole, for this build and this V8; everything else is as if
 // it weren't there. That a second run of a guest finds what the first one left is test/guests/translation-cache.test.ts.
 
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildId } from "../../src/host/build-id.js";
 import { CodeStore } from "../../src/host/code-store.js";
+import { QuickModules } from "../../src/host/quick-modules.js";
 import { type CatalogEntry, catalogPath, readCatalog, writeCatalog } from "../../src/host/region-catalog.js";
 import { defaultTranslationCacheDirectory, TranslationCache } from "../../src/host/translation-cache.js";
-import { enableHints, hasTierControl } from "../../src/host/v8-flags.js";
+import { enableHints, hasTierControl, isOptimized, withoutTierUp } from "../../src/host/v8-flags.js";
 
 enableHints();
 let directory: string;
@@ -87,6 +89,82 @@ test.runIf(hasTierControl)("the least recently used files go when there are too 
   expect(names.map((name) => left.includes(name))).toEqual([true, false, false, true]);
   expect(left).not.toContain("torn-1.code.77.new");
 });
+
+/** f and g: add 1 and 2; not to be optimized. */
+const TWO = Uint8Array.from([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 6, 1, 0x60, 1, 0x7f, 1, 0x7f, 3, 3, 2, 0, 0],
+  ...[0, 20, 16, ...Buffer.from("compilationHints"), 2, 0x15, 0x15],
+  ...[7, 9, 2, 1, 0x66, 0, 0, 1, 0x67, 0, 1, 10, 17, 2, 7, 0, 0x20, 0, 0x41, 1, 0x6a, 0x0b],
+  ...[7, 0, 0x20, 0, 0x41, 2, 0x6a, 0x0b],
+]);
+
+test.runIf(hasTierControl)("of a module's functions those are kept that were optimized where they are", async () => {
+  const store = new CodeStore(directory);
+  const module = withoutTierUp(() => new WebAssembly.Module(TWO));
+  const functions = Object.values(new WebAssembly.Instance(module).exports) as ((x: number) => number)[];
+  const results = () => functions.map((run) => [run(1), isOptimized(run)]);
+  expect(results()).toEqual([
+    [2, false],
+    [3, false],
+  ]);
+  const modules = new QuickModules();
+  modules.add(7, TWO, module, functions, store);
+  modules.add(8, TWO, module, functions, undefined);
+  modules.save();
+  expect(readdirSync(directory)).toEqual([]);
+  const { unit } = (await modules.optimize(7, 1))!;
+  // Another instance, which asks for the same.
+  expect(await modules.optimize(8, 1)).toEqual({ unit: undefined });
+  expect(await modules.optimize(7, 2)).toBeUndefined();
+  expect(await modules.optimize(9, 0)).toBeUndefined();
+  expect(results()).toEqual([
+    [2, false],
+    [3, true],
+  ]);
+  expect(readdirSync(directory)).toEqual([]);
+  modules.save();
+  const { length } = readFileSync(join(directory, readdirSync(directory)[0]!));
+  expect(unit).toBe(CodeStore.unitOf(TWO));
+  await modules.optimize(7, 0);
+  modules.release(7);
+  modules.release(7);
+  expect(readFileSync(join(directory, readdirSync(directory)[0]!)).length).toBeGreaterThan(length);
+  expect(await modules.optimize(7, 0)).toBeUndefined();
+});
+
+test.runIf(hasTierControl)(
+  "in another process its optimized functions are there, and the others are as good as unknown",
+  () => {
+    const script = (work: string) => `
+    import { CodeStore } from ${JSON.stringify(resolve("dist/src/host/code-store.js"))};
+    import { QuickModules } from ${JSON.stringify(resolve("dist/src/host/quick-modules.js"))};
+    import * as flags from ${JSON.stringify(resolve("dist/src/host/v8-flags.js"))};
+    flags.enableHints();
+    const bytes = Uint8Array.from([${TWO}]);
+    const store = new CodeStore(${JSON.stringify(directory)});
+    const functions = (module) => Object.values(new WebAssembly.Instance(module).exports);
+    ${work}`;
+    const results = (work: string) => {
+      const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script(work)], {
+        encoding: "utf8",
+      });
+      expect(stderr).toBe("");
+      return stdout.trim();
+    };
+    const unit = results(`
+    const module = flags.withoutTierUp(() => new WebAssembly.Module(bytes));
+    const modules = new QuickModules();
+    modules.add(1, bytes, module, functions(module), store);
+    for (const run of functions(module)) run(1);
+    console.log((await modules.optimize(1, 1)).unit);
+    modules.save();`);
+    expect(
+      results(`
+    const all = functions(store.load(${JSON.stringify(unit)}));
+    console.log(...all.map(flags.isOptimized), ...all.map((run) => run(1)));`),
+    ).toBe("false true 2 3");
+  },
+);
 
 const entry = (text: string, lastUsed: number, unit?: string): CatalogEntry => ({
   ...{ keys: [1, 2, text.length], text, isCut: true, generation: 2, lastUsed },

@@ -23,14 +23,28 @@ interface Unit {
   lastUsed: number;
 }
 
+/** What a region runs, or several that are the same code. */
+export interface RegionCode {
+  /** A function of the handlers' signature, and the bytes of its body. */
+  readonly run: unknown;
+  readonly size: number;
+  /** It was made quickly, in this module, and can be optimized there. */
+  readonly quick?:
+    | { readonly module: WebAssembly.Module; readonly index: number; readonly exports: Exports }
+    | undefined;
+  /** Of the machine code that runs. */
+  tier: CodeTier;
+}
+
+export type Exports = Readonly<Record<string, unknown>>;
+
 interface InstalledRegion {
   readonly unit: Unit;
   readonly pending: PendingRegion;
   readonly slot: number;
   readonly records: Uint32Array;
-  readonly run: unknown;
+  readonly code: RegionCode;
   readonly since: number;
-  readonly tier: CodeTier;
   /** Samples of instructions that ran in it, or in what it took the place of. */
   ran: number;
   /** The same as of the sample of this number, late ones counting for more. */
@@ -77,13 +91,31 @@ export class InstalledRegions {
 
   /** The region in use is waiting for nothing better. */
   isOptimized(id: number): boolean {
-    return this.#byId.get(id)?.tier === "optimized";
+    return this.#byId.get(id)?.code.tier === "optimized";
+  }
+
+  /** What it runs was made quickly, if optimized since. */
+  isQuick(id: number): boolean {
+    return this.#byId.get(id)?.code.quick !== undefined;
+  }
+
+  codeOf(id: number): RegionCode | undefined {
+    return this.#byId.get(id)?.code;
+  }
+
+  /** What this region runs has been optimized where it is. */
+  noteOptimized(id: number): void {
+    const { code, unit } = this.#byId.get(id)!;
+    const bytes = code.size * (CODE_PER_BYTE.optimized - 1);
+    code.tier = "optimized";
+    unit.bytes += bytes;
+    this.bytes += bytes;
   }
 
   /** Regions that could have better code, installed before this sample, the first ones first. */
   *settled(before: number): Iterable<PendingRegion> {
-    for (const { tier, since, pending } of this.#byId.values())
-      if (tier !== "optimized" && since <= before) yield pending;
+    for (const { code, since, pending } of this.#byId.values())
+      if (code.tier !== "optimized" && since <= before) yield pending;
   }
 
   /** Counts a sample of instructions that ran in a region. Returns how many there are. */
@@ -105,42 +137,30 @@ export class InstalledRegions {
     return recent * 2 ** ((noted - this.#noted) / HALF_LIFE);
   }
 
-  /** Enters one module's regions; each `run` is a function of the handlers' signature, `size` the bytes of its body. */
-  install(
-    regions: readonly { pending: PendingRegion; run: unknown; size: number }[],
-    tier: CodeTier,
-    now: number,
-  ): void {
+  /** Enters one module's regions. */
+  install(regions: readonly { pending: PendingRegion; code: RegionCode }[], now: number): void {
     const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
-    for (const { pending, run, size } of regions) {
+    for (const { pending, code } of regions) {
       const slot = this.#takeSlot(unit);
       if (slot === 0) break;
-      this.#enter(unit, slot, pending, run, tier, now, size * CODE_PER_BYTE[tier]);
+      this.#enter(unit, slot, pending, code, now, code.size * CODE_PER_BYTE[code.tier]);
     }
     if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
   }
 
   /** Enters a region with the code of one in use that was made of the same request. False when there's no room for it. */
   share(pending: PendingRegion, id: number, now: number): boolean {
-    const { unit, run, tier } = this.#byId.get(id)!;
+    const { unit, code } = this.#byId.get(id)!;
     const slot = this.#takeSlot(unit);
     if (slot === 0) return false;
     unit.lastUsed = now;
-    this.#enter(unit, slot, pending, run, tier, now, 0);
+    this.#enter(unit, slot, pending, code, now, 0);
     if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
     return true;
   }
 
   /** `bytes`: of its machine code, when that is new. */
-  #enter(
-    unit: Unit,
-    slot: number,
-    pending: PendingRegion,
-    run: unknown,
-    tier: CodeTier,
-    now: number,
-    bytes: number,
-  ): void {
+  #enter(unit: Unit, slot: number, pending: PendingRegion, code: RegionCode, now: number, bytes: number): void {
     const { view } = this.#memory;
     const { Never, Inside, Enters } = R.Compiled;
     const { id } = pending;
@@ -156,8 +176,8 @@ export class InstalledRegions {
       this.#takeOut(replaced);
     }
     const records = Uint32Array.from(pending.records);
-    const region = { unit, pending, slot, records, run, since, tier, ran, recent, noted: this.#noted };
-    this.#table.set(slot, run);
+    const region = { unit, pending, slot, records, code, since, ran, recent, noted: this.#noted };
+    this.#table.set(slot, code.run);
     for (const record of records) {
       const state = view.getUint8(record + R.COMPILED);
       // One that has come to enter another region since this one was planned goes on doing so.

@@ -12,7 +12,7 @@ import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
-import type { InstalledRegions } from "./installed-regions.js";
+import type { Exports, InstalledRegions, RegionCode } from "./installed-regions.js";
 import type { CodePlace, KnownRegion, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { Promotions } from "./promotions.js";
@@ -45,6 +45,8 @@ const MAX_UNKEPT_INSTRUCTIONS = 400;
 const UNKEPT_AT_ONCE = 6;
 /** Batches that are being optimized: the next one is at hand when one is done, whatever runs here meanwhile. */
 const MAX_OPTIMIZING = 2;
+/** Instructions of a region whose code is optimized where it is: others are made anew, in a thread of V8's. */
+const MAX_IN_PLACE = 200;
 /** Modules of machine code that are held for what may still be recalled of them. */
 const MAX_UNITS = 128;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
@@ -57,8 +59,6 @@ interface Hot {
   /** Nothing there is new: these regions are to become one. */
   readonly link: Link | undefined;
 }
-
-type Exports = Readonly<Record<string, unknown>>;
 
 interface Link {
   readonly cluster: readonly RunningRegion[];
@@ -106,6 +106,7 @@ export class Jit {
   readonly #isInUse = (id: number) => this.#parts.installed.regionOf(id) !== undefined;
   #isBusy = false;
   #optimizing = 0;
+  #canOptimizeInPlace = true;
   /** Guests have little to do. */
   #isResting = false;
   #isClosed = false;
@@ -236,11 +237,11 @@ export class Jit {
     this.recalled++;
     if (this.#share(pending)) return true;
     this.#mark(pending, true);
-    const code = pending.known?.code;
-    const exports = code && this.#keptUnit(code.unit);
-    if (exports) {
+    const place = pending.known?.code;
+    const run = place && this.#keptCode(place);
+    if (run) {
       this.recalledCode++;
-      this.#enterRegions([{ pending, run: exports[String(code.index)], size: code.size, code }], "optimized");
+      this.#enterRegions([{ pending, code: { run, size: place.size, tier: "optimized" }, place }]);
       return true;
     }
     if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
@@ -249,7 +250,11 @@ export class Jit {
     return true;
   }
 
-  /** The exports of a module whose machine code was kept, if it's still there. */
+  /** A function whose machine code was kept, if it's still there. */
+  #keptCode({ unit, index }: CodePlace): unknown {
+    const run = this.#keptUnit(unit)?.[String(index)];
+    return run && (this.#service?.hasCode?.(run) ?? true) ? run : undefined;
+  }
   #keptUnit(unit: string): Exports | undefined {
     const held = this.#units.get(unit);
     if (held) return held;
@@ -451,6 +456,7 @@ export class Jit {
       batch = this.#unkept();
       if (batch.length === 0) this.#keepOthers(this.#service);
     }
+    batch = this.#optimizeInPlace(this.#service, batch);
     if (batch.length === 0) return;
     for (const pending of batch) this.#mark(pending, true);
     const kinds = batch.flatMap((pending) => this.#parts.known.of(pending) ?? []);
@@ -461,6 +467,47 @@ export class Jit {
       for (const kind of kinds) this.#inWork.delete(kind);
       this.#optimize();
     });
+  }
+
+  /** Has regions' code optimized where it is. Returns those that are better compiled anew. */
+  #optimizeInPlace(service: RegionService, batch: readonly PendingRegion[]): PendingRegion[] {
+    let left = 0;
+    const others = batch.filter((pending) => {
+      const code = this.#parts.installed.codeOf(pending.id);
+      const isBetterAnew = pending.size > MAX_IN_PLACE || code?.tier !== "quick";
+      if (isBetterAnew || !service.optimize || !code.quick || !this.#canOptimizeInPlace) return true;
+      const kind = this.#parts.known.of(pending);
+      left++;
+      service.optimize(code.quick.module, code.quick.index, (result) => {
+        if (this.#isClosed) return;
+        if (result) this.#noteOptimized(pending, code, kind, result.unit);
+        else this.#canOptimizeInPlace = false;
+        this.#promotions.done([pending]);
+        if (kind) this.#inWork.delete(kind);
+        if (--left > 0) return;
+        this.#optimizing--;
+        this.#optimize();
+      });
+      return false;
+    });
+    if (left > 0) this.#optimizing++;
+    return others;
+  }
+
+  #noteOptimized(
+    pending: PendingRegion,
+    code: RegionCode,
+    kind: KnownRegion | undefined,
+    unit: string | undefined,
+  ): void {
+    const { quick, size } = code;
+    if (unit !== undefined && quick) {
+      this.#keepUnit(unit, quick.exports);
+      if (kind) kind.code = { unit, index: quick.index, size };
+    }
+    if (this.#parts.installed.codeOf(pending.id) !== code) return;
+    this.#parts.installed.noteOptimized(pending.id);
+    this.#shareOptimized(pending);
   }
 
   /** One of each kind: the others will share its code. */
@@ -542,27 +589,24 @@ export class Jit {
     this.#enterRegions(
       batch.map((pending, index) => {
         const size = sizes[index]!;
-        const code = unit === undefined ? undefined : { unit, index, size };
-        return { pending, run: exports[String(index)], size, code };
+        const place = unit === undefined ? undefined : { unit, index, size };
+        const quick = tier === "quick" ? { module, index, exports } : undefined;
+        return { pending, code: { run: exports[String(index)], size, quick, tier }, place };
       }),
-      tier,
     );
   }
 
-  #enterRegions(
-    batch: readonly { pending: PendingRegion; run: unknown; size: number; code: CodePlace | undefined }[],
-    tier: CodeTier,
-  ): void {
+  #enterRegions(batch: readonly { pending: PendingRegion; code: RegionCode; place: CodePlace | undefined }[]): void {
     const { installed, known } = this.#parts;
     const regions = batch.filter(({ pending }) => this.#isValid(pending));
     for (const { pending } of batch) this.#mark(pending, false);
     const observer = this.#parts.observer();
     observer?.begin();
-    installed.install(regions, tier, this.#now);
+    installed.install(regions, this.#now);
     for (const { pending } of regions) this.#links.replace(pending.replaces, pending.id);
     observer?.end("install", regions.length);
-    for (const { pending, code } of regions) known.noteInstalled(pending, code);
-    if (tier === "optimized") for (const { pending } of regions) this.#shareOptimized(pending);
+    for (const { pending, place } of regions) known.noteInstalled(pending, place);
+    for (const { pending, code } of regions) if (code.tier === "optimized") this.#shareOptimized(pending);
     if (known.numbers > 2 * installed.count + 64) known.prune(this.#isInUse);
     this.regions += regions.length;
     this.outdated += batch.length - regions.length;

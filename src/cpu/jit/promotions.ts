@@ -10,10 +10,12 @@ import type { InstalledRegions } from "./installed-regions.js";
 const INSTRUCTIONS_PER_SAMPLE = 100;
 /** Instructions compiled at once, about: new regions wait as long. */
 const MAX_INSTRUCTIONS = 120;
+/** Samples after which what was optimized where it is (see `RegionCode`) is made anew for the optimizing compiler, and once more after as many. */
+const REMAKE = 256;
 /** What is optimized already gains this much less from being part of something larger. */
 const RENEWAL = 1 / 2;
 
-type Installed = Pick<InstalledRegions, "regionOf" | "isOptimized" | "noteRan" | "recentlyRan">;
+type Installed = Pick<InstalledRegions, "regionOf" | "isOptimized" | "isQuick" | "noteRan" | "recentlyRan">;
 
 export class Promotions {
   readonly #installed: Installed;
@@ -43,9 +45,13 @@ export class Promotions {
   /** A slice ended in the region of this number. */
   note(id: number): void {
     const samples = this.#installed.noteRan(id);
-    if (samples === 0 || this.#inWork.has(id) || this.#installed.isOptimized(id)) return;
-    const { size } = this.#installed.regionOf(id)!;
-    if (samples >= 1 + size / INSTRUCTIONS_PER_SAMPLE) this.#due.add(id);
+    if (samples === 0 || this.#inWork.has(id)) return;
+    const region = this.#installed.regionOf(id)!;
+    if (!this.#installed.isOptimized(id)) {
+      if (samples >= 1 + region.size / INSTRUCTIONS_PER_SAMPLE) this.#due.add(id);
+    } else if (samples % REMAKE === 0 && this.#installed.isQuick(id)) {
+      if (!this.renewed.some((other) => other.replaces.includes(id))) this.renew({ ...region, replaces: [id] });
+    }
   }
 
   /** What was taken is optimized, or won't be. */

@@ -47,6 +47,12 @@ export function compileRegions(
   return { module: new WebAssembly.Module(bytes), sizes };
 }
 
+/** A function that was optimized where it is. */
+export interface OptimizedFunction {
+  /** What `RegionService.load` will know its module by, when its machine code is kept. */
+  readonly unit?: string | undefined;
+}
+
 /** Compiles regions elsewhere, in the background. */
 export interface RegionService {
   /** Whether it can do what `quick` and `optimized` say; else it does as with `auto`. */
@@ -55,6 +61,13 @@ export interface RegionService {
   readonly keepsCode?: boolean;
   /** The module that an earlier result named, with its machine code, at once: that takes a tenth of a millisecond or two. */
   load?(unit: string): WebAssembly.Module | undefined;
+  /** Whether a function of such a module has machine code: of what was optimized function by function, others haven't. */
+  hasCode?(run: unknown): boolean;
+  /**
+   * Optimizes one function of a `quick` module that came from here where it is: its callers run the better code from then on. `done` as
+   * with `compile`; undefined means that it can't be done.
+   */
+  optimize?(module: WebAssembly.Module, index: number, done: (result: OptimizedFunction | undefined) => void): void;
   /** Calls `done` once, later and never from within this call: when no vCPU runs. An error means that none was compiled. */
   compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void;
 }

@@ -13,12 +13,14 @@ import { semantics } from "../../../src/cpu/semantics/index.js";
 function promotions(sizes: Readonly<Record<number, number>>) {
   const ran = new Map<number, number>();
   const optimized = new Set<number>();
+  const quick = new Set<number>();
   const gone = new Set<number>();
   const recent = new Map<number, number>();
   const promoted = new Promotions({
     recentlyRan: (id) => recent.get(id) ?? ran.get(id) ?? 0,
     regionOf: (id) => (gone.has(id) ? undefined : ({ size: sizes[id], id } as PendingRegion)),
     isOptimized: (id) => optimized.has(id),
+    isQuick: (id) => quick.has(id),
     noteRan: (id) => {
       if (gone.has(id)) return 0;
       ran.set(id, (ran.get(id) ?? 0) + 1);
@@ -31,7 +33,7 @@ function promotions(sizes: Readonly<Record<number, number>>) {
   const take = () => promoted.take().map(({ id, replaces }) => [id, ...replaces]);
   const renew = (id: number) => promoted.renew({ size: 500, id, replaces: [100 + id] } as unknown as PendingRegion);
   const done = (id: number) => promoted.done([{ id } as PendingRegion]);
-  return { note, take, renew, done, optimized, gone, recent };
+  return { note, take, renew, done, optimized, quick, gone, recent };
 }
 
 test("what runs most for each of its instructions comes first, in small lots", () => {
@@ -79,6 +81,21 @@ test("what was taken isn't taken again before it's done, however often it runs",
   // It couldn't be installed.
   done(1);
   note(1, 1);
+  expect(take()).toEqual([[1, 1]]);
+});
+
+test("what was optimized as quick code and runs on is made anew", () => {
+  const { note, take, optimized, quick } = promotions({ 1: 100, 2: 100 });
+  for (const id of [1, 2]) optimized.add(id);
+  quick.add(1);
+  note(1, 255);
+  note(2, 600);
+  expect(take()).toEqual([]);
+  note(1, 300);
+  expect(take()).toEqual([[1, 1]]);
+  expect(take()).toEqual([]);
+  // It couldn't be installed.
+  note(1, 300);
   expect(take()).toEqual([[1, 1]]);
 });
 

@@ -9,6 +9,7 @@ import {
   type CodeTier,
   type CompiledRegions,
   compileRegions,
+  type OptimizedFunction,
   type RegionService,
 } from "../../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../../src/cpu/jit/request.js";
@@ -39,6 +40,23 @@ class HeldService implements RegionService {
   /** Finishes what is there; finishing may bring more. */
   finish(): void {
     for (const { requests, done } of this.jobs.splice(0)) done(compileRegions(requests, this.#decoder, semantics));
+  }
+}
+
+/** Optimizes functions where they are, when it's told to. */
+class InPlaceService extends HeldService {
+  readonly asked: {
+    module: WebAssembly.Module;
+    index: number;
+    done: (result: OptimizedFunction | undefined) => void;
+  }[] = [];
+
+  constructor() {
+    super(true);
+  }
+
+  optimize(module: WebAssembly.Module, index: number, done: (result: OptimizedFunction | undefined) => void): void {
+    this.asked.push({ module, index, done });
   }
 }
 
@@ -139,19 +157,21 @@ function finishAll(service: HeldService): CodeTier[] {
   return tiers;
 }
 
+/** The loop in slices of 1000 instructions. */
+function inSlices(tier: Tier): number {
+  tier.cpu.state.rip = BigInt(CODE);
+  tier.cpu.state.setGpr(0, 0n);
+  tier.cpu.state.setGpr(1, 10_000n);
+  for (let i = 0; i < 40; i++) tier.cpu.run(1000);
+  return Number(tier.cpu.state.gpr(0));
+}
+
 test("a region in which slices end is optimized, once", () => {
   const service = new HeldService(true);
   const tier = machine({ service }, LOOP);
   loop(tier, 40_000);
   expect(finishAll(service)).toEqual(["quick"]);
-  // Slices of 1000 instructions.
-  const slices = () => {
-    tier.cpu.state.rip = BigInt(CODE);
-    tier.cpu.state.setGpr(0, 0n);
-    tier.cpu.state.setGpr(1, 10_000n);
-    for (let i = 0; i < 40; i++) tier.cpu.run(1000);
-    return Number(tier.cpu.state.gpr(0));
-  };
+  const slices = () => inSlices(tier);
   expect(slices()).toBe(30_000);
   expect(finishAll(service)).toEqual(["optimized"]);
   expect(slices()).toBe(30_000);
@@ -166,6 +186,65 @@ test("a region in which slices end is optimized, once", () => {
   tier.memory.writeU8(CODE + 2, 7);
   service.finish();
   expect([tier.cpu.engine.jit!.installed.count, slices()]).toEqual([0, 70_000]);
+});
+
+test("a small region is optimized where it is, and made anew when it goes on running", () => {
+  const service = new InPlaceService();
+  const tier = machine({ service }, LOOP);
+  const jit = tier.cpu.engine.jit!;
+  loop(tier, 40_000);
+  const { module } = compileRegions(service.jobs[0]!.requests, new Decoder({ features: DEFAULT_FEATURES }), semantics);
+  service.jobs.shift()!.done({ module, sizes: [1000] });
+  const { bytes } = jit.installed;
+  expect(inSlices(tier)).toBe(30_000);
+  expect(service.asked).toMatchObject([{ module, index: 0 }]);
+  expect(service.jobs).toEqual([]);
+  // Asked once, while it waits and afterwards.
+  expect(inSlices(tier)).toBe(30_000);
+  service.asked.shift()!.done({ unit: undefined });
+  expect(jit.installed.bytes).toBe(bytes + 2000);
+  expect(inSlices(tier)).toBe(30_000);
+  expect([service.asked, service.jobs]).toEqual([[], []]);
+  for (let i = 0; i < 20; i++) expect(inSlices(tier)).toBe(30_000);
+  expect(service.jobs.map(({ tier: kind }) => kind)).toEqual(["optimized"]);
+  service.finish();
+  for (let i = 0; i < 16; i++) expect(inSlices(tier)).toBe(30_000);
+  expect([service.asked, service.jobs, jit.installed.count]).toEqual([[], [], 1]);
+  tier.memory.writeU8(CODE + 2, 5);
+  expect([jit.installed.count, jit.installed.bytes]).toEqual([0, 0]);
+});
+
+test("what was optimized where it is may have gone meanwhile", () => {
+  const service = new InPlaceService();
+  const tier = machine({ service }, LOOP);
+  loop(tier, 40_000);
+  service.finish();
+  inSlices(tier);
+  expect(service.asked).toHaveLength(1);
+  tier.memory.writeU8(CODE + 2, 5);
+  service.asked.shift()!.done({});
+  expect([tier.cpu.engine.jit!.installed.count, tier.cpu.engine.jit!.installed.bytes]).toEqual([0, 0]);
+  expect(inSlices(tier)).toBe(50_000);
+  loop(tier, 40_000);
+  service.finish();
+  inSlices(tier);
+  expect(service.asked).toHaveLength(1);
+  tier.cpu.engine.close();
+  service.asked.shift()!.done({});
+  expect(service.jobs).toEqual([]);
+});
+
+test("where nothing can be optimized in place it's made anew", () => {
+  const service = new InPlaceService();
+  const tier = machine({ service }, LOOP);
+  loop(tier, 40_000);
+  service.finish();
+  inSlices(tier);
+  service.asked.shift()!.done(undefined);
+  expect(inSlices(tier)).toBe(30_000);
+  expect(finishAll(service)).toEqual(["optimized"]);
+  expect(service.asked).toEqual([]);
+  expect(inSlices(tier)).toBe(30_000);
 });
 
 test("a service that has no tiers is left to optimize on its own", () => {
