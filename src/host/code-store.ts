@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cachedDataVersionTag } from "node:v8";
+import type { ModuleCode } from "./code-pack.js";
 import { allowNatives, deserializeModule, serializeModule } from "./v8-flags.js";
 
 /** Bytes of all files; beyond, the least recently used go. */
@@ -45,7 +46,11 @@ export class CodeStore {
     functions: readonly ((...args: never[]) => unknown)[],
   ): string | undefined {
     const code = serializeModule(module, functions);
-    if (!code) return undefined;
+    return code && this.write({ bytes, code });
+  }
+
+  /** The same with what V8 serialized. */
+  write({ bytes, code }: ModuleCode): string {
     const unit = CodeStore.unitOf(bytes);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(bytes.length);
@@ -54,14 +59,22 @@ export class CodeStore {
     return unit;
   }
 
-  load(unit: string): WebAssembly.Module | undefined {
-    const path = this.#path(unit);
-    const content = readChecked(path);
+  read(unit: string): ModuleCode | undefined {
+    const content = readChecked(this.#path(unit));
     if (!content) return undefined;
     const end = 4 + content.readUInt32LE(0);
-    const module = deserializeModule(content.subarray(end), content.subarray(4, end));
+    return { bytes: content.subarray(4, end), code: content.subarray(end) };
+  }
+
+  remove(unit: string): void {
+    rmSync(this.#path(unit), { force: true });
+  }
+
+  load(unit: string): WebAssembly.Module | undefined {
+    const content = this.read(unit);
+    const module = content && deserializeModule(content.code, content.bytes);
     const now = new Date();
-    if (module) utimesSync(path, now, now);
+    if (module) utimesSync(this.#path(unit), now, now);
     return module;
   }
 

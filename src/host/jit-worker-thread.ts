@@ -12,6 +12,7 @@ import { emitRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
 import { CodeStore } from "./code-store.js";
 import type { JobMessage, ResultMessage } from "./jit-worker.js";
+import { packUsed } from "./pack-catalog.js";
 import { QuickModules } from "./quick-modules.js";
 import { writeCatalog } from "./region-catalog.js";
 import { withoutTierUp } from "./v8-flags.js";
@@ -80,9 +81,11 @@ async function perform(job: JobMessage): Promise<Omit<ResultMessage, "id">> {
   if (job.kind === "release") return { storeError: attempt(() => quickModules.release(job.made)).storeError };
   if (job.kind === "optimize") return { optimized: await quickModules.optimize(job.made, job.index) };
   if (job.kind === "save") {
-    const { path, entries, removed } = job;
+    const { path, entries, removed, packed } = job;
     const saved = attempt(() => quickModules.save());
-    return { storeError: saved.storeError ?? attempt(() => writeCatalog(path, entries, removed)).storeError };
+    const together = packed === undefined ? undefined : attempt(() => packUsed(storeIn(packed), entries));
+    const written = attempt(() => writeCatalog(path, together?.value ?? entries, removed));
+    return { storeError: saved.storeError ?? together?.storeError ?? written.storeError };
   }
   const { id, text, tier, directory } = job;
   const { bytes, sizes } = emitRegions(text.split("\n").map(unpackRequest), decoder, semantics, tier);

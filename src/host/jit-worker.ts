@@ -37,6 +37,8 @@ interface SaveJob {
   readonly path: string;
   readonly entries: readonly CatalogEntry[];
   readonly removed: ReadonlySet<string>;
+  /** Where machine code is kept that is to be put together. */
+  readonly packed: string | undefined;
 }
 
 /** What became of a job, or why it failed. */
@@ -187,10 +189,11 @@ export class JitWorker implements RegionService {
     return isOptimized(run as () => unknown);
   }
 
-  /** Writes a catalog (region-catalog.ts); errors go to the log. */
-  save(path: string, entries: readonly CatalogEntry[], removed: ReadonlySet<string>): Promise<void> {
+  /** Writes a catalog (region-catalog.ts), for the last time with all machine code of this run in one place; errors go to the log. */
+  save(path: string, entries: readonly CatalogEntry[], removed: ReadonlySet<string>, isLast: boolean): Promise<void> {
+    const packed = isLast && this.keepsCode ? this.#kept?.directory : undefined;
     return new Promise((resolve) => {
-      this.#post({ kind: "save", path, entries, removed }, () => resolve());
+      this.#post({ kind: "save", path, entries, removed, packed }, () => resolve());
     });
   }
 

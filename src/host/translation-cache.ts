@@ -75,7 +75,7 @@ export class TranslationCache {
     return count;
   }
 
-  async #save(): Promise<void> {
+  async #save(isLast = false): Promise<void> {
     if (this.#path === undefined || this.#hasFailed || ![...this.known.all].some(({ isUsed }) => isUsed)) return;
     this.#saved = this.#countNew();
     const now = Math.floor(Date.now() / 1000);
@@ -88,7 +88,7 @@ export class TranslationCache {
       entries.push({ keys, text, isCut, generation, code, lastUsed });
     }
     const removed = new Set(this.#earlier.flatMap((region) => (left.has(region) ? [region.text] : [])));
-    if (this.#worker) await this.#worker.save(this.#path, entries, removed);
+    if (this.#worker) await this.#worker.save(this.#path, entries, removed, isLast);
     else {
       try {
         writeCatalog(this.#path, entries, removed);
@@ -105,7 +105,7 @@ export class TranslationCache {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_WAIT);
     });
-    await Promise.race([this.#save(), late]);
+    await Promise.race([this.#save(true), late]);
     clearTimeout(timer);
   }
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { canPack } from "../../src/host/code-pack.js";
 import { testImage } from "../support/image.js";
 
 /** As built: run from the sources, there is no thread that compiles. */
@@ -39,7 +40,10 @@ test("a second run finds what the first one left, and prints the same", { timeou
   const first = await run(directory);
   const files = readdirSync(directory);
   expect(files.filter((name) => name.startsWith("regions-"))).toHaveLength(1);
-  if (process.versions.v8.startsWith("11.")) expect(files.some((name) => name.endsWith(".code"))).toBe(true);
+  const units = files.filter((name) => name.endsWith(".code"));
+  if (process.versions.v8.startsWith("11.")) expect(units.length).toBeGreaterThan(0);
+  // Hundreds of modules in few files.
+  if (canPack) expect(units.length).toBeLessThan(65);
   const second = await run(directory);
   expect(second.recalled).toBeGreaterThan(100);
   expect(second.recalled).toBeGreaterThan(2 * first.recalled);
