@@ -5,8 +5,9 @@ import { CodePack, canPack } from "./code-pack.js";
 import type { CodeStore } from "./code-store.js";
 import type { CatalogEntry } from "./region-catalog.js";
 
-/** Modules that are few enough, and bytes of machine code in one. */
-const MAX_UNITS = 64;
+/** Modules that are few enough. */
+export const MAX_UNITS = 64;
+/** Bytes of machine code in one. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** The entries, those that were used last with their code in one unit; as they are where it's in few already, or can't be put together. */
