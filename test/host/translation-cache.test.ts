@@ -1,10 +1,9 @@
 // The files of the translation cache: what comes back is what was written, whole, for this build and this V8; everything else is as if
 // it weren't there. That a second run of a guest finds what the first one left is test/guests/translation-cache.test.ts.
 
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildId } from "../../src/host/build-id.js";
 import { CodeStore } from "../../src/host/code-store.js";
@@ -131,40 +130,6 @@ test.runIf(hasTierControl)("of a module's functions those are kept that were opt
   expect(readFileSync(join(directory, readdirSync(directory)[0]!)).length).toBeGreaterThan(length);
   expect(await modules.optimize(7, 0)).toBeUndefined();
 });
-
-test.runIf(hasTierControl)(
-  "in another process its optimized functions are there, and the others are as good as unknown",
-  () => {
-    const script = (work: string) => `
-    import { CodeStore } from ${JSON.stringify(resolve("dist/src/host/code-store.js"))};
-    import { QuickModules } from ${JSON.stringify(resolve("dist/src/host/quick-modules.js"))};
-    import * as flags from ${JSON.stringify(resolve("dist/src/host/v8-flags.js"))};
-    flags.enableHints();
-    const bytes = Uint8Array.from([${TWO}]);
-    const store = new CodeStore(${JSON.stringify(directory)});
-    const functions = (module) => Object.values(new WebAssembly.Instance(module).exports);
-    ${work}`;
-    const results = (work: string) => {
-      const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script(work)], {
-        encoding: "utf8",
-      });
-      expect(stderr).toBe("");
-      return stdout.trim();
-    };
-    const unit = results(`
-    const module = flags.withoutTierUp(() => new WebAssembly.Module(bytes));
-    const modules = new QuickModules();
-    modules.add(1, bytes, module, functions(module), store);
-    for (const run of functions(module)) run(1);
-    console.log((await modules.optimize(1, 1)).unit);
-    modules.save();`);
-    expect(
-      results(`
-    const all = functions(store.load(${JSON.stringify(unit)}));
-    console.log(...all.map(flags.isOptimized), ...all.map((run) => run(1)));`),
-    ).toBe("false true 2 3");
-  },
-);
 
 const entry = (text: string, lastUsed: number, unit?: string): CatalogEntry => ({
   ...{ keys: [1, 2, text.length], text, isCut: true, generation: 2, lastUsed },

@@ -39,6 +39,8 @@ const MAX_WAIT = 32;
 /** Regions and instructions of a module, about: how long other places wait for it, and the guest for its preparation. */
 const MAX_BATCH = 24;
 const MAX_BATCH_INSTRUCTIONS = 1200;
+/** Of those, how many are prepared at one sample, about, where the next ones can wait for another sample: a whole batch takes up to 18 ms. */
+const MAX_PREPARED_AT_ONCE = 200;
 /** Samples after which a region is unlikely to be extended, and instructions that are optimized at once for later runs. */
 const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
@@ -93,6 +95,9 @@ export class Jit {
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
   readonly #recall: Recall;
+  /** What is prepared of the next batch, and the instructions of all that was looked at for it. */
+  readonly #batch: PendingRegion[] = [];
+  #prepared = 0;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
   /** Exports of modules whose machine code is kept. */
@@ -149,7 +154,8 @@ export class Jit {
     this.#now++;
     if (this.#hot.length > 0) this.#enqueueHot();
     const waiting = this.#waiting.length + this.#recalled.length;
-    if (waiting >= BATCH || (waiting > 0 && this.#now - this.#since >= MAX_WAIT)) this.#compileWaiting();
+    const isTime = waiting >= BATCH || (waiting > 0 && this.#now - this.#since >= MAX_WAIT);
+    if (isTime || this.#prepared > 0) this.#compileWaiting();
     const { view } = this.#parts.memory;
     if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
@@ -159,6 +165,7 @@ export class Jit {
   /** Guests have little to do. */
   rest(): void {
     this.#isResting = true;
+    if (this.#prepared > 0) this.#compileWaiting();
     this.#optimize();
   }
 
@@ -407,15 +414,16 @@ export class Jit {
     for (const record of records) mark(record);
   }
 
-  /** The hottest of those that wait. */
+  /** The hottest of those that wait; nothing while more of them are to be prepared, at the next samples. */
   #nextBatch(): PendingRegion[] {
     const { memory, installed } = this.#parts;
     const heat = ({ record }: Hot) => memory.view.getUint16(record + R.HEAT, true);
     const most = this.#service ? MAX_BATCH : BATCH;
-    const batch: PendingRegion[] = [];
-    let instructions = 0;
+    const batch = this.#batch;
+    const enough = this.#service ? this.#prepared + MAX_PREPARED_AT_ONCE : MAX_BATCH_INSTRUCTIONS;
     this.#waiting.sort((a, b) => heat(a) - heat(b));
-    while (this.#waiting.length > 0 && batch.length < most && instructions < MAX_BATCH_INSTRUCTIONS) {
+    while (this.#waiting.length > 0 && batch.length < most && this.#prepared < MAX_BATCH_INSTRUCTIONS) {
+      if (this.#prepared >= enough) return [];
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
       if (this.#share(pending)) {
@@ -424,9 +432,10 @@ export class Jit {
       }
       if (pending.replaces.some((id) => installed.isOptimized(id))) this.#promotions.renew(pending);
       else batch.push(pending);
-      instructions += pending.size;
+      this.#prepared += pending.size;
     }
-    return batch;
+    this.#prepared = 0;
+    return batch.splice(0);
   }
 
   #compileWaiting(): void {
@@ -666,6 +675,8 @@ export class Jit {
     this.#waiting = [];
     this.#hot = [];
     this.#recalled = [];
+    this.#batch.length = 0;
+    this.#prepared = 0;
     this.#parts.known.reset();
     this.#promotions.reset();
     this.#links.reset();

@@ -276,6 +276,50 @@ test("several hot places make one module, of a bounded size", () => {
   expect(service.largest).toBeLessThanOrEqual(24);
 });
 
+test("a batch for the background is prepared at several samples, few instructions at each", () => {
+  const service = new HeldService();
+  const tier = machine({ service }, LOOP);
+  // l: add eax, i, 30 times; dec ecx; jnz l; hlt
+  const long = hex(`${"83 c0 03".repeat(30)} ff c9 75 a2 f4`);
+  for (let i = 0; i < LOOPS; i++)
+    tier.memory.write(
+      0x12000 + 1024 * i,
+      long.map((b) => (b === 3 ? i : b)),
+    );
+  const { engine } = tier.cpu;
+  const jit = engine.jit!;
+  let prepared = 0;
+  let most = 0;
+  engine.observer = { begin: () => {}, end: (work) => (prepared += work === "prepare" ? 1 : 0) };
+  const { sample } = jit;
+  jit.sample = (...place) => {
+    prepared = 0;
+    const noted = sample.apply(jit, place);
+    most = Math.max(most, prepared);
+    return noted;
+  };
+  const runAll = () => {
+    for (let i = 0; i < LOOPS; i++) {
+      tier.cpu.state.rip = BigInt(0x12000 + 1024 * i);
+      tier.cpu.state.setGpr(1, 1600n);
+      tier.cpu.run(100_000);
+    }
+  };
+  runAll();
+  // All others wait for the first ones.
+  expect(service.jobs).toHaveLength(1);
+  for (let i = 0; i < 8; i++) {
+    prepared = 0;
+    service.finish();
+    most = Math.max(most, prepared);
+    runAll();
+  }
+  expect(jit.regions).toBe(LOOPS);
+  expect(service.largest).toBe(24);
+  // Seven of 32 instructions, and one that was asked whether it's known.
+  expect(most).toBe(8);
+});
+
 test("compiling in the foreground takes few regions at a time", () => {
   const tier = machine(true, LOOP);
   loops(tier);
