@@ -101,6 +101,11 @@ export class RegionCompiler {
     this.#regionOf = regionOf;
   }
 
+  /** Instructions that were looked at for all regions, found or not. */
+  get searched(): number {
+    return this.#finder.searched;
+  }
+
   /** All records are gone. */
   reset(): void {
     this.#clones.clear();

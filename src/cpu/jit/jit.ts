@@ -39,8 +39,8 @@ const MAX_WAIT = 32;
 /** Regions and instructions of a module, about: how long other places wait for it, and the guest for its preparation. */
 const MAX_BATCH = 24;
 const MAX_BATCH_INSTRUCTIONS = 1200;
-/** Of those, how many are prepared at one sample, about, where the next ones can wait for another sample: a whole batch takes up to 18 ms. */
-const MAX_PREPARED_AT_ONCE = 200;
+/** Instructions that are looked at for it at one sample, about, where the rest can wait for the next ones: 5 to 10 us each. */
+const MAX_SEARCHED_AT_ONCE = 300;
 /** Samples after which a region is unlikely to be extended, and instructions that are optimized at once for later runs. */
 const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
@@ -95,9 +95,10 @@ export class Jit {
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
   readonly #recall: Recall;
-  /** What is prepared of the next batch, and the instructions of all that was looked at for it. */
+  /** What is prepared of the next batch, the instructions of that and of what is to be renewed, and whether there is more. */
   readonly #batch: PendingRegion[] = [];
   #prepared = 0;
+  #isPreparing = false;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
   /** Exports of modules whose machine code is kept. */
@@ -155,7 +156,7 @@ export class Jit {
     if (this.#hot.length > 0) this.#enqueueHot();
     const waiting = this.#waiting.length + this.#recalled.length;
     const isTime = waiting >= BATCH || (waiting > 0 && this.#now - this.#since >= MAX_WAIT);
-    if (isTime || this.#prepared > 0) this.#compileWaiting();
+    if (isTime || this.#isPreparing) this.#compileWaiting();
     const { view } = this.#parts.memory;
     if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
@@ -165,7 +166,7 @@ export class Jit {
   /** Guests have little to do. */
   rest(): void {
     this.#isResting = true;
-    if (this.#prepared > 0) this.#compileWaiting();
+    if (this.#isPreparing) this.#compileWaiting();
     this.#optimize();
   }
 
@@ -346,7 +347,9 @@ export class Jit {
 
   #wait(places: readonly Hot[]): void {
     if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
-    this.#waiting.push(...places);
+    // Behind what is sorted already.
+    if (this.#isPreparing) this.#waiting.unshift(...places);
+    else this.#waiting.push(...places);
   }
 
   /** What is to be compiled for a place that comes out of the queue, if it's still worth it. */
@@ -416,14 +419,15 @@ export class Jit {
 
   /** The hottest of those that wait; nothing while more of them are to be prepared, at the next samples. */
   #nextBatch(): PendingRegion[] {
-    const { memory, installed } = this.#parts;
+    const { memory, installed, compiler } = this.#parts;
     const heat = ({ record }: Hot) => memory.view.getUint16(record + R.HEAT, true);
     const most = this.#service ? MAX_BATCH : BATCH;
     const batch = this.#batch;
-    const enough = this.#service ? this.#prepared + MAX_PREPARED_AT_ONCE : MAX_BATCH_INSTRUCTIONS;
-    this.#waiting.sort((a, b) => heat(a) - heat(b));
+    const enough = this.#service ? compiler.searched + MAX_SEARCHED_AT_ONCE : Number.POSITIVE_INFINITY;
+    if (!this.#isPreparing) this.#waiting.sort((a, b) => heat(a) - heat(b));
     while (this.#waiting.length > 0 && batch.length < most && this.#prepared < MAX_BATCH_INSTRUCTIONS) {
-      if (this.#prepared >= enough) return [];
+      this.#isPreparing = compiler.searched >= enough;
+      if (this.#isPreparing) return [];
       const pending = this.#prepare(this.#waiting.pop()!);
       if (!pending) continue;
       if (this.#share(pending)) {
@@ -434,6 +438,7 @@ export class Jit {
       else batch.push(pending);
       this.#prepared += pending.size;
     }
+    this.#isPreparing = false;
     this.#prepared = 0;
     return batch.splice(0);
   }
@@ -677,6 +682,7 @@ export class Jit {
     this.#recalled = [];
     this.#batch.length = 0;
     this.#prepared = 0;
+    this.#isPreparing = false;
     this.#parts.known.reset();
     this.#promotions.reset();
     this.#links.reset();

@@ -110,6 +110,8 @@ export class RegionFinder {
   readonly #handlers: HandlerSet;
   readonly #predecoder: Predecoder;
   readonly #computedJumps: ComputedJumps;
+  /** Instructions that all searches so far came to: what they took. */
+  searched = 0;
 
   constructor(
     memory: MachineMemory,
@@ -128,7 +130,9 @@ export class RegionFinder {
   /** The region around `entries` (distances), or undefined when nothing there can be compiled. */
   find(around: Surroundings, entries: readonly number[], limits: RegionLimits): Region | undefined {
     const read: Read = (page, at, distance, pageAt) => this.#instruction(page, at, distance, pageAt, around);
-    return new Search(around, entries, limits, read).result();
+    const search = new Search(around, entries, limits, read);
+    this.searched += search.count;
+    return search.result();
   }
 
   /** What stands at `at`, in the page at `distance`, as far as regions care; undefined where no region goes. */
@@ -211,6 +215,10 @@ class Search {
       else if (this.#others.length > 0) this.#work.push(this.#others.shift()!);
       else break;
     }
+  }
+
+  get count(): number {
+    return this.#count;
   }
 
   result(): Region | undefined {
@@ -374,9 +382,10 @@ class Search {
         instructions.push(following);
         last = following;
       }
-      const block = { at, page: first.page, instructions };
       context.blocks.set(at, {
-        ...block,
+        at,
+        page: first.page,
+        instructions,
         fallThrough: undefined,
         target: undefined,
         jumps: [],
@@ -405,12 +414,13 @@ class Search {
   /** Finds where shared functions return to. */
   #pair(entries: readonly Block[]): void {
     const { blocks } = this.#root;
+    const entered = new Set(entries);
     const callers = new Map<Block, Block[]>();
     for (const block of blocks.values()) {
       const { at, length, flow } = block.instructions.at(-1)!;
       if ((flow !== "call" && flow !== "indirectCall") || this.#root.inlined.has(at)) continue;
       const behind = blocks.get(at + length);
-      if (!behind || !entries.includes(behind)) continue;
+      if (!behind || !entered.has(behind)) continue;
       for (const callee of [block.target?.block, ...block.jumps.map((jump) => jump.block)]) {
         if (!callee) continue;
         const known = callers.get(callee);
