@@ -1,7 +1,6 @@
 // Decides what to compile and when. The dispatch loop reports every SAMPLE_INTERVAL dispatches what it runs next: what is
-// reported often is hot and still interpreted, or a region that is entered often and may grow. Hot places wait in a queue, the
-// hottest first, and are compiled in batches, here or by a service in the background whose results are installed when they
-// arrive, if the code they were made of is still there.
+// reported often is hot and still interpreted, or a region that is entered often and may grow. Hot places are compiled in batches, here
+// or by a service in the background whose results are installed when they arrive, if the code they were made of is still there.
 
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { EngineObserver } from "../engine-observer.js";
@@ -11,7 +10,8 @@ import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
+import type { PendingRegion, Place, RegionCompiler } from "./compiler.js";
+import { type Hot, HotQueue, type Link, MAX_BATCH } from "./hot-queue.js";
 import type { Exports, InstalledRegions, RegionCode } from "./installed-regions.js";
 import type { CodePlace, KnownRegion, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
@@ -36,11 +36,6 @@ const GROW = 32;
 /** Places that start a batch, and samples that the first of them waits for others at most. */
 const BATCH = 8;
 const MAX_WAIT = 32;
-/** Regions and instructions of a module, about: how long other places wait for it, and the guest for its preparation. */
-const MAX_BATCH = 24;
-const MAX_BATCH_INSTRUCTIONS = 1200;
-/** Instructions that are looked at for it at one sample, about, where the rest can wait for the next ones: 5 to 10 us each. */
-const MAX_SEARCHED_AT_ONCE = 300;
 /** Samples after which a region is unlikely to be extended, and instructions that are optimized at once for later runs. */
 const SETTLED = 1024;
 const MAX_UNKEPT_INSTRUCTIONS = 400;
@@ -52,21 +47,6 @@ const MAX_IN_PLACE = 200;
 /** Modules of machine code that are held for what may still be recalled of them. */
 const MAX_UNITS = 128;
 const { Inside, Enters, Waiting, Never, Coming } = R.Compiled;
-
-/** Found hot: a record, and where it was run. */
-interface Hot {
-  readonly record: number;
-  readonly page: CodePage;
-  readonly place: Place;
-  /** Nothing there is new: these regions are to become one. */
-  readonly link: Link | undefined;
-}
-
-interface Link {
-  readonly cluster: readonly RunningRegion[];
-  readonly from: number;
-  readonly to: number;
-}
 
 export interface JitParts {
   readonly memory: MachineMemory;
@@ -89,21 +69,15 @@ export interface JitParts {
 
 export class Jit {
   readonly #parts: JitParts;
-  /** What runs around these is being noted. */
-  #hot: Hot[] = [];
-  #waiting: Hot[] = [];
+  readonly #queue: HotQueue;
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
   readonly #recall: Recall;
-  /** What is prepared of the next batch, the instructions of that and of what is to be renewed, and whether there is more. */
-  readonly #batch: PendingRegion[] = [];
-  #prepared = 0;
-  #isPreparing = false;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
   /** Exports of modules whose machine code is kept. */
   readonly #units = new Map<string, Exports>();
-  /** Samples taken, and when the first of #waiting came. */
+  /** Samples taken, and when the first came that waits to be compiled. */
   #now = 0;
   #since = 0;
   #service: RegionService | undefined;
@@ -133,6 +107,12 @@ export class Jit {
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     this.#promotions = new Promotions(parts.installed);
     const { cache, compiler, installed, known, memory } = parts;
+    this.#queue = new HotQueue({
+      memory,
+      compiler,
+      prepare: (hot) => this.#prepare(hot),
+      takes: (pending) => this.#renews(pending),
+    });
     this.#recall = new Recall(memory, compiler, known, (record) => this.#leadsOn(record));
     cache.onForget = (page) => installed.forget(page, this.#now);
     installed.onEvicted = (id) => {
@@ -153,20 +133,23 @@ export class Jit {
   /** The vCPU whose struct lies at `cpu` is about to run this record. Returns how many dispatches to note. */
   sample(record: number, cpu: number): number {
     this.#now++;
-    if (this.#hot.length > 0) this.#enqueueHot();
-    const waiting = this.#waiting.length + this.#recalled.length;
+    if (this.#queue.isNoting) {
+      this.#parts.computedJumps.collect();
+      this.#wait(this.#queue.endNoting());
+    }
+    const waiting = this.#waiting;
     const isTime = waiting >= BATCH || (waiting > 0 && this.#now - this.#since >= MAX_WAIT);
-    if (isTime || this.#isPreparing) this.#compileWaiting();
+    if (isTime || this.#queue.isPreparing) this.#compileWaiting();
     const { view } = this.#parts.memory;
     if (view.getUint8(record + R.COMPILED) & Enters) this.#enter(record, cpu);
     else this.#heat(record, cpu);
-    return this.#hot.length > 0 ? NOTED : 0;
+    return this.#queue.isNoting ? NOTED : 0;
   }
 
   /** Guests have little to do. */
   rest(): void {
     this.#isResting = true;
-    if (this.#isPreparing) this.#compileWaiting();
+    if (this.#queue.isPreparing) this.#compileWaiting();
     this.#optimize();
   }
 
@@ -252,7 +235,7 @@ export class Jit {
       this.#enterRegions([{ pending, code: { run, size: place.size, tier: "optimized" }, place }]);
       return true;
     }
-    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
+    if (this.#waiting === 0) this.#since = this.#now;
     this.#recalled.push(pending);
     if (this.#service) this.#compileWaiting();
     return true;
@@ -335,21 +318,16 @@ export class Jit {
     const place = this.#placeOf(cpu);
     // Nothing has to be noted for a link.
     if (link) this.#wait([{ record, page, place, link }]);
-    else this.#hot.push({ record, page, place, link });
+    else this.#queue.note({ record, page, place, link });
   }
 
-  /** What ran around the hot places has been noted now. */
-  #enqueueHot(): void {
-    this.#parts.computedJumps.collect();
-    this.#wait(this.#hot);
-    this.#hot = [];
+  /** Places and known regions that wait to be compiled. */
+  get #waiting(): number {
+    return this.#queue.length + this.#recalled.length;
   }
-
   #wait(places: readonly Hot[]): void {
-    if (this.#waiting.length + this.#recalled.length === 0) this.#since = this.#now;
-    // Behind what is sorted already.
-    if (this.#isPreparing) this.#waiting.unshift(...places);
-    else this.#waiting.push(...places);
+    if (this.#waiting === 0) this.#since = this.#now;
+    this.#queue.wait(places);
   }
 
   /** What is to be compiled for a place that comes out of the queue, if it's still worth it. */
@@ -390,8 +368,16 @@ export class Jit {
     if (!pending && link) this.#links.refuse(link.from, link.to);
     else if (!pending && region) for (const entry of region.entries) this.#refuse(entry.record);
     else if (!pending) this.#refuse(record);
-    else this.#mark(pending, true);
+    if (!pending || this.#share(pending)) return undefined;
+    this.#mark(pending, true);
     return pending;
+  }
+
+  /** Whether a region takes the place of an optimized one, which runs on until it is optimized itself. */
+  #renews(pending: PendingRegion): boolean {
+    const isRenewal = pending.replaces.some((id) => this.#parts.installed.isOptimized(id));
+    if (isRenewal) this.#promotions.renew(pending);
+    return isRenewal;
   }
 
   /** No region begins here, or the one that does isn't to grow. */
@@ -417,37 +403,13 @@ export class Jit {
     for (const record of records) mark(record);
   }
 
-  /** The hottest of those that wait; nothing while more of them are to be prepared, at the next samples. */
-  #nextBatch(): PendingRegion[] {
-    const { memory, installed, compiler } = this.#parts;
-    const heat = ({ record }: Hot) => memory.view.getUint16(record + R.HEAT, true);
-    const most = this.#service ? MAX_BATCH : BATCH;
-    const batch = this.#batch;
-    const enough = this.#service ? compiler.searched + MAX_SEARCHED_AT_ONCE : Number.POSITIVE_INFINITY;
-    if (!this.#isPreparing) this.#waiting.sort((a, b) => heat(a) - heat(b));
-    while (this.#waiting.length > 0 && batch.length < most && this.#prepared < MAX_BATCH_INSTRUCTIONS) {
-      this.#isPreparing = compiler.searched >= enough;
-      if (this.#isPreparing) return [];
-      const pending = this.#prepare(this.#waiting.pop()!);
-      if (!pending) continue;
-      if (this.#share(pending)) {
-        this.#mark(pending, false);
-        continue;
-      }
-      if (pending.replaces.some((id) => installed.isOptimized(id))) this.#promotions.renew(pending);
-      else batch.push(pending);
-      this.#prepared += pending.size;
-    }
-    this.#isPreparing = false;
-    this.#prepared = 0;
-    return batch.splice(0);
-  }
-
   #compileWaiting(): void {
     if (this.#isBusy) return;
-    const batch = this.#recalled.length > 0 ? this.#recalled.splice(0, MAX_BATCH) : this.#nextBatch();
+    const isLater = this.#service !== undefined;
+    const recalled = this.#recalled.splice(0, MAX_BATCH);
+    const batch = recalled.length > 0 ? recalled : this.#queue.nextBatch(isLater ? MAX_BATCH : BATCH, isLater);
     this.#since = this.#now;
-    this.#optimize();
+    if (!this.#queue.isPreparing) this.#optimize();
     if (batch.length === 0) return;
     if (!this.#service) {
       this.#compileHere(batch);
@@ -677,12 +639,8 @@ export class Jit {
 
   /** All code was dropped. */
   reset(): void {
-    this.#waiting = [];
-    this.#hot = [];
+    this.#queue.clear();
     this.#recalled = [];
-    this.#batch.length = 0;
-    this.#prepared = 0;
-    this.#isPreparing = false;
     this.#parts.known.reset();
     this.#promotions.reset();
     this.#links.reset();
@@ -694,6 +652,7 @@ export class Jit {
   /** What is still being compiled is not wanted any more. */
   close(): void {
     this.#isClosed = true;
-    this.#waiting = [];
+    this.#queue.clear();
+    this.#recalled = [];
   }
 }

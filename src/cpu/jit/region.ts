@@ -2,7 +2,7 @@
 // mapped beside one another now. Code that was not seen running (RAN) is left out. A small callee is copied for
 // each call site, so that its returns are predicted by one comparison; other callees' blocks are shared.
 
-import { compact } from "../../mmu/double.js";
+import { compact, DOUBLE_ZERO } from "../../mmu/double.js";
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import type { ComputedJumps } from "../interpreter/computed-jumps.js";
@@ -111,7 +111,7 @@ export class RegionFinder {
   readonly #predecoder: Predecoder;
   readonly #computedJumps: ComputedJumps;
   /** Instructions that all searches so far came to: what they took. */
-  searched = 0;
+  searched = DOUBLE_ZERO;
 
   constructor(
     memory: MachineMemory,
