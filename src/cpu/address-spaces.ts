@@ -4,7 +4,7 @@
 // Slot 0 is never filled: accesses that need checking one by one (alignment, data breakpoints) run on it.
 
 import type { MachineMemory } from "../mmu/machine-memory.js";
-import { FRAME_WRITE_CACHED, PAGE_SIZE } from "../mmu/machine-memory.js";
+import { PAGE_SIZE } from "../mmu/machine-memory.js";
 import { PV_KERNEL_SPACE, PV_USER_SPACE, SPACE } from "./state-layout.js";
 import {
   ADDRESS_SPACE_BYTES,
@@ -18,6 +18,7 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
   TLB_LINEAR,
+  TLB_PART_SHIFT,
   TLB_READ,
   TLB_WRITE,
 } from "./tlb-layout.js";
@@ -228,9 +229,9 @@ export class AddressSpaces {
 
   /** Enters a translation of the current slot: page address halves, machine page, and whether writes hit. */
   fill(vaLow: number, vaHigh: number, machinePage: number, writable: boolean): void {
-    if (writable) this.#memory.frameFlags[machinePage / PAGE_SIZE]! |= FRAME_WRITE_CACHED;
     const words = this.#words;
     const index = (vaLow >>> 12) & (TLB_ENTRIES - 1);
+    if (writable) this.#memory.frameWriters[machinePage / PAGE_SIZE]! |= 1 << (index >> TLB_PART_SHIFT);
     const entry = (this.dataTlb + (index << TLB_ENTRY_SHIFT)) >> 2;
     const page = vaLow & ~0xfff;
     const low = -page;
@@ -252,20 +253,25 @@ export class AddressSpaces {
     words[entry + (CODE_TLB_PAGE >> 2)] = table;
   }
 
-  /** Takes away write hits on `count` frames, as one of them now holds code; the caller clears FRAME_WRITE_CACHED. */
-  protectFrames(frame: number, count: number): void {
+  /** Takes away write hits on `count` frames in some parts of the TLBs (as in MachineMemory.frameWriters, which the caller clears). */
+  protectFrames(frame: number, count: number, parts: number): void {
     const words = this.#words;
+    const step = 1 << (TLB_ENTRY_SHIFT - 2);
+    const partWords = step << TLB_PART_SHIFT;
     const linear = (this.#memory.ramBase + frame * PAGE_SIZE) | 0;
     const bytes = count * PAGE_SIZE;
     for (let slot = 1; slot < SLOTS; slot++) {
       if (this.#keys[slot] === -1 || this.#stale[slot]) continue;
       const start = (this.#base + slot * ADDRESS_SPACE_BYTES) >> 2;
-      for (let entry = start; entry < start + (TLB_BYTES >> 2); entry += 1 << (TLB_ENTRY_SHIFT - 2)) {
-        const page = words[entry + (TLB_LINEAR >> 2)]! - words[entry + (TLB_WRITE >> 2)]!;
-        if ((page - linear) >>> 0 >= bytes) continue;
-        const tag = emptyTag((entry - start) >> (TLB_ENTRY_SHIFT - 2));
-        words[entry + (TLB_WRITE >> 2)] = tag;
-        words[entry + (TLB_WRITE >> 2) + 1] = tag >> 31;
+      for (let left = parts; left !== 0; left &= left - 1) {
+        const first = start + (31 - Math.clz32(left & -left)) * partWords;
+        for (let entry = first; entry < first + partWords; entry += step) {
+          const page = words[entry + (TLB_LINEAR >> 2)]! - words[entry + (TLB_WRITE >> 2)]!;
+          if ((page - linear) >>> 0 >= bytes) continue;
+          const tag = emptyTag((entry - start) / step);
+          words[entry + (TLB_WRITE >> 2)] = tag;
+          words[entry + (TLB_WRITE >> 2) + 1] = tag >> 31;
+        }
       }
     }
   }

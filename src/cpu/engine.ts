@@ -1,7 +1,7 @@
 // What all vCPUs of a host share: the interpreter's core and handlers, decoded code, and the calls that Wasm code makes into
 // TypeScript. One engine per machine memory.
 
-import { FRAME_WRITE_CACHED, type MachineMemory } from "../mmu/machine-memory.js";
+import type { MachineMemory } from "../mmu/machine-memory.js";
 import { ADDRESS_SPACES_BYTES, type AddressSpaces } from "./address-spaces.js";
 import { Decoder } from "./decode/decoder.js";
 import type { EngineObserver } from "./engine-observer.js";
@@ -118,12 +118,13 @@ export class Engine {
       for (const slot of slots) table.set(slot, exports[String(slot)]);
     });
     this.cache.onNewCodeFrame = (frame) => {
-      if (!(memory.frameFlags[frame]! & FRAME_WRITE_CACHED)) return;
-      // With its neighbours, which as a rule come next: a search of the TLBs takes 40 us. Data among them is found again by a miss.
+      const parts = memory.frameWriters[frame]!;
+      if (parts === 0) return;
+      // With its neighbours, which as a rule come next. Data among them is found again by a miss.
       const first = frame - (frame % PROTECTED_TOGETHER);
       const count = Math.min(PROTECTED_TOGETHER, memory.frames - first);
-      for (const cpu of this.cpus) cpu.spaces.protectFrames(first, count);
-      for (let i = first; i < first + count; i++) memory.frameFlags[i]! &= ~FRAME_WRITE_CACHED;
+      for (const cpu of this.cpus) cpu.spaces.protectFrames(first, count, parts);
+      for (let i = first; i < first + count; i++) memory.frameWriters[i]! &= ~parts;
     };
     this.predecoder = new Predecoder(memory, this.decoder, this.cache, this.handlers);
     if (options.jit) {

@@ -8,8 +8,6 @@ export const PAGE_SHIFT = 12;
 
 /** Bit of `frameFlags`: the CPU holds decoded instructions of this frame, so writes must be reported. */
 export const FRAME_HAS_CODE = 1;
-/** Bit of `frameFlags`: some TLB may let writes to this frame through without a check. */
-export const FRAME_WRITE_CACHED = 2;
 
 const WASM_PAGE = 65536;
 const MAX_BYTES = 65536 * WASM_PAGE;
@@ -35,9 +33,15 @@ export class MachineMemory {
   readonly view: DataView;
   /** The same in 32-bit words, engine area included: index = linear address / 4. */
   readonly words: Int32Array;
-  /** One byte a frame (FRAME_HAS_CODE, FRAME_WRITE_CACHED), itself in linear memory at `frameFlagsBase` so that Wasm code can test it. */
+  /** One byte a frame (FRAME_HAS_CODE), itself in linear memory at `frameFlagsBase` so that Wasm code can test it. */
   readonly frameFlags: Uint8Array;
   readonly frameFlagsBase: number;
+  /**
+   * One word a frame, at `frameWritersBase`: which parts of TLBs (a bit for each, ../cpu/tlb-layout.ts) may let writes to it through
+   * without a check.
+   */
+  readonly frameWriters: Int32Array;
+  readonly frameWritersBase: number;
   /** Called before RAM that holds decoded code changes. Set by the CPU engine. */
   onCodeWrite: (machineAddress: number, length: number) => void = () => {};
   #engineTop: number;
@@ -47,7 +51,8 @@ export class MachineMemory {
   constructor(options: MachineMemoryOptions) {
     const { frames } = options;
     const flagsBytes = Math.ceil(frames / WASM_PAGE) * WASM_PAGE;
-    const engine = Math.ceil(options.engineBytes / WASM_PAGE) * WASM_PAGE + flagsBytes;
+    const writersBytes = Math.ceil((4 * frames) / WASM_PAGE) * WASM_PAGE;
+    const engine = Math.ceil(options.engineBytes / WASM_PAGE) * WASM_PAGE + writersBytes + flagsBytes;
     const total = engine + frames * PAGE_SIZE;
     const pages = Math.ceil(total / WASM_PAGE);
     if (!Number.isInteger(frames) || frames <= 0 || pages * WASM_PAGE > MAX_BYTES)
@@ -64,9 +69,11 @@ export class MachineMemory {
     this.u64 = new BigUint64Array(buffer, engine, (frames * PAGE_SIZE) / 8);
     this.frameFlagsBase = engine - flagsBytes;
     this.frameFlags = new Uint8Array(buffer, this.frameFlagsBase, frames);
+    this.frameWritersBase = this.frameFlagsBase - writersBytes;
+    this.frameWriters = new Int32Array(buffer, this.frameWritersBase, frames);
     // Linear address 0 stays unused, so that 0 can mean "none" in the engine's structures.
     this.#engineTop = 4096;
-    this.#engineEnd = this.frameFlagsBase;
+    this.#engineEnd = this.frameWritersBase;
   }
 
   /** Reserves zeroed engine memory for good. Returns a linear address. @throws RangeError when the engine area is full. */

@@ -1,13 +1,18 @@
 // Which address spaces keep their translations: sixteen slots, the first of which is never filled.
 
+import fc from "fast-check";
 import { beforeEach, expect, it } from "vitest";
 import { ADDRESS_SPACES_BYTES, AddressSpaces } from "../../src/cpu/address-spaces.js";
 import { STATE_SIZE } from "../../src/cpu/state-layout.js";
 import {
+  ADDRESS_SPACE_BYTES,
   CODE_TLB_ENTRY_SHIFT,
   CODE_TLB_PAGE,
   CODE_TLB_TAG,
+  emptyTag,
+  TLB_BYTES,
   TLB_ENTRY_SHIFT,
+  TLB_LINEAR,
   TLB_READ,
   TLB_WRITE,
 } from "../../src/cpu/tlb-layout.js";
@@ -167,4 +172,44 @@ it("has entries that say nothing hit for no address of theirs", () => {
         const tag = memory.view.getBigInt64(spaces.dataTlb + (Number(index) << TLB_ENTRY_SHIFT) + place, true);
         expect(hit(va, tag), va.toString(16)).toBe(false);
       }
+});
+
+/** Whether some kept translation lets writes to a frame through; slot 0 is never filled. */
+function isWritten(frame: number): boolean {
+  const { view, ramBase } = memory;
+  for (let slot = 1; slot <= KEPT; slot++) {
+    const start = spaces.emptyTlb + slot * ADDRESS_SPACE_BYTES;
+    for (let entry = start; entry < start + TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
+      const tag = view.getBigInt64(entry + TLB_WRITE, true);
+      if (tag === BigInt(emptyTag((entry - start) >> TLB_ENTRY_SHIFT))) continue;
+      const page = view.getInt32(entry + TLB_LINEAR, true) - Number(BigInt.asIntN(32, tag));
+      if (((page - ramBase) | 0) >> 12 === frame) return true;
+    }
+  }
+  return false;
+}
+
+it("finds all that may write to a frame in the parts of the TLBs that are noted for it", () => {
+  const fill = fc.record({
+    key: fc.integer({ min: 1, max: 20 }),
+    page: fc.integer({ min: 0, max: 8191 }),
+    frame: fc.integer({ min: 2, max: 5 }),
+    writable: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(fill, { maxLength: 40 }), (fills) => {
+      for (const { key, page, frame, writable } of fills) {
+        spaces.select(key);
+        spaces.fill(page << 12, 0, frame << 12, writable);
+      }
+      for (const frame of [3, 4]) {
+        const parts = memory.frameWriters[frame]!;
+        spaces.protectFrames(frame, 1, parts);
+        memory.frameWriters[frame] = 0;
+        expect(isWritten(frame)).toBe(false);
+      }
+      const last = fills.at(-1);
+      if (last?.writable && last.frame !== 3 && last.frame !== 4) expect(isWritten(last.frame)).toBe(true);
+    }),
+  );
 });

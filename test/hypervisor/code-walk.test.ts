@@ -131,3 +131,41 @@ describe("code that isn't in the code TLB", () => {
     expect(run(30)).toMatchObject({ rax: 10n, fetches: 0 });
   });
 });
+
+describe("a page that was written to before it was code", () => {
+  // 300 pages on: in another part of the TLB.
+  const ALIAS = va(FREE_PFN + 301);
+
+  /** MOV byte [to], value. */
+  function store(from: bigint, to: bigint, value: number): Uint8Array {
+    const bytes = Uint8Array.of(0xc6, 0x05, 0, 0, 0, 0, value);
+    new DataView(bytes.buffer).setInt32(2, Number(to - from - 7n), true);
+    return bytes;
+  }
+
+  it.each([
+    ["at the same address", [THERE, THERE]],
+    ["at another address", [ALIAS, ALIAS]],
+    ["at both", [THERE, ALIAS]],
+    ["at both, the other way round", [ALIAS, THERE]],
+  ])("is decoded anew when it is written to again: %s", (_name, [first, second]) => {
+    remap(ALIAS, frameOf(THERE));
+    const INC = 0xc0;
+    const DEC = 0xc8;
+    const here = frameOf(HERE) * 4096;
+    memory.write(here, store(HERE, first! + 1n, INC));
+    // The other address's entry is there before the page holds code.
+    memory.write(here + 7, store(HERE + 7n, second! + 64n, 0));
+    memory.write(here + 14, jump(HERE + 14n, THERE));
+    memory.write(here + 19, store(HERE + 19n, second! + 1n, DEC));
+    memory.write(here + 26, jump(HERE + 26n, THERE));
+    memory.write(frameOf(THERE) * 4096 + 2, jump(THERE + 2n, HERE + 19n));
+    const misses = vi.spyOn(vcpu.cpu.access, "miss");
+    expect(run(5)).toMatchObject({ rax: 1n, kind: ExitKind.Budget });
+    // All of that was the walk's in WebAssembly.
+    expect(misses).not.toHaveBeenCalled();
+    expect(memory.frameWriters[frameOf(THERE)]).toBe(0);
+    expect(run(9)).toMatchObject({ rax: 0n, kind: ExitKind.Budget });
+    expect(misses).toHaveBeenCalled();
+  });
+});

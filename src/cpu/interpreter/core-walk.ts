@@ -3,7 +3,7 @@
 // in leaves (SDM volume 3A, 4.8). Whatever else they meet (a fault, a large page, a frame with decoded code that is written, code not
 // decoded yet) they leave to TypeScript unchanged, which walks again.
 
-import { FRAME_HAS_CODE, FRAME_WRITE_CACHED, type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
+import { FRAME_HAS_CODE, type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import * as S from "../state-layout.js";
 import {
   CODE_TLB_ENTRIES,
@@ -14,6 +14,7 @@ import {
   TLB_ENTRY_SHIFT,
   TLB_INDEX_MASK,
   TLB_LINEAR,
+  TLB_PART_SHIFT,
   TLB_READ,
   TLB_WRITE,
 } from "../tlb-layout.js";
@@ -123,8 +124,7 @@ export function walkFunction(memory: MachineMemory): FunctionBody {
   const writable = f.let(f.and(f.get(rights), f.i32(RW)));
   unless(f, f.or(f.eqz(write), writable));
   const frame = (address: Value) => f.wrap(f.shrU(address, f.i64(12)));
-  const flagsAt = f.let(f.add(frame(page), f.i32(memory.frameFlagsBase)));
-  const flags = f.let(f.load("i32_8u", flagsAt));
+  const flags = f.load("i32_8u", f.add(frame(page), f.i32(memory.frameFlagsBase)));
   const hasCode = f.let(f.and(flags, f.i32(FRAME_HAS_CODE)));
   unless(f, f.eqz(f.and(hasCode, f.ne(write, f.i32(0)))));
 
@@ -148,7 +148,9 @@ export function walkFunction(memory: MachineMemory): FunctionBody {
   f.if(
     f.and(f.and(f.ne(writable, f.i32(0)), dirty), f.eqz(hasCode)),
     () => {
-      f.store("i32_8", flagsAt, f.or(flags, f.i32(FRAME_WRITE_CACHED)));
+      const word = f.let(f.shl(frame(page), f.i32(2)));
+      const part = f.shl(f.i32(1), f.shrU(slot, f.i32(TLB_ENTRY_SHIFT + TLB_PART_SHIFT)));
+      f.store("i32", word, f.or(f.load("i32", word, memory.frameWritersBase), part), memory.frameWritersBase);
       f.store("i64", tlb, tag, TLB_WRITE);
     },
     () => f.store("i64", tlb, f.select(slot, f.i64(emptyTag(1)), f.i64(emptyTag(0))), TLB_WRITE),
