@@ -18,10 +18,10 @@ import { compileProgram, runScript } from "./payload.mjs";
 const USAGE = `usage: npm run bench:io -- [options]      (or, after npm run build: node test/benchmark/io.mjs [options])
   --peers A,B    qemu, xen-ts (the default), and xen-ts-again, with the translation cache that a run before left
   --rows A,B     names of rows; default all
-  --runs N       runs of each row in one boot; default 6
+  --runs N       runs of each row in one boot; default 30, half of which a JIT takes to get warm
   --node PATH    runs xen-ts with this Node
   --json FILE    writes all times to FILE
-  --timeout S    seconds for one machine; default 600
+  --timeout S    seconds for one machine; default 1800
   --list         names the rows
   --help         this text
 Exit codes: 0 done; 1 a peer or a row failed; 2 usage.`;
@@ -94,7 +94,7 @@ const names = pick(
   "row",
 );
 const peers = pick(options.peers ?? "qemu,xen-ts", IO_PEERS, "peer");
-const runs = Number(options.runs ?? 6);
+const runs = Number(options.runs ?? 30);
 if (!Number.isInteger(runs) || runs < 1) fail(`--runs: "${options.runs}" is not a number of runs`);
 const node = options.node ?? process.execPath;
 const selected = ROWS.filter(({ name }) => names.includes(name));
@@ -173,7 +173,7 @@ async function makeDisks() {
   return paths;
 }
 
-const timeoutMs = Number(options.timeout ?? 600) * 1000;
+const timeoutMs = Number(options.timeout ?? 1800) * 1000;
 
 /** One boot of a peer with all rows. `signal` ends it. */
 async function runPeer(name, { onProgress, signal } = {}) {
