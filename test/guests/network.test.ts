@@ -64,6 +64,12 @@ describe("networks of Linux guests", () => {
     alice = await create("alice", { queues: 1, mac: "00:16:3e:00:00:0a", address: "192.168.7.1" });
     bob = await create("bob", { queues: 2, mac: "00:16:3e:00:00:0b", address: "192.168.7.2" });
     await Promise.all([alice, bob].map((guest) => guest.waitForShell({ timeout: 600_000 })));
+    // From a disk, so that the machine knows what is sent.
+    await alice.attachDisk({ vdev: "xvdb", store: new MemoryStore(data) });
+    await run(alice, `modprobe xen-blkfront; ${waitFor("[ -e /dev/xvdb ]")}; cat /dev/xvdb > /tmp/data`);
+    await alice.detachDisk("xvdb");
+    await run(alice, "mkdir -p /tmp/www; ln /tmp/data /tmp/www/data; head -c 1048576 /tmp/data > /tmp/www/small");
+    await run(alice, "httpd -h /tmp/www");
   });
   afterAll(async () => {
     await host?.close();
@@ -98,12 +104,6 @@ describe("networks of Linux guests", () => {
   });
 
   test("TCP between guests, by large packets: what was sent is what arrived", async () => {
-    // From a disk, so that the machine knows what is sent.
-    await alice.attachDisk({ vdev: "xvdb", store: new MemoryStore(data) });
-    await run(alice, `modprobe xen-blkfront; ${waitFor("[ -e /dev/xvdb ]")}; cat /dev/xvdb > /tmp/data`);
-    await alice.detachDisk("xvdb");
-    await run(alice, "mkdir -p /tmp/www; ln /tmp/data /tmp/www/data");
-    await run(alice, "httpd -h /tmp/www");
     const [sum] = (await run(alice, "sha256sum /tmp/data")).split(" ");
     const before = alice.interface().statistics;
     expect(await run(bob, "wget -q -O - http://192.168.7.1/data | sha256sum")).toContain(sum);
@@ -144,7 +144,6 @@ describe("networks of Linux guests", () => {
 
   test("a line that loses and delays frames slows guests down, and no more", async () => {
     bob.interface().setFaults({ loss: 0.02, delayMs: 2 });
-    await run(alice, "head -c 1048576 /tmp/data > /tmp/www/small");
     const [sum] = (await run(alice, "sha256sum /tmp/www/small")).split(" ");
     expect(await run(bob, "wget -q -O - http://192.168.7.1/small | sha256sum")).toContain(sum);
     bob.interface().setFaults({});
