@@ -14,8 +14,10 @@ export const TLB_LINEAR = 16; // i32
 export const emptyTag = (index: number): number => (index === 0 ? -4096 : 0);
 export const TLB_BYTES = TLB_ENTRIES << TLB_ENTRY_SHIFT;
 
-/** Entries of a part of the TLB, of which there are 32: those that may write to a frame are known by parts (MachineMemory.frameWriters). */
-export const TLB_PART_SHIFT = 7;
+/** Parts of the TLB, a bit of a word each: those whose entries may write to a frame are known (MachineMemory.frameWriters). */
+const TLB_PARTS = 32;
+/** Entries of a part, as a power of two. */
+export const TLB_PART_SHIFT = Math.log2(TLB_ENTRIES / TLB_PARTS);
 
 export const CODE_TLB_ENTRY_SHIFT = 4; // 16 bytes an entry
 export const CODE_TLB_ENTRIES = 2048;

@@ -19,6 +19,10 @@ export interface MachineMemoryOptions {
   readonly engineBytes: number;
 }
 
+function wholePages(bytes: number): number {
+  return Math.ceil(bytes / WASM_PAGE) * WASM_PAGE;
+}
+
 export class MachineMemory {
   readonly memory: WebAssembly.Memory;
   /** Linear address of machine address 0. */
@@ -50,9 +54,9 @@ export class MachineMemory {
   /** @throws RangeError when frames and engine area don't fit into 4 GiB. */
   constructor(options: MachineMemoryOptions) {
     const { frames } = options;
-    const flagsBytes = Math.ceil(frames / WASM_PAGE) * WASM_PAGE;
-    const writersBytes = Math.ceil((4 * frames) / WASM_PAGE) * WASM_PAGE;
-    const engine = Math.ceil(options.engineBytes / WASM_PAGE) * WASM_PAGE + writersBytes + flagsBytes;
+    const flagsBytes = wholePages(frames);
+    const writersBytes = wholePages(4 * frames);
+    const engine = wholePages(options.engineBytes) + writersBytes + flagsBytes;
     const total = engine + frames * PAGE_SIZE;
     const pages = Math.ceil(total / WASM_PAGE);
     if (!Number.isInteger(frames) || frames <= 0 || pages * WASM_PAGE > MAX_BYTES)
