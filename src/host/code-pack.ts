@@ -3,7 +3,7 @@
 // for each imported function and one more, a record for each function, and what is left until V8 would compile it again, four bytes
 // for each. A record names what to relocate by numbers that don't depend on the module, as long as that imports the same.
 
-import { declareRuntime } from "../cpu/interpreter/handlers.js";
+import { declareRuntime } from "../cpu/interpreter/runtime-imports.js";
 import { CompilationHint, ModuleWriter } from "../cpu/wasm/module-writer.js";
 
 /** A module's bytes, and what V8 serialized of it. */

@@ -7,6 +7,7 @@ import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { Decoder } from "../cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../cpu/features.js";
+import { idleRuntime } from "../cpu/interpreter/runtime-imports.js";
 import { unpackRequest } from "../cpu/jit/packed-request.js";
 import { emitRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
@@ -25,7 +26,7 @@ try {
 }
 
 const decoder = new Decoder({ features: DEFAULT_FEATURES });
-const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
+const imports = { ...idleRuntime(), memory: new WebAssembly.Memory({ initial: 2, maximum: 2 }) };
 /** Linear address of a vCPU's struct, all zero. */
 const STATE = 0x8000;
 
@@ -44,8 +45,7 @@ type Run = (state: number, record: number) => number;
 
 /** Its functions. */
 function makeReady(module: WebAssembly.Module): Run[] {
-  const imports = WebAssembly.Module.imports(module).map(({ name }) => [name, name === "memory" ? memory : () => 0]);
-  const { exports } = new WebAssembly.Instance(module, { e: Object.fromEntries(imports) });
+  const { exports } = new WebAssembly.Instance(module, { e: imports });
   const functions = Object.values(exports) as Run[];
   for (const run of functions) {
     try {

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
+import { idleRuntime } from "../../src/cpu/interpreter/runtime-imports.js";
 import type { CodeTier, CompiledRegions } from "../../src/cpu/jit/region-module.js";
 import type { RegionRequest } from "../../src/cpu/jit/request.js";
 import type { JitWorker } from "../../src/host/jit-worker.js";
@@ -87,8 +88,7 @@ test("a function is optimized where it is: in the module that came from the thre
     );
   const { module } = await compile(3);
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 });
-  const imports = WebAssembly.Module.imports(module).map(({ name }) => [name, name === "memory" ? memory : () => 0]);
-  const { exports } = new WebAssembly.Instance(module, { e: Object.fromEntries(imports) });
+  const { exports } = new WebAssembly.Instance(module, { e: { ...idleRuntime(), memory } });
   const states = () => [service.hasCode(exports["0"]), service.hasCode(exports["1"])];
   expect(states()).toEqual([false, false]);
   const order: string[] = [];

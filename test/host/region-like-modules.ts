@@ -1,6 +1,6 @@
 // Modules like those of regions, for tests of what is kept of them.
 
-import { declareRuntime } from "../../src/cpu/interpreter/handlers.js";
+import { declareRuntime } from "../../src/cpu/interpreter/runtime-imports.js";
 import { FunctionBuilder } from "../../src/cpu/wasm/function-builder.js";
 import { CompilationHint, ModuleWriter } from "../../src/cpu/wasm/module-writer.js";
 import type { ModuleCode } from "../../src/host/code-pack.js";

@@ -4,13 +4,14 @@
 import type { Form } from "../decode/decoded.js";
 import { OperandKind } from "../decode/decoded.js";
 import type { SemanticsTable } from "../emit/emitter.js";
-import { type AddressForm, InterpreterEmitter, type RuntimeImports } from "../emit/interpreter-emitter.js";
+import { type AddressForm, InterpreterEmitter } from "../emit/interpreter-emitter.js";
 import { Vector } from "../exit.js";
 import * as S from "../state-layout.js";
 import { ByteWriter } from "../wasm/byte-writer.js";
 import type { BranchHint, FunctionBody } from "../wasm/code-writer.js";
 import { ModuleWriter } from "../wasm/module-writer.js";
 import { Slot, TABLE_SIZE } from "./core-module.js";
+import { declareRuntime, runtimeIndices } from "./runtime-imports.js";
 import { checkUnit, unitOf } from "./unit.js";
 
 export interface HandlerKind {
@@ -236,48 +237,6 @@ export class HandlerSet {
     this.#pending = [];
     this.#link(m.toBytes(), slots);
   }
-}
-
-const runtimeNames = [
-  "translate",
-  "commit",
-  "goto",
-  "gotoDirect",
-  "host",
-  "checkSegment",
-  "gate",
-  "x87",
-  "ordinary",
-] as const;
-/** Function indices of the runtime in every module of handlers or regions. */
-export const runtimeIndices: RuntimeImports = {
-  translate: 0,
-  commit: 1,
-  goto: 2,
-  gotoDirect: 3,
-  host: 4,
-  checkSegment: 5,
-  gate: 6,
-  x87: 7,
-  ordinary: 8,
-};
-
-/** Declares what modules of handlers and of regions import. Returns the type of their functions. */
-export function declareRuntime(m: ModuleWriter, pages?: number): number {
-  m.importMemory("e", "memory", pages);
-  const types = {
-    translate: m.type(["i32", "i32", "i64", "i32"], ["i32"]),
-    commit: m.type(["i32", "i32"], []),
-    goto: m.type(["i32", "i32", "i64"], ["i32"]),
-    gotoDirect: m.type(["i32", "i32", "i64"], ["i32"]),
-    host: m.type(["i32", "i32", "i32"], ["i32"]),
-    checkSegment: m.type(["i32", "i32", "i32", "i32", "i32"], ["i32"]),
-    x87: m.type(["i32", "i32", "i64", "i32", "i64", "i32"], ["i32"]),
-    ordinary: m.type(["i32", "i32", "v128", "v128"], ["i32"]),
-    gate: m.type(["i32", "i32"], ["i32"]),
-  };
-  for (const name of runtimeNames) m.importFunction("e", name, types[name]);
-  return m.type(["i32", "i32"], ["i32"]);
 }
 
 /** Address form that a decoded memory operand needs. */

@@ -4,7 +4,8 @@ import { CodeMode, type Decoded, DecodeResult, OperandKind } from "../decode/dec
 import type { Decoder } from "../decode/decoder.js";
 import type { SemanticsTable } from "../emit/emitter.js";
 import { Vector } from "../exit.js";
-import { hasMemoryOperand, runtimeIndices } from "../interpreter/handlers.js";
+import { hasMemoryOperand } from "../interpreter/handlers.js";
+import { runtimeIndices } from "../interpreter/runtime-imports.js";
 import { checkUnit, unitOf } from "../interpreter/unit.js";
 import * as S from "../state-layout.js";
 import type { FunctionBody } from "../wasm/code-writer.js";

@@ -3,7 +3,7 @@
 
 import type { Decoder } from "../decode/decoder.js";
 import type { SemanticsTable } from "../emit/emitter.js";
-import { declareRuntime } from "../interpreter/handlers.js";
+import { declareRuntime } from "../interpreter/runtime-imports.js";
 import { CompilationHint, ModuleWriter } from "../wasm/module-writer.js";
 import { emitRegion } from "./emit-region.js";
 import type { RegionRequest } from "./request.js";
