@@ -11,6 +11,7 @@ import { checkAlignment } from "./x87-unit.js";
 
 const LEGACY_SIZE = 512;
 const HEADER_SIZE = 64;
+const PAGE_SIZE = 4096;
 /** Bits of MXCSR that exist: bit 17 (misaligned mode) is AMD's alone. */
 export const MXCSR_MASK = 0xffff;
 const MXCSR_AT = 24;
@@ -142,17 +143,30 @@ function requested(cpu: HostCpu): number {
 /** What XSAVE changes of the legacy area. */
 const legacy = new Uint8Array(XMM_AT + 256);
 
+/** Bytes of an area that lie in its first page. */
+function inFirstPage(linear: bigint): number {
+  return Math.min(PAGE_SIZE - Number(linear & 0xfffn), LEGACY_SIZE + HEADER_SIZE);
+}
+
+/** Machine address that the area's last byte says it begins at: another one than `at` when it lies in two pages. Its blocks of 64 bytes lie in one each. */
+function beginsBySecondPage(cpu: HostCpu, linear: bigint, at: number): number {
+  const first = inFirstPage(linear);
+  return first === LEGACY_SIZE + HEADER_SIZE ? at : cpu.writableAt(linear + BigInt(first), HEADER_SIZE) - first;
+}
+
 function xsave(cpu: HostCpu, optimised: boolean): void {
   const { state, memory } = cpu;
   const linear = aligned(cpu, 64n);
   const long = cpu.argNumber(1) === 64;
   const components = requested(cpu);
   // A kernel does this at each switch of tasks: found once, not for every part of it.
-  const at = cpu.writableAt(linear, LEGACY_SIZE + HEADER_SIZE);
+  const at = cpu.writableAt(linear, HEADER_SIZE);
+  const second = at < 0 ? -1 : beginsBySecondPage(cpu, linear, at);
   if (at < 0) cpu.probeWrite(linear, LEGACY_SIZE + HEADER_SIZE);
   const inUse = componentsInUse(cpu);
   const saved = optimised ? components & inUse : components;
-  const header = at < 0 ? Number(cpu.read(linear + 512n, 8) & 0xffffffffn) : memory.readU32(at + LEGACY_SIZE);
+  const headerAt = second + LEGACY_SIZE;
+  const header = at < 0 ? Number(cpu.read(linear + 512n, 8) & 0xffffffffn) : memory.readU32(headerAt);
   const low = ((header & ~components) | (inUse & components)) >>> 0;
   if (at >= 0 && !(saved & X87)) {
     // Most tasks have never used the x87: there is little to write, each in its place.
@@ -160,20 +174,26 @@ function xsave(cpu: HostCpu, optimised: boolean): void {
       memory.writeU32(at + MXCSR_AT, state.u32(S.MXCSR));
       memory.writeU32(at + MXCSR_AT + 4, MXCSR_MASK);
     }
-    if (saved & SSE) memory.write(at + XMM_AT, state.bytes(S.XMM, xmmBytes(state)));
-    memory.writeU32(at + LEGACY_SIZE, low);
+    if (saved & SSE) {
+      const xmm = state.bytes(S.XMM, xmmBytes(state));
+      const first = at === second ? xmm.length : Math.max(0, Math.min(xmm.length, inFirstPage(linear) - XMM_AT));
+      if (first > 0) memory.write(at + XMM_AT, xmm.subarray(0, first));
+      if (first < xmm.length) memory.write(second + XMM_AT + first, xmm.subarray(first));
+    }
+    memory.writeU32(headerAt, low);
     return;
   }
-  legacy.set(at < 0 ? cpu.readBytes(linear, legacy.length) : memory.bytes(at, legacy.length));
+  const isWhole = at >= 0 && at === second;
+  legacy.set(isWhole ? memory.bytes(at, legacy.length) : cpu.readBytes(linear, legacy.length));
   if (saved & X87) storeX87(state, legacy, long);
   if (components & SSE) storeMxcsr(state, legacy);
   if (saved & SSE) storeXmm(state, legacy);
-  if (at < 0) {
+  if (isWhole) {
+    if (components) memory.write(at, legacy);
+    memory.writeU32(headerAt, low);
+  } else {
     if (components) cpu.writeBytes(linear, legacy);
     cpu.write(linear + 512n, 4, BigInt(low));
-  } else {
-    if (components) memory.write(at, legacy);
-    memory.writeU32(at + LEGACY_SIZE, low);
   }
 }
 

@@ -208,6 +208,47 @@ describe("XSAVE family", () => {
     }
   });
 
+  test("XSAVEOPT into two pages that don't lie beside each other", () => {
+    const [tables, other] = [0x20000, 0x30000];
+    const second = tables + 0x3000 + (AREA / 4096 + 1) * 8;
+    for (let level = 0; level < 3; level++)
+      m.memory.writeU64(tables + level * 4096, BigInt((tables + (level + 1) * 4096) | 3));
+    for (let page = 0; page < 64; page++) m.memory.writeU64(tables + 0x3000 + page * 8, BigInt((page * 4096) | 3));
+    const registers = [S.CR3, S.CR4, S.EFER] as const;
+    const before = registers.map((register) => state.u64(register));
+    const save = (offset: number) => {
+      reset();
+      fillState();
+      state.bytes(S.FPR, 128).fill(0);
+      for (const field of [S.FSW, S.FTW, S.FTOP, S.FOP, S.FIP, S.FIP + 4, S.FDP, S.FDP + 4]) state.setU32(field, 0);
+      state.setU32(S.FCW, 0x37f);
+      for (const page of [AREA, AREA + 4096, other]) m.memory.u8.fill(0xaa, page, page + 4096);
+      for (const [i, value] of [BigInt(tables), before[1]! | 0x20n, 0x500n].entries())
+        state.setU64(registers[i]!, value);
+      m.setCr0(0x8000_0031n);
+      const at = Buffer.alloc(4);
+      at.writeUInt32LE(offset);
+      const exit = run(`${all} 48 0f ae b3 ${at.toString("hex")}`);
+      for (const [i, register] of registers.entries()) state.setU64(register, before[i]!);
+      m.setCr0(0x31n);
+      return exit;
+    };
+    expect(save(0x140)).toMatchObject(halts);
+    const whole = m.bytes(AREA + 0x140, 576);
+    m.memory.writeU64(second, BigInt(other | 3));
+    for (const offset of [0xfc0, 0xf80, 0xf40, 0xe40, 0xe00, 0xdc0]) {
+      expect(save(offset)).toMatchObject(halts);
+      const first = m.bytes(AREA + offset, 4096 - offset);
+      expect([...first, ...m.bytes(other, 576 - first.length)]).toEqual([...whole]);
+      expect(m.bytes(AREA + 4096, 4096).every((byte) => byte === 0xaa)).toBe(true);
+    }
+    // The second page isn't there: nothing is written.
+    m.memory.writeU64(second, 0n);
+    expect(save(0xe40)).toMatchObject(raises(Vector.PF));
+    expect(state.u64(S.CR2)).toBe(BigInt(AREA + 4096));
+    expect(m.bytes(AREA, 4096).every((byte) => byte === 0xaa)).toBe(true);
+  });
+
   test("XRSTOR reads the same from one page and across two, and no reserved bit of the header", () => {
     for (const offset of [0x140, 0xf80, 0xe40, 0xdc0]) {
       const at = Buffer.alloc(4);
