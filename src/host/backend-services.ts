@@ -73,12 +73,10 @@ function gatherGrants(domain: Domain, parts: readonly GrantedPart[], forWriting:
     checkInPage(offset, length);
     const mfn = domain.grants.frameOf(gref, BACKEND_DOMID, !forWriting);
     if (mfn < 0) return undefined;
-    if (forWriting) {
-      if (!frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return undefined;
+    if (!(forWriting ? frames.isWritableOf(mfn, domain.id) : frames.isHeldBy(mfn, domain.id))) {
+      // Nothing maps it for writing just now: it may become writable all the same.
+      if (!forWriting || !frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return undefined;
       frames.putPageAndType(mfn);
-    } else {
-      if (!frames.getPage(mfn, domain.id)) return undefined;
-      frames.putPage(mfn);
     }
     const at = mfn * PAGE_SIZE + offset;
     if (at !== end) {

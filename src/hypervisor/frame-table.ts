@@ -188,6 +188,14 @@ export class FrameTable {
     this.putPage(mfn);
   }
 
+  /** What `getPage` would answer, and `getPageAndType` if this is true, for who is done with the frame before the guest runs again. */
+  isHeldBy(mfn: number, owner: number): boolean {
+    return mfn < this.frames && this.owners[mfn] === owner && this.referenceCounts[mfn] !== 0;
+  }
+  isWritableOf(mfn: number, owner: number): boolean {
+    return this.isHeldBy(mfn, owner) && this.types[mfn] === FrameType.Writable && this.typeCounts[mfn] !== 0;
+  }
+
   /** True while the frame counts as a checked page table of that level. */
   isValidated(mfn: number, type: FrameType): boolean {
     return this.types[mfn] === type && this.typeCounts[mfn]! > 0 && (this.flags[mfn]! & FrameFlag.Validated) !== 0;

@@ -209,8 +209,8 @@ export class Jit {
     const needed = (state & Inside ? COVERED_THRESHOLD : THRESHOLD) * 2 ** page.backOff;
     view.setUint16(place + R.HEAT, Math.min(heat, MAX_THRESHOLD), true);
     if (state & (Waiting | Coming)) return;
-    // At first, and now and then: not all of a region's pages may have been mapped.
-    if ((heat & (heat - 1)) === 0 && this.#recallAt(record, page, cpu)) return;
+    // At first, and each time after four times as many samples: not all of a region's pages may have been mapped.
+    if ((heat & (heat - 1)) === 0 && Math.clz32(heat) & 1 && this.#recallAt(record, page, cpu)) return;
     if (heat < Math.min(needed, MAX_THRESHOLD)) return;
     view.setUint8(record + R.RAN, 1);
     this.#found(place, cpu);
