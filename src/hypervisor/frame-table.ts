@@ -188,10 +188,11 @@ export class FrameTable {
     this.putPage(mfn);
   }
 
-  /** What `getPage` would answer, and `getPageAndType` if this is true, for who is done with the frame before the guest runs again. */
+  /** What `getPage` would answer: for who is done with the frame before the guest runs again. */
   isHeldBy(mfn: number, owner: number): boolean {
     return mfn < this.frames && this.owners[mfn] === owner && this.referenceCounts[mfn] !== 0;
   }
+  /** The same of `getPageAndType`, where the frame is in use as writable; where it isn't it may still become so. */
   isWritableOf(mfn: number, owner: number): boolean {
     return this.isHeldBy(mfn, owner) && this.types[mfn] === FrameType.Writable && this.typeCounts[mfn] !== 0;
   }

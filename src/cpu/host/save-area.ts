@@ -148,7 +148,10 @@ function inFirstPage(linear: bigint): number {
   return Math.min(PAGE_SIZE - Number(linear & 0xfffn), LEGACY_SIZE + HEADER_SIZE);
 }
 
-/** Machine address that the area's last byte says it begins at: another one than `at` when it lies in two pages. Its blocks of 64 bytes lie in one each. */
+/**
+ * Where the area would begin for its last byte's place to be right: not at `at` when its second page lies elsewhere. Aligned blocks of 64 bytes
+ * never cross.
+ */
 function beginsBySecondPage(cpu: HostCpu, linear: bigint, at: number): number {
   const first = inFirstPage(linear);
   return first === LEGACY_SIZE + HEADER_SIZE ? at : cpu.writableAt(linear + BigInt(first), HEADER_SIZE) - first;
