@@ -37,10 +37,8 @@ function readGrant(domain: Domain, ref: number, offset: number, target: Uint8Arr
   checkInPage(offset, target.length);
   const { memory, mm } = domain.hypervisor;
   const mfn = domain.grants.frameOf(ref, BACKEND_DOMID, true);
-  if (mfn < 0 || !mm.frames.getPage(mfn, domain.id)) return false;
-  const start = mfn * PAGE_SIZE + offset;
-  target.set(memory.bytes(start, target.length));
-  mm.frames.putPage(mfn);
+  if (mfn < 0 || !mm.frames.isHeldBy(mfn, domain.id)) return false;
+  target.set(memory.bytes(mfn * PAGE_SIZE + offset, target.length));
   return true;
 }
 
@@ -48,9 +46,8 @@ function writeGrant(domain: Domain, ref: number, offset: number, source: Uint8Ar
   checkInPage(offset, source.length);
   const { memory, mm } = domain.hypervisor;
   const mfn = domain.grants.frameOf(ref, BACKEND_DOMID, false);
-  if (mfn < 0 || !mm.frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return false;
+  if (mfn < 0 || !mm.frames.isWritableBy(mfn, domain.id)) return false;
   memory.write(mfn * PAGE_SIZE + offset, source);
-  mm.frames.putPageAndType(mfn);
   return true;
 }
 
@@ -73,11 +70,7 @@ function gatherGrants(domain: Domain, parts: readonly GrantedPart[], forWriting:
     checkInPage(offset, length);
     const mfn = domain.grants.frameOf(gref, BACKEND_DOMID, !forWriting);
     if (mfn < 0) return undefined;
-    if (!(forWriting ? frames.isWritableOf(mfn, domain.id) : frames.isHeldBy(mfn, domain.id))) {
-      // Nothing maps it for writing just now: it may become writable all the same.
-      if (!forWriting || !frames.getPageAndType(mfn, domain.id, FrameType.Writable)) return undefined;
-      frames.putPageAndType(mfn);
-    }
+    if (!(forWriting ? frames.isWritableBy(mfn, domain.id) : frames.isHeldBy(mfn, domain.id))) return undefined;
     const at = mfn * PAGE_SIZE + offset;
     if (at !== end) {
       add();

@@ -125,7 +125,7 @@ export class FrameTable {
 
   /** Takes a reference when the frame is in use and belongs to `owner`. */
   getPage(mfn: number, owner: number): boolean {
-    if (mfn >= this.frames || this.owners[mfn] !== owner || this.referenceCounts[mfn] === 0) return false;
+    if (!this.isHeldBy(mfn, owner)) return false;
     this.referenceCounts[mfn] = this.referenceCounts[mfn]! + 1;
     return true;
   }
@@ -192,9 +192,13 @@ export class FrameTable {
   isHeldBy(mfn: number, owner: number): boolean {
     return mfn < this.frames && this.owners[mfn] === owner && this.referenceCounts[mfn] !== 0;
   }
-  /** The same of `getPageAndType`, where the frame is in use as writable; where it isn't it may still become so. */
-  isWritableOf(mfn: number, owner: number): boolean {
-    return this.isHeldBy(mfn, owner) && this.types[mfn] === FrameType.Writable && this.typeCounts[mfn] !== 0;
+  /** The same of `getPageAndType` as writable, which the frame becomes where it can. */
+  isWritableBy(mfn: number, owner: number): boolean {
+    if (!this.isHeldBy(mfn, owner)) return false;
+    if (this.types[mfn] === FrameType.Writable && this.typeCounts[mfn] !== 0) return true;
+    if (!this.getPageType(mfn, FrameType.Writable)) return false;
+    this.putPageType(mfn);
+    return true;
   }
 
   /** True while the frame counts as a checked page table of that level. */

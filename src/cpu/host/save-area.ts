@@ -179,7 +179,7 @@ function xsave(cpu: HostCpu, optimised: boolean): void {
     }
     if (saved & SSE) {
       const xmm = state.bytes(S.XMM, xmmBytes(state));
-      const first = at === second ? xmm.length : Math.max(0, Math.min(xmm.length, inFirstPage(linear) - XMM_AT));
+      const first = Math.max(0, Math.min(xmm.length, inFirstPage(linear) - XMM_AT));
       if (first > 0) memory.write(at + XMM_AT, xmm.subarray(0, first));
       if (first < xmm.length) memory.write(second + XMM_AT + first, xmm.subarray(first));
     }

@@ -170,6 +170,20 @@ describe("what comes first", () => {
 describe("XSAVE family", () => {
   const all = "b8 ff ff ff ff ba ff ff ff ff";
 
+  /** SSE's state, and x87's initial one. */
+  function fillSse(): void {
+    fillState();
+    state.bytes(S.FPR, 128).fill(0);
+    for (const field of [S.FSW, S.FTW, S.FTOP, S.FOP, S.FIP, S.FIP + 4, S.FDP, S.FDP + 4]) state.setU32(field, 0);
+    state.setU32(S.FCW, 0x37f);
+  }
+  /** A 32-bit displacement as hex. */
+  function displacement(offset: number): string {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(offset);
+    return bytes.toString("hex");
+  }
+
   test("XSAVE and XRSTOR of both components", () => {
     reset();
     fillState();
@@ -189,15 +203,9 @@ describe("XSAVE family", () => {
   ])("%s writes the same into one page and across two", (_, code) => {
     const image = (offset: number, requested: string) => {
       reset();
-      fillState();
-      state.bytes(S.FPR, 128).fill(0);
-      for (const field of [S.FSW, S.FTW, S.FTOP, S.FOP, S.FIP, S.FDP]) state.setU32(field, 0);
-      for (const field of [S.FIP + 4, S.FDP + 4]) state.setU32(field, 0);
-      state.setU32(S.FCW, 0x37f);
+      fillSse();
       m.memory.u8.fill(0xaa, AREA, AREA + 8192);
-      const at = Buffer.alloc(4);
-      at.writeUInt32LE(offset);
-      expect(run(`b8 ${requested} 00 00 00 31 d2 ${code} ${at.toString("hex")}`)).toMatchObject(halts);
+      expect(run(`b8 ${requested} 00 00 00 31 d2 ${code} ${displacement(offset)}`)).toMatchObject(halts);
       expect(m.bytes(AREA + offset + 576, 64).every((byte) => byte === 0xaa)).toBe(true);
       return m.bytes(AREA + offset, 576);
     };
@@ -218,17 +226,12 @@ describe("XSAVE family", () => {
     const before = registers.map((register) => state.u64(register));
     const save = (offset: number) => {
       reset();
-      fillState();
-      state.bytes(S.FPR, 128).fill(0);
-      for (const field of [S.FSW, S.FTW, S.FTOP, S.FOP, S.FIP, S.FIP + 4, S.FDP, S.FDP + 4]) state.setU32(field, 0);
-      state.setU32(S.FCW, 0x37f);
+      fillSse();
       for (const page of [AREA, AREA + 4096, other]) m.memory.u8.fill(0xaa, page, page + 4096);
       for (const [i, value] of [BigInt(tables), before[1]! | 0x20n, 0x500n].entries())
         state.setU64(registers[i]!, value);
       m.setCr0(0x8000_0031n);
-      const at = Buffer.alloc(4);
-      at.writeUInt32LE(offset);
-      const exit = run(`${all} 48 0f ae b3 ${at.toString("hex")}`);
+      const exit = run(`${all} 48 0f ae b3 ${displacement(offset)}`);
       for (const [i, register] of registers.entries()) state.setU64(register, before[i]!);
       m.setCr0(0x31n);
       return exit;
@@ -251,13 +254,11 @@ describe("XSAVE family", () => {
 
   test("XRSTOR reads the same from one page and across two, and no reserved bit of the header", () => {
     for (const offset of [0x140, 0xf80, 0xe40, 0xdc0]) {
-      const at = Buffer.alloc(4);
-      at.writeUInt32LE(offset);
-      const restore = `${all} 48 0f ae ab ${at.toString("hex")}`;
+      const restore = `${all} 48 0f ae ab ${displacement(offset)}`;
       reset();
       fillState();
       m.memory.u8.fill(0, AREA, AREA + 8192);
-      expect(run(`${all} 48 0f ae a3 ${at.toString("hex")}`)).toMatchObject(halts);
+      expect(run(`${all} 48 0f ae a3 ${displacement(offset)}`)).toMatchObject(halts);
       run("db e3");
       state.bytes(S.FPR, 128).fill(0);
       state.bytes(S.XMM, 256).fill(0);

@@ -27,15 +27,6 @@ export interface BlockRequest {
   readonly sectors: bigint;
 }
 
-const offsetsOfIndirect = (abi: Abi) => ({
-  indirect_op: B.blkif_request_indirect.offset(abi, "indirect_op"),
-  nr_segments: B.blkif_request_indirect.offset(abi, "nr_segments"),
-  id: B.blkif_request_indirect.offset(abi, "id"),
-  sector_number: B.blkif_request_indirect.offset(abi, "sector_number"),
-  indirect_grefs: B.blkif_request_indirect.offset(abi, "indirect_grefs"),
-});
-const indirectOffsets = { 64: offsetsOfIndirect(64), 32: offsetsOfIndirect(32) };
-
 /** Bytes of an entry of the ring. */
 export function entrySize(abi: Abi): number {
   return Math.max(B.blkif_request.size(abi), B.blkif_response.size(abi));
@@ -45,16 +36,16 @@ export function entrySize(abi: Abi): number {
 export function parseRequest(entry: DataView, abi: Abi): BlockRequest {
   const operation = entry.getUint8(0);
   if (operation === B.BLKIF_OP_INDIRECT) {
-    const at = indirectOffsets[abi];
-    const action = entry.getUint8(at.indirect_op);
-    const id = entry.getBigUint64(at.id, true);
-    const sector = entry.getBigUint64(at.sector_number, true);
-    const count = entry.getUint16(at.nr_segments, true);
+    const layout = B.blkif_request_indirect;
+    const action = entry.getUint8(layout.offset(abi, "indirect_op"));
+    const id = entry.getBigUint64(layout.offset(abi, "id"), true);
+    const sector = entry.getBigUint64(layout.offset(abi, "sector_number"), true);
+    const count = entry.getUint16(layout.offset(abi, "nr_segments"), true);
     const isInBounds = count > 0 && count <= MAX_INDIRECT_SEGMENTS;
+    const first = layout.offset(abi, "indirect_grefs");
     const grefs: number[] = [];
-    // What is read of it is all that the request needs: it's parsed once a request, by code that is cold each time.
     for (let done = 0; isInBounds && done < count; done += SEGMENTS_PER_PAGE)
-      grefs.push(entry.getUint32(at.indirect_grefs + 4 * grefs.length, true));
+      grefs.push(entry.getUint32(first + 4 * grefs.length, true));
     const indirect = isInBounds ? { count, grefs } : undefined;
     return { id, operation, action, sector, segments: undefined, indirect, sectors: 0n };
   }
