@@ -2,13 +2,14 @@
 // Both boot the same kernel and initramfs; the client's console comes out of the command's stdout.
 
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dyingWithParent, killAtExit } from "./measure.mjs";
 
 const MEMORY_MIB = 256;
 const NODES = { qemu: ["/dev/vda", "/dev/vdb"], "xen-ts": ["/dev/xvda", "/dev/xvdb"] };
 const CONSOLES = { qemu: "ttyS0", "xen-ts": "hvc0" };
-export const IO_PEERS = ["qemu", "xen-ts", "xen-ts-again"];
+export const IO_PEERS = ["qemu", "xen-ts", "xen-ts-again", "xen-ts-base"];
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** What init reads: `io.role`, and the disks' names. */
@@ -33,13 +34,15 @@ function qemu(role, { kernel, ramdisk, raw, qcow2, link }) {
 
 /**
  * `translations`: the folder of xen-ts's translation cache, or "".
- * @returns the client's command, and what ends the server
+ * `base`: another checkout, built.
+ * @returns the client's command, the processes that run besides, and what ends them
  */
 export function startPeer(name, options) {
   if (name !== "qemu") {
-    const { node, kernel, ramdisk, raw, qcow2, translations } = options;
-    const words = [node, here("io-xen-ts.mjs"), kernel, ramdisk, raw, qcow2, translations];
-    return { words: dyingWithParent(words), stop: () => {} };
+    const { node, kernel, ramdisk, raw, qcow2, translations, base } = options;
+    const script = name === "xen-ts-base" ? join(base, "test/benchmark/io-xen-ts.mjs") : here("io-xen-ts.mjs");
+    const words = [node, script, kernel, ramdisk, raw, qcow2, translations];
+    return { words: dyingWithParent(words), others: [], stop: () => {} };
   }
   const [command, ...words] = dyingWithParent(qemu("server", options));
   const server = spawn(command, words, { stdio: "ignore" });
@@ -48,5 +51,5 @@ export function startPeer(name, options) {
     forget();
     server.kill("SIGKILL");
   };
-  return { words: dyingWithParent(qemu("client", options)), stop };
+  return { words: dyingWithParent(qemu("client", options)), others: [server], stop };
 }

@@ -19,4 +19,5 @@ const client = await create("client", {
     { vdev: "xvdb", target: qcow2, format: "qcow2" },
   ],
 });
+process.stdin.on("data", (bytes) => client.console.write(bytes));
 for await (const bytes of client.console) process.stdout.write(bytes);

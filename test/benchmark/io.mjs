@@ -14,14 +14,17 @@ import { IO_PEERS, startPeer } from "./io-peers.mjs";
 import { coldAndWarm, exitOnSignals, geometricMean, measurePrograms } from "./measure.mjs";
 import { Packages, unpackedKernel } from "./packages.mjs";
 import { compileProgram, runScript } from "./payload.mjs";
+import { Turns } from "./turns.mjs";
 
 const USAGE = `usage: npm run bench:io -- [options]      (or, after npm run build: node test/benchmark/io.mjs [options])
-  --peers A,B    qemu, xen-ts (the default), and xen-ts-again, with the translation cache that a run before left
+  --peers A,B    qemu, xen-ts (the default), xen-ts-again, with the translation cache that a run before left, and
+                 xen-ts-base, of another checkout
+  --base DIR     that checkout, built
   --rows A,B     names of rows; default all
-  --runs N       runs of each row in one boot; default 30, half of which a JIT takes to get warm
+  --runs N       turns of all rows in one boot; default 30
   --node PATH    runs xen-ts with this Node
   --json FILE    writes all times to FILE
-  --timeout S    seconds for one machine; default 1800
+  --timeout S    seconds for one machine, also those in which it waits; default 3600
   --list         names the rows
   --help         this text
 Exit codes: 0 done; 1 a peer or a row failed; 2 usage.`;
@@ -67,7 +70,17 @@ function readOptions() {
   const flag = { type: "boolean" };
   try {
     return parseArgs({
-      options: { peers: text, rows: text, runs: text, node: text, json: text, timeout: text, list: flag, help: flag },
+      options: {
+        peers: text,
+        base: text,
+        rows: text,
+        runs: text,
+        node: text,
+        json: text,
+        timeout: text,
+        list: flag,
+        help: flag,
+      },
     }).values;
   } catch (error) {
     return fail(`${error.message}\n${USAGE}`);
@@ -95,7 +108,8 @@ const names = pick(
 );
 const peers = pick(options.peers ?? "qemu,xen-ts", IO_PEERS, "peer");
 const runs = Number(options.runs ?? 30);
-if (!Number.isInteger(runs) || runs < 1) fail(`--runs: "${options.runs}" is not a number of runs`);
+if (peers.includes("xen-ts-base") !== (options.base !== undefined)) fail("xen-ts-base and --base go together");
+if (!Number.isInteger(runs) || runs < 1) fail(`--runs: "${options.runs}" is not a number of turns`);
 const node = options.node ?? process.execPath;
 const selected = ROWS.filter(({ name }) => names.includes(name));
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -144,7 +158,7 @@ $BB poweroff -f
   const files = [
     ["bench/amd64/busybox", busybox, 0o755],
     ["bench/amd64/io", io.binary, 0o755],
-    ["bench/run.sh", Buffer.from(runScript(selected, runs, ""))],
+    ["bench/run.sh", Buffer.from(runScript(selected, runs, { prepare: "", inTurns: true }))],
     ["bench/modules", Buffer.from(`${modules.map(({ name }) => name).join("\n")}\n`)],
     ["init", Buffer.from(init), 0o755],
     ...modules.map(({ name, data }) => [`bench/${name}`, data]),
@@ -158,8 +172,8 @@ $BB poweroff -f
 }
 
 /** Two disks with all their space allocated. */
-async function makeDisks() {
-  const paths = { raw: join(scratch, "raw.img"), qcow2: join(scratch, "disk.qcow2") };
+async function makeDisks(name) {
+  const paths = { raw: join(scratch, `${name}.img`), qcow2: join(scratch, `${name}.qcow2`) };
   rmSync(paths.qcow2, { force: true });
   const piece = Buffer.alloc(MIB, "the disk's contents\n");
   writeFileSync(paths.raw, Buffer.alloc(0));
@@ -173,39 +187,46 @@ async function makeDisks() {
   return paths;
 }
 
-const timeoutMs = Number(options.timeout ?? 1800) * 1000;
+const timeoutMs = Number(options.timeout ?? 3600) * 1000;
 
 /** One boot of a peer with all rows. `signal` ends it. */
-async function runPeer(name, { onProgress, signal } = {}) {
-  const { words, stop } = startPeer(name, {
+async function runPeer(name, { onProgress, onReady, signal } = {}) {
+  const { words, others, stop } = startPeer(name, {
     node,
     kernel: name === "qemu" ? unpacked : kernel,
     ramdisk,
     link: join(scratch, `link-${name}`),
     translations: name === "xen-ts-again" ? join(scratch, "translations") : "",
-    ...(await makeDisks()),
+    base: options.base,
+    ...(await makeDisks(name)),
   });
   try {
-    return await measurePrograms(words, { timeoutMs, onProgress, signal });
+    return await measurePrograms(words, {
+      timeoutMs,
+      onProgress,
+      onReady: (child) => onReady?.([child, ...others]),
+      signal,
+    });
   } finally {
     stop();
   }
 }
 
-const results = {};
 let exitCode = 0;
-for (const name of peers) {
-  if (name === "qemu" && spawnSync("qemu-system-x86_64", ["--version"]).status !== 0) {
-    say("skipped: qemu: qemu-system-x86_64 isn't installed");
-    continue;
-  }
+const isPresent = (name) => name !== "qemu" || spawnSync("qemu-system-x86_64", ["--version"]).status === 0;
+for (const name of peers.filter((name) => !isPresent(name)))
+  say(`skipped: ${name}: qemu-system-x86_64 isn't installed`);
+const present = peers.filter(isPresent);
+const turns = new Turns(present);
+const measured = new Map();
+
+async function measurePeer(name) {
   try {
-    if (name === "xen-ts-again") {
-      say(`${name}: a run that isn't counted`);
-      await runPeer(name, { signal: "SIGTERM" });
-    }
-    const { times, failed, peakMiB } = await runPeer(name, { onProgress: (key) => say(`${name}: ${key}`) });
-    results[name] = { times: Object.fromEntries(times), peakMiB };
+    const { times, failed, peakMiB } = await runPeer(name, {
+      onProgress: (key) => say(`${name}: ${key}`),
+      onReady: (processes) => turns.wait(name, processes),
+    });
+    measured.set(name, { times: Object.fromEntries(times), peakMiB });
     for (const key of failed) {
       say(`${name}: ${key} failed`);
       exitCode = 1;
@@ -213,16 +234,27 @@ for (const name of peers) {
   } catch (error) {
     say(`${name}: ${error.message}`);
     exitCode = 1;
+  } finally {
+    turns.end(name);
   }
 }
+
+if (present.includes("xen-ts-again")) {
+  say("xen-ts-again: a run that isn't counted");
+  await runPeer("xen-ts-again", { signal: "SIGTERM" });
+}
+await Promise.all(present.map(measurePeer));
+const results = Object.fromEntries(
+  present.filter((name) => measured.has(name)).map((name) => [name, measured.get(name)]),
+);
 
 const unit = (amount, milliseconds) =>
   amount >= MIB
     ? `${(amount / MIB / (milliseconds / 1000)).toFixed(1)} MiB/s`
     : `${((milliseconds * 1000) / amount).toFixed(0)} us each`;
-const about = `${new Date().toISOString()}, ${cpus()[0]?.model} x${cpus().length}, Node ${process.version}, kernel ${release}, ${runs} runs`;
-console.log(`${about}; cold: the first run, warm: median of the second half of them`);
-const own = ["xen-ts", "xen-ts-again"].filter((name) => results[name]);
+const about = `${new Date().toISOString()}, ${cpus()[0]?.model} x${cpus().length}, Node ${process.version}, kernel ${release}, ${runs} turns`;
+console.log(`${about}; cold: the first one, warm: median of the second half of them`);
+const own = Object.keys(results).filter((name) => name !== "qemu");
 const columns = Object.keys(results).flatMap((name) => [`${name} cold`, `${name} warm`]);
 console.log(
   "".padEnd(22) +
@@ -232,14 +264,12 @@ console.log(
 /** How many times as fast as QEMU, by peer and row. */
 const ratios = Object.fromEntries(own.map((name) => [name, {}]));
 for (const { name, key, amount } of selected) {
-  const measured = Object.entries(results).map(([peer, { times }]) => [peer, times[key] && coldAndWarm(times[key])]);
-  const of = Object.fromEntries(measured);
+  const both = Object.entries(results).map(([peer, { times }]) => [peer, times[key] && coldAndWarm(times[key])]);
+  const of = Object.fromEntries(both);
   for (const peer of own)
     if (of.qemu && of[peer])
       ratios[peer][name] = { cold: of.qemu.cold / of[peer].cold, warm: of.qemu.warm / of[peer].warm };
-  const cells = measured.flatMap(([, each]) =>
-    each ? [unit(amount, each.cold), unit(amount, each.warm)] : ["-", "-"],
-  );
+  const cells = both.flatMap(([, each]) => (each ? [unit(amount, each.cold), unit(amount, each.warm)] : ["-", "-"]));
   const compared = own.map((peer) => {
     const ratio = ratios[peer][name];
     return (ratio ? `${ratio.cold.toFixed(2)}  ${ratio.warm.toFixed(2)}` : "").padStart(22);

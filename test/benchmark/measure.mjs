@@ -35,11 +35,13 @@ export function dyingWithParent(words) {
   return spawnSync(prefix[0], [...prefix.slice(1), "true"]).status === 0 ? [...prefix, ...words] : words;
 }
 
-/** Runs `words` until `onLine(line, milliseconds)` returns true, then ends it by `signal`. Resolves with the milliseconds and the peak memory by then. */
+/** Runs `words` until `onLine(line, milliseconds, child)` returns true, then ends it by `signal`. Resolves with the milliseconds and the peak memory by then. */
 export function watch(words, { onLine, timeoutMs, cwd, signal = "SIGKILL" }) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
-    const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+    const child = spawn(words[0], words.slice(1), { stdio: ["pipe", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+    // A machine that ends doesn't read what it is told.
+    child.stdin.on("error", () => {});
     const forget = killAtExit(child);
     let pending = "";
     let tail = "";
@@ -52,7 +54,7 @@ export function watch(words, { onLine, timeoutMs, cwd, signal = "SIGKILL" }) {
       const lines = pending.split(/\r*\n/);
       pending = lines.pop();
       for (const line of lines) {
-        if (result || !onLine(line, now)) continue;
+        if (result || !onLine(line, now, child)) continue;
         result = { milliseconds: now, peakMiB: peakMemory(child.pid) };
         child.kill(signal);
       }
@@ -73,14 +75,21 @@ export function watch(words, { onLine, timeoutMs, cwd, signal = "SIGKILL" }) {
   });
 }
 
-/** Milliseconds of all runs by program, and the hash of each one's output. `onProgress` gets each program's key when it begins. */
-export async function measurePrograms(words, { timeoutMs, cwd, onProgress, signal }) {
+/**
+ * Milliseconds of all runs by program, and the hash of each one's output. `onProgress` gets each program's key when it begins.
+ * `onReady(child)`: what a machine whose script asks before each run has to wait for.
+ */
+export async function measurePrograms(words, { timeoutMs, cwd, onProgress, onReady, signal }) {
   const times = new Map();
   const hashes = new Map();
   const failed = new Set();
   let begun;
-  const onLine = (line, now) => {
+  const onLine = (line, now, child) => {
     if (line.includes("@@DONE")) return true;
+    if (line.includes("@@R")) {
+      Promise.resolve(onReady?.(child)).then(() => child.stdin.write("\n"));
+      return false;
+    }
     const marker = /@@([BEH]) (\S+) (\d+)(?: (\S+))?$/.exec(line);
     if (!marker) return false;
     const [, kind, key, run, value] = marker;

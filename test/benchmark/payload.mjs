@@ -47,8 +47,9 @@ export function payloadFiles(parts) {
 /**
  * The script. Arguments when it runs: the payload's directory, a scratch directory. Lines that it prints:
  * "@@B KEY RUN", "@@E KEY RUN STATUS", "@@H KEY RUN MD5-OF-THE-OUTPUT", at last "@@DONE".
+ * `inTurns`: all programs once, then all again, instead of each one's runs in a row; each run waits, after "@@R", for a line of input.
  */
-export function runScript(selected, runs, prepare = PREPARE) {
+export function runScript(selected, runs, { prepare = PREPARE, inTurns = false } = {}) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [
     "B=$1 W=$2 D=.",
@@ -60,14 +61,25 @@ export function runScript(selected, runs, prepare = PREPARE) {
     '  set -- $1 "$2" $3 $($BB md5sum <$W/out); echo "@@H $1 $3 $4"; [ $s = 0 ] || $BB tail -n 3 $W/err; }',
   ];
   let architecture;
+  const programs = [];
   for (const program of selected) {
     if (program.architecture !== architecture) {
       architecture = program.architecture;
-      lines.push(`use ${architecture}`);
-      if (selected[0] === program) lines.push(prepare);
+      programs.push(`use ${architecture}`);
+      if (selected[0] === program) lines.push(...programs, prepare);
     }
-    lines.push(`program ${program.key} ${quote(program.command)} ${runs}`);
+    const [call, count] = inTurns ? ["asked", "$turn"] : ["program", runs];
+    programs.push(`${call} ${program.key} ${quote(program.command)} ${count}`);
   }
+  if (inTurns)
+    lines.push(
+      'asked() { echo @@R; read _ && once "$@"; }',
+      "turn=0",
+      `while [ $turn -lt ${runs} ]; do turn=$((turn + 1))`,
+      ...programs,
+      "done",
+    );
+  else lines.push(...programs);
   return `${lines.join("\n")}\necho @@DONE\n`;
 }
 
