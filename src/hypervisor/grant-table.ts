@@ -31,6 +31,9 @@ import {
 
 const PAGE_SIZE = 4096;
 const STATUS_PER_FRAME = PAGE_SIZE / 2;
+/** Entries in a frame are a power of two: a disk request of a megabyte looks at 256 of them. */
+const V1_FRAME_SHIFT = Math.log2(PAGE_SIZE / GRANT_ENTRY_V1_SIZE);
+const V2_FRAME_SHIFT = Math.log2(PAGE_SIZE / GRANT_ENTRY_V2_SIZE);
 const MAX_HANDLES = 1 << 18;
 const MAX_PINS = 0xffff;
 
@@ -101,8 +104,8 @@ export class GrantTable {
     return this.#options.maxFrames;
   }
 
-  get entriesPerFrame(): number {
-    return PAGE_SIZE / (this.version === 1 ? GRANT_ENTRY_V1_SIZE : GRANT_ENTRY_V2_SIZE);
+  get #frameShift(): number {
+    return this.version === 1 ? V1_FRAME_SHIFT : V2_FRAME_SHIFT;
   }
 
   /** Entries that others have in use, and mappings of others' entries. */
@@ -111,7 +114,7 @@ export class GrantTable {
   }
 
   get entries(): number {
-    return this.frames.length * this.entriesPerFrame;
+    return this.frames.length << this.#frameShift;
   }
 
   /** Makes at least `count` shared frames. False when the domain may not have as many, or the machine has none left. */
@@ -142,7 +145,7 @@ export class GrantTable {
     if (reserved.some(({ flags }) => flags !== 0 && (flags & GTF_type_mask) !== GTF_permit_access))
       return -errno.ERANGE;
     if (version === 2) {
-      const entries = this.frames.length * (PAGE_SIZE / GRANT_ENTRY_V2_SIZE);
+      const entries = this.frames.length << V2_FRAME_SHIFT;
       if (!this.#fill(this.statusFrames, Math.ceil(entries / STATUS_PER_FRAME))) return -errno.ENOMEM;
     }
     for (const mfn of this.frames) this.#memory.fill(mfn * PAGE_SIZE, PAGE_SIZE);
@@ -156,9 +159,8 @@ export class GrantTable {
   // --- entries ---
 
   #address(ref: number): number {
-    const size = this.version === 1 ? GRANT_ENTRY_V1_SIZE : GRANT_ENTRY_V2_SIZE;
-    const perFrame = this.entriesPerFrame;
-    return this.frames[Math.floor(ref / perFrame)]! * PAGE_SIZE + (ref % perFrame) * size;
+    const shift = this.#frameShift;
+    return this.frames[ref >>> shift]! * PAGE_SIZE + (ref & ((1 << shift) - 1)) * (PAGE_SIZE >> shift);
   }
 
   #readEntry(ref: number): { flags: number; domid: number; frame: bigint } {

@@ -21,7 +21,7 @@ const USAGE = `usage: npm run bench:io -- [options]      (or, after npm run buil
                  xen-ts-base, of another checkout
   --base DIR     that checkout, built
   --rows A,B     names of rows; default all
-  --runs N       turns of all rows in one boot; default 30
+  --runs N       turns of all rows in one boot; default 60, some 25 of which a JIT takes to get warm
   --node PATH    runs xen-ts with this Node
   --json FILE    writes all times to FILE
   --timeout S    seconds for one machine, also those in which it waits; default 3600
@@ -107,7 +107,7 @@ const names = pick(
   "row",
 );
 const peers = pick(options.peers ?? "qemu,xen-ts", IO_PEERS, "peer");
-const runs = Number(options.runs ?? 30);
+const runs = Number(options.runs ?? 60);
 if (peers.includes("xen-ts-base") !== (options.base !== undefined)) fail("xen-ts-base and --base go together");
 if (!Number.isInteger(runs) || runs < 1) fail(`--runs: "${options.runs}" is not a number of turns`);
 const node = options.node ?? process.execPath;

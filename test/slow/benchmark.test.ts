@@ -1,14 +1,20 @@
-// The benchmark's command: usage, its list of programs, and two programs measured natively (busybox from Debian's archive or the cache).
+// The benchmarks' commands: usage, their lists of programs, and two programs measured natively (busybox from Debian's archive or the
+// cache); machines that take turns.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
-const script = fileURLToPath(new URL("../benchmark/run.mjs", import.meta.url));
-const bench = (...words: string[]) => spawnSync(process.execPath, [script, ...words], { encoding: "utf8" });
+const run = (file: string, words: string[]) =>
+  spawnSync(process.execPath, [fileURLToPath(new URL(`../benchmark/${file}`, import.meta.url)), ...words], {
+    encoding: "utf8",
+  });
+const bench = (...words: string[]) => run("run.mjs", words);
+const { Turns } = await import(new URL("../benchmark/turns.mjs", import.meta.url).href);
+const benchIo = (...words: string[]) => run("io.mjs", words);
 
 test("usage", () => {
   expect(bench("--help")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^usage: npm run bench/) });
@@ -33,3 +39,45 @@ test.runIf(process.arch === "x64")("native times, as a table and as JSON", () =>
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+test("bench:io: usage", () => {
+  expect(benchIo("--help")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^usage: npm run bench:io/) });
+  expect(benchIo("--list").stdout).toMatch(/^raw-read-1M /m);
+  const wrong = [
+    ["--frobnicate"],
+    ["--peers", "bochs"],
+    ["--rows", "tape"],
+    ["--runs", "0"],
+    ["--peers", "xen-ts-base"],
+    ["--base", "."],
+  ];
+  for (const words of wrong)
+    expect(benchIo(...words)).toMatchObject({ status: 2, stdout: "", stderr: expect.stringMatching(/^bench:io: /) });
+});
+
+test.runIf(process.platform === "linux")(
+  "machines take turns: the others are stopped, and one that ends isn't waited for",
+  async () => {
+    const machines = ["a", "b", "c"];
+    const processes = new Map(machines.map((name) => [name, spawn("sleep", ["60"])]));
+    const state = (name: string) => /\) (\S)/.exec(readFileSync(`/proc/${processes.get(name)!.pid}/stat`, "utf8"))![1];
+    const turns = new Turns(machines);
+    const running = new Set(machines);
+    const order: string[] = [];
+    const runs = async (name: string, count: number) => {
+      for (let i = 0; i < count; i++) {
+        await turns.wait(name, [processes.get(name)]);
+        order.push(name);
+        for (const each of running) await vi.waitFor(() => expect(state(each)).toBe(each === name ? "S" : "T"));
+      }
+      running.delete(name);
+      turns.end(name);
+    };
+    try {
+      await Promise.all([runs("b", 2), runs("a", 3), runs("c", 1)]);
+      expect(order.join("")).toBe("abcaba");
+    } finally {
+      for (const child of processes.values()) child.kill("SIGKILL");
+    }
+  },
+);
