@@ -97,7 +97,7 @@ if (options.list) {
   process.exit(0);
 }
 const pick = (text, known, what) => {
-  const names = text?.split(",") ?? known;
+  const names = [...new Set(text?.split(",") ?? known)];
   for (const name of names) if (!known.includes(name)) fail(`there is no ${what} "${name}" (${known.join(", ")})`);
   return names;
 };
@@ -213,27 +213,29 @@ async function runPeer(name, { onProgress, onReady, signal } = {}) {
 }
 
 let exitCode = 0;
-const isPresent = (name) => name !== "qemu" || spawnSync("qemu-system-x86_64", ["--version"]).status === 0;
-for (const name of peers.filter((name) => !isPresent(name)))
-  say(`skipped: ${name}: qemu-system-x86_64 isn't installed`);
-const present = peers.filter(isPresent);
+const present = peers.filter((name) => {
+  if (name !== "qemu" || spawnSync("qemu-system-x86_64", ["--version"]).status === 0) return true;
+  say("skipped: qemu: qemu-system-x86_64 isn't installed");
+  return false;
+});
 const turns = new Turns(present);
-const measured = new Map();
 
+/** A peer's times by row, and its name; nothing when it fails, which is said. */
 async function measurePeer(name) {
   try {
     const { times, failed, peakMiB } = await runPeer(name, {
       onProgress: (key) => say(`${name}: ${key}`),
       onReady: (processes) => turns.wait(name, processes),
     });
-    measured.set(name, { times: Object.fromEntries(times), peakMiB });
     for (const key of failed) {
       say(`${name}: ${key} failed`);
       exitCode = 1;
     }
+    return [[name, { times: Object.fromEntries(times), peakMiB }]];
   } catch (error) {
     say(`${name}: ${error.message}`);
     exitCode = 1;
+    return [];
   } finally {
     turns.end(name);
   }
@@ -241,12 +243,12 @@ async function measurePeer(name) {
 
 if (present.includes("xen-ts-again")) {
   say("xen-ts-again: a run that isn't counted");
-  await runPeer("xen-ts-again", { signal: "SIGTERM" });
+  await runPeer("xen-ts-again", { signal: "SIGTERM" }).catch((error) => {
+    say(`xen-ts-again: ${error.message}`);
+    process.exit(1);
+  });
 }
-await Promise.all(present.map(measurePeer));
-const results = Object.fromEntries(
-  present.filter((name) => measured.has(name)).map((name) => [name, measured.get(name)]),
-);
+const results = Object.fromEntries((await Promise.all(present.map(measurePeer))).flat());
 
 const unit = (amount, milliseconds) =>
   amount >= MIB
@@ -264,12 +266,14 @@ console.log(
 /** How many times as fast as QEMU, by peer and row. */
 const ratios = Object.fromEntries(own.map((name) => [name, {}]));
 for (const { name, key, amount } of selected) {
-  const both = Object.entries(results).map(([peer, { times }]) => [peer, times[key] && coldAndWarm(times[key])]);
-  const of = Object.fromEntries(both);
+  const measured = Object.entries(results).map(([peer, { times }]) => [peer, times[key] && coldAndWarm(times[key])]);
+  const of = Object.fromEntries(measured);
   for (const peer of own)
     if (of.qemu && of[peer])
       ratios[peer][name] = { cold: of.qemu.cold / of[peer].cold, warm: of.qemu.warm / of[peer].warm };
-  const cells = both.flatMap(([, each]) => (each ? [unit(amount, each.cold), unit(amount, each.warm)] : ["-", "-"]));
+  const cells = measured.flatMap(([, each]) =>
+    each ? [unit(amount, each.cold), unit(amount, each.warm)] : ["-", "-"],
+  );
   const compared = own.map((peer) => {
     const ratio = ratios[peer][name];
     return (ratio ? `${ratio.cold.toFixed(2)}  ${ratio.warm.toFixed(2)}` : "").padStart(22);

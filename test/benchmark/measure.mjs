@@ -35,13 +35,19 @@ export function dyingWithParent(words) {
   return spawnSync(prefix[0], [...prefix.slice(1), "true"]).status === 0 ? [...prefix, ...words] : words;
 }
 
-/** Runs `words` until `onLine(line, milliseconds, child)` returns true, then ends it by `signal`. Resolves with the milliseconds and the peak memory by then. */
-export function watch(words, { onLine, timeoutMs, cwd, signal = "SIGKILL" }) {
+/**
+ * Runs `words` until `onLine(line, milliseconds, child)` returns true, then ends it by `signal`. `hasInput`: it gets a pipe to read from.
+ * Resolves with the milliseconds and the peak memory by then.
+ */
+export function watch(words, { onLine, timeoutMs, cwd, hasInput = false, signal = "SIGKILL" }) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
-    const child = spawn(words[0], words.slice(1), { stdio: ["pipe", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+    const child = spawn(words[0], words.slice(1), {
+      stdio: [hasInput ? "pipe" : "ignore", "pipe", "pipe"],
+      ...(cwd ? { cwd } : {}),
+    });
     // A machine that ends doesn't read what it is told.
-    child.stdin.on("error", () => {});
+    child.stdin?.on("error", () => {});
     const forget = killAtExit(child);
     let pending = "";
     let tail = "";
@@ -87,7 +93,7 @@ export async function measurePrograms(words, { timeoutMs, cwd, onProgress, onRea
   const onLine = (line, now, child) => {
     if (line.includes("@@DONE")) return true;
     if (line.includes("@@R")) {
-      Promise.resolve(onReady?.(child)).then(() => child.stdin.write("\n"));
+      Promise.resolve(onReady(child)).then(() => child.stdin.write("\n"));
       return false;
     }
     const marker = /@@([BEH]) (\S+) (\d+)(?: (\S+))?$/.exec(line);
@@ -102,7 +108,13 @@ export async function measurePrograms(words, { timeoutMs, cwd, onProgress, onRea
     } else hashes.set(key, new Set([...(hashes.get(key) ?? []), value]));
     return false;
   };
-  const { milliseconds, peakMiB } = await watch(words, { onLine, timeoutMs, cwd, signal });
+  const { milliseconds, peakMiB } = await watch(words, {
+    onLine,
+    timeoutMs,
+    cwd,
+    hasInput: onReady !== undefined,
+    signal,
+  });
   return { times, hashes, failed, milliseconds, peakMiB };
 }
 

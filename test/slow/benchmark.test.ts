@@ -13,8 +13,8 @@ const run = (file: string, words: string[]) =>
     encoding: "utf8",
   });
 const bench = (...words: string[]) => run("run.mjs", words);
-const { Turns } = await import(new URL("../benchmark/turns.mjs", import.meta.url).href);
 const benchIo = (...words: string[]) => run("io.mjs", words);
+const { Turns } = await import(new URL("../benchmark/turns.mjs", import.meta.url).href);
 
 test("usage", () => {
   expect(bench("--help")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^usage: npm run bench/) });
