@@ -3,6 +3,7 @@ import { Cpu } from "../../src/cpu/cpu.js";
 import { Engine } from "../../src/cpu/engine.js";
 import { ExitKind } from "../../src/cpu/exit.js";
 import { DEFAULT_FEATURES } from "../../src/cpu/features.js";
+import { placeOf } from "../../src/cpu/jit/mapped-code.js";
 import * as S from "../../src/cpu/state-layout.js";
 import { MachineMemory } from "../../src/mmu/machine-memory.js";
 import { COMPLETED, USER_END } from "./compare.js";
@@ -161,7 +162,7 @@ export class CpuMachine implements VectorMachine {
     const page = engine.cache.page(codeAt >>> 12, 2);
     const offset = codeAt & 0xfff;
     if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
-    engine.jit?.compileAt(page, offset, { codeTlb: state.u32(S.CODE_TLB), va: BigInt(start - offset) });
+    engine.jit?.compileAt(page, offset, { ...placeOf(cpu.memory.view, state.base), va: BigInt(start - offset) });
     for (let i = 0; i < REP_LIMIT; i++) {
       // Two, or the region isn't entered; a branch elsewhere finds INT3 or no page there, which leaves RIP at it.
       const exit = cpu.run(2);

@@ -5,18 +5,10 @@ import type { CodeCache, CodePage } from "../interpreter/code-cache.js";
 import { Slot } from "../interpreter/core-module.js";
 import type { Predecoder } from "../interpreter/predecoder.js";
 import * as R from "../interpreter/record.js";
-import { CODE_TLB_ENTRIES, CODE_TLB_ENTRY_SHIFT, CODE_TLB_PAGE, CODE_TLB_TAG } from "../tlb-layout.js";
 import type { KnownRegion } from "./known-regions.js";
+import { MappedCode, type Place } from "./mapped-code.js";
 import { type Block, type Exit, limitsFor, type Region, type RegionFinder } from "./region.js";
 import type { BlockRequest, Edge, RegionRequest } from "./request.js";
-
-/** Where code is to be compiled. */
-export interface Place {
-  /** Linear address of the code TLB of its address space, in which pages are found. */
-  readonly codeTlb: number;
-  /** Virtual address of the page. */
-  readonly va: bigint;
-}
 
 export interface RegionEntry {
   readonly record: number;
@@ -81,6 +73,7 @@ export class RegionCompiler {
   readonly #memory: MachineMemory;
   readonly #cache: CodeCache;
   readonly #finder: RegionFinder;
+  readonly #mapped: MappedCode;
   readonly #predecoder: Predecoder;
   readonly #regionOf: (id: number) => PendingRegion | undefined;
   /** By a record that enters, or entered, a region: its copy for the interpreter. */
@@ -96,6 +89,7 @@ export class RegionCompiler {
   ) {
     this.#memory = memory;
     this.#cache = cache;
+    this.#mapped = new MappedCode(memory, cache);
     this.#finder = finder;
     this.#predecoder = predecoder;
     this.#regionOf = regionOf;
@@ -196,9 +190,9 @@ export class RegionCompiler {
 
   /**
    * Several regions as one, or one region with more of what surrounds it, and with the code at `target`. Undefined when that does
-   * not work out. `codeTlb`: as in Place.
+   * not work out. `place`: the page of that.
    */
-  merge(cluster: readonly RunningRegion[], target: bigint, codeTlb: number): PendingRegion | undefined {
+  merge(cluster: readonly RunningRegion[], target: bigint, place: Place): PendingRegion | undefined {
     if (!this.#cache.hasRoom) return undefined;
     const { va: base } = cluster[0]!;
     const pages = new Map<number, CodePage>();
@@ -216,7 +210,7 @@ export class RegionCompiler {
       for (const { at } of region.entries) entries.add(at + shift);
     }
     const interpreted = (of: number) => this.#interpreted(of);
-    const page = (distance: number) => pages.get(distance) ?? this.#mappedAt(codeTlb, base + BigInt(distance));
+    const page = (distance: number) => pages.get(distance) ?? this.#mapped.pageAt(place, base + BigInt(distance));
     const instructions = Math.max(GROWN_SIZE, size + EXTENSION);
     const limits = { instructions, entries: MAX_MERGED, leaders: MAX_MERGED, pages: pages.size + 8 };
     // What they were cut off from comes last.
@@ -238,8 +232,21 @@ export class RegionCompiler {
     place: Place,
   ): PendingRegion | undefined {
     if (!this.#cache.hasRoom) return undefined;
-    const pageAt = (at: number) => this.#pageAt(page, place, at - distance);
-    if (!holds(this.#memory.u8, request, pageAt)) return undefined;
+    const frames = new Map<number, number>();
+    const frameAt = (at: number) => {
+      const known = frames.get(at);
+      if (known !== undefined) return known;
+      const frame = at === distance ? page.frame : this.#mapped.frameAt(place, place.va + BigInt(at - distance));
+      frames.set(at, frame);
+      return frame;
+    };
+    if (!holds(this.#memory.u8, request, frameAt)) return undefined;
+    // Pages whose code wasn't met yet need a table of words by offset.
+    if (!this.#cache.hasRoomFor(0, frames.size * PAGE_SIZE)) return undefined;
+    const pageAt = (at: number) => {
+      const frame = frameAt(at);
+      return frame < 0 ? undefined : this.#cache.page(frame, page.mode);
+    };
     const record = (at: number) => this.#decoded(at, pageAt);
     const records: number[] = [];
     const pages = new Map<CodePage, number>();
@@ -308,17 +315,9 @@ export class RegionCompiler {
     return this.#clones.get(record) ?? record;
   }
 
-  /** The page that can be run at a distance from a place's own: what the code TLB knows. */
-  #pageAt(page: CodePage, { codeTlb, va }: Place, distance: number): CodePage | undefined {
-    return distance === 0 ? page : this.#mappedAt(codeTlb, va + BigInt(distance));
-  }
-  #mappedAt(codeTlb: number, va: bigint): CodePage | undefined {
-    const { view } = this.#memory;
-    const at = BigInt.asUintN(64, va);
-    const index = Number((at >> 12n) & BigInt(CODE_TLB_ENTRIES - 1));
-    const entry = codeTlb + (index << CODE_TLB_ENTRY_SHIFT);
-    if (view.getBigUint64(entry + CODE_TLB_TAG, true) !== (at | 2n)) return undefined;
-    return this.#cache.pageOfTable(view.getUint32(entry + CODE_TLB_PAGE, true));
+  /** The page at a distance from a place's own. */
+  #pageAt(page: CodePage, place: Place, distance: number): CodePage | undefined {
+    return distance === 0 ? page : this.#mapped.pageAt(place, place.va + BigInt(distance));
   }
 
   /** A region that has much of what was found, so that one more entry serves better than the same code once more. */
@@ -493,14 +492,14 @@ function mostWords({ blocks }: Region): number {
 }
 
 /** Whether a request's code stands in these pages. */
-function holds(u8: Uint8Array, { blocks }: RegionRequest, pageAt: (distance: number) => CodePage | undefined): boolean {
+function holds(u8: Uint8Array, { blocks }: RegionRequest, frameAt: (distance: number) => number): boolean {
   for (const { at, bytes } of blocks) {
     for (let i = 0; i < bytes.length; ) {
       const start = distanceOf(at + i);
-      const page = pageAt(start);
-      if (!page) return false;
+      const frame = frameAt(start);
+      if (frame < 0) return false;
       const end = Math.min(bytes.length, start + PAGE_SIZE - at);
-      for (let from = page.frame * PAGE_SIZE + at - start; i < end; i++) if (u8[from + i] !== bytes[i]) return false;
+      for (let from = frame * PAGE_SIZE + at - start; i < end; i++) if (u8[from + i] !== bytes[i]) return false;
     }
   }
   return true;

@@ -4,7 +4,8 @@
 import type { MachineMemory } from "../../mmu/machine-memory.js";
 import type { CodePage } from "../interpreter/code-cache.js";
 import * as R from "../interpreter/record.js";
-import type { PendingRegion, Place, RegionCompiler, RunningRegion } from "./compiler.js";
+import type { PendingRegion, RegionCompiler, RunningRegion } from "./compiler.js";
+import type { Place } from "./mapped-code.js";
 
 /** Regions and instructions of a module, about: how long other places wait for it. */
 export const MAX_BATCH = 24;

@@ -10,11 +10,12 @@ import { Slot } from "../interpreter/core-module.js";
 import type { HandlerSet } from "../interpreter/handlers.js";
 import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
-import type { PendingRegion, Place, RegionCompiler } from "./compiler.js";
+import type { PendingRegion, RegionCompiler } from "./compiler.js";
 import { type Hot, HotQueue, type Link, MAX_BATCH } from "./hot-queue.js";
 import type { Exports, InstalledRegions, RegionCode } from "./installed-regions.js";
 import type { CodePlace, KnownRegion, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
+import { type Place, placeOf } from "./mapped-code.js";
 import { Promotions } from "./promotions.js";
 import { Recall } from "./recall.js";
 import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
@@ -222,7 +223,7 @@ export class Jit {
     if (page.backOff > 0) return false;
     const observer = this.#parts.observer();
     observer?.begin();
-    const pending = this.#recall.find(record, page, this.#placeOf(cpu));
+    const pending = this.#recall.find(record, page, placeOf(this.#parts.memory.view, cpu));
     observer?.end("prepare", 1);
     if (!pending) return false;
     this.recalled++;
@@ -304,18 +305,13 @@ export class Jit {
     }
   }
 
-  #placeOf(cpu: number): Place {
-    const { view } = this.#parts.memory;
-    return { codeTlb: view.getUint32(cpu + S.CODE_TLB, true), va: view.getBigUint64(cpu + S.PAGE_VA, true) };
-  }
-
   #found(record: number, cpu: number, link?: Link): void {
     const { cache, memory } = this.#parts;
     const { view } = memory;
     const page = cache.pageOfTable(view.getUint32(record + R.PAGE, true));
     if (!page) return;
     view.setUint8(record + R.COMPILED, view.getUint8(record + R.COMPILED) | Waiting);
-    const place = this.#placeOf(cpu);
+    const place = placeOf(view, cpu);
     // Nothing has to be noted for a link.
     if (link) this.#wait([{ record, page, place, link }]);
     else this.#queue.note({ record, page, place, link });
@@ -360,7 +356,7 @@ export class Jit {
     const region = state & Enters ? installed.regionOf(view.getUint32(record + R.REGION, true)) : undefined;
     const offset = view.getUint16(record + R.OFFSET, true);
     let pending: PendingRegion | "later" | undefined;
-    if (link) pending = compiler.merge(link.cluster, place.va + BigInt(offset), place.codeTlb);
+    if (link) pending = compiler.merge(link.cluster, place.va + BigInt(offset), place);
     else if (region) pending = compiler.grow(region, page, place, view.getUint16(record + R.HEAT, true));
     else pending = compiler.prepare(page, offset, place);
     observer?.end("prepare", 1);

@@ -3,8 +3,9 @@
 import { type MachineMemory, PAGE_SIZE } from "../../mmu/machine-memory.js";
 import type { CodePage } from "../interpreter/code-cache.js";
 import * as R from "../interpreter/record.js";
-import type { PendingRegion, Place, RegionCompiler } from "./compiler.js";
+import type { PendingRegion, RegionCompiler } from "./compiler.js";
 import { type KnownRegion, type KnownRegions, keyOf } from "./known-regions.js";
+import type { Place } from "./mapped-code.js";
 import { unpackRequest } from "./packed-request.js";
 import type { RegionRequest } from "./request.js";
 

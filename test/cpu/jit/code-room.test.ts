@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { ComputedJumps } from "../../../src/cpu/interpreter/computed-jumps.js";
 import * as R from "../../../src/cpu/interpreter/record.js";
 import { RegionCompiler } from "../../../src/cpu/jit/compiler.js";
+import { placeOf } from "../../../src/cpu/jit/mapped-code.js";
 import { RegionFinder } from "../../../src/cpu/jit/region.js";
 import { CODE, Tier } from "./tiers.js";
 
@@ -22,15 +23,16 @@ function machine() {
   for (const record of page.records) tier.memory.view.setUint8(record + R.RAN, 1);
   const finder = new RegionFinder(tier.memory, cache, handlers, predecoder, new ComputedJumps(tier.memory));
   const compiler = new RegionCompiler(tier.memory, cache, finder, predecoder, () => undefined);
-  const first = compiler.prepare(page, 0, { codeTlb: 0, va: BigInt(CODE) })!;
-  return { tier, cache, page, compiler, first };
+  const place = { ...placeOf(tier.memory.view, tier.cpu.state.base), va: BigInt(CODE) };
+  const first = compiler.prepare(page, 0, place)!;
+  return { tier, cache, page, place, compiler, first };
 }
 
 /** A merge of regions that are entered at each instruction. */
-function mergeAll({ cache, page, compiler, first }: ReturnType<typeof machine>) {
+function mergeAll({ cache, page, place, compiler, first }: ReturnType<typeof machine>) {
   const entries = Array.from({ length: ENTRIES }, (_, at) => ({ record: cache.recordAt(page, at), clone: 0, at }));
   const region = { ...first, entries, size: ENTRIES };
-  return compiler.merge([{ region, va: BigInt(CODE) }], BigInt(CODE + 1), 0);
+  return compiler.merge([{ region, va: BigInt(CODE) }], BigInt(CODE + 1), place);
 }
 
 test("a large region takes thousands of records where there is room", () => {

@@ -109,6 +109,34 @@ test("the next run's regions are there long before the code is hot, with the mac
   expect([...known.all].some(({ isUsed }) => isUsed)).toBe(true);
 });
 
+test("a known region is made before all of its pages were run: page tables say where they are", () => {
+  // l: add eax, 3; cmp ecx, 0x10000; ja s; call f; s: dec ecx; jnz l; hlt; f, in the next page: add edx, 5; ret.
+  const bytes = new Uint8Array(0x1004);
+  bytes.set(hex("83 c0 03 81 f9 00 00 01 00 77 05 e8 f0 0f 00 00 ff c9 75 ec f4"));
+  bytes.set(hex("83 c2 05 c3"), 0x1000);
+  const load = (known: KnownRegions) => {
+    const tier = new Tier({ known });
+    tier.load(
+      { bytes, starts: [] },
+      Array.from({ length: 16 }, () => 0n),
+    );
+    return tier;
+  };
+  const known = new KnownRegions();
+  expect(run(load(known), 60_000)[0]).toBeGreaterThan(0);
+  const earlier = [...known.all].map(copyOf);
+  expect(earlier.some(({ text }) => unpackRequest(text).blocks.some(({ at }) => at >= 0x1000))).toBe(true);
+
+  const tier = load(new KnownRegions(earlier));
+  // Far fewer times than it takes to come to the call.
+  tier.cpu.state.setGpr(1, 0x10000n + 5000n);
+  tier.cpu.state.setGpr(4, 0x17000n);
+  tier.cpu.run(3000);
+  expect([tier.cpu.engine.jit!.recalled, Number(tier.cpu.state.gpr(2))]).toEqual([1, 0]);
+  tier.cpu.run(40_000);
+  expect(Number(tier.cpu.state.gpr(2))).toBeGreaterThan(0);
+});
+
 test("the same requests are made in every run", () => {
   const [first, second] = [new Service(), new Service()];
   learned(first);

@@ -4,6 +4,7 @@ import { Cpu } from "../../../src/cpu/cpu.js";
 import { Engine, type JitOptions } from "../../../src/cpu/engine.js";
 import { ExitKind } from "../../../src/cpu/exit.js";
 import { DEFAULT_FEATURES } from "../../../src/cpu/features.js";
+import { placeOf } from "../../../src/cpu/jit/mapped-code.js";
 import * as S from "../../../src/cpu/state-layout.js";
 import { MachineMemory } from "../../../src/mmu/machine-memory.js";
 import type { Program } from "./program.js";
@@ -19,7 +20,7 @@ export function compileHere(cpu: Cpu): boolean {
   if (!engine.jit || state.codeMode !== 2 || at >= FRAMES * 4096 || !engine.cache.hasRoom) return false;
   const page = engine.cache.page(at >> 12, 2);
   if (engine.cache.recordAt(page, offset) === 0) engine.predecoder.decode(page, offset, () => undefined);
-  return engine.jit.compileAt(page, offset, { codeTlb: state.u32(S.CODE_TLB), va: BigInt(at - offset) });
+  return engine.jit.compileAt(page, offset, { ...placeOf(cpu.memory.view, state.base), va: BigInt(at - offset) });
 }
 
 /** One tier: long mode, CPL 3, identity paging of 256 KB; page 0x20 is read-only, 0x21 and the page tables the supervisor's, 0x22 absent. */
