@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { ImageError, XenError, type XenErrorCode } from "../index.js";
-import { ExitCode } from "./exit-codes.js";
+import { ExitCode, SIGNAL_CODES } from "./exit-codes.js";
 
 export class CliError extends Error {
   readonly exitCode: number;
@@ -52,7 +52,18 @@ export function describeError(error: unknown): { exitCode: number; text: string 
     const exitCode = error.code === "bad-option" ? ExitCode.Usage : ExitCode.BadInput;
     return { exitCode, text: line(error.message) };
   }
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === "write" && OUTPUT_FAILURES.includes(code)) return describeOutputError(error as Error);
   return { exitCode: ExitCode.Internal, text: bugReport(error) };
+}
+
+/** Codes of write(2) when stdout is a file; others are told by the error event. */
+const OUTPUT_FAILURES: readonly (string | undefined)[] = ["ENOSPC", "EDQUOT", "EFBIG", "EIO"];
+
+/** Of stdout or stderr. Whoever reads them may have had enough, as in `xen-ts --help | head`. */
+export function describeOutputError({ code, message }: NodeJS.ErrnoException): { exitCode: number; text: string } {
+  if (code === "EPIPE") return { exitCode: SIGNAL_CODES.SIGPIPE, text: "" };
+  return { exitCode: ExitCode.BadInput, text: line(`can't write the output: ${message}`) };
 }
 
 /** For a device that isn't there. */

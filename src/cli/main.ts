@@ -3,15 +3,22 @@
 
 import { writeSync } from "node:fs";
 import { lowerBackgroundThreads } from "./background-threads.js";
-import { describeError } from "./cli-error.js";
+import { describeError, describeOutputError } from "./cli-error.js";
 import { runCommandLine } from "./program.js";
 
-process.on("uncaughtException", (error) => {
-  const { exitCode, text } = describeError(error);
+function end({ exitCode, text }: { exitCode: number; text: string }): never {
   // After the handlers that give the terminal back.
-  process.on("exit", () => writeSync(process.stderr.fd, text));
+  if (text !== "") process.on("exit", () => writeSync(process.stderr.fd, text));
   process.exit(exitCode);
-});
+}
+
+process.on("uncaughtException", (error) => end(describeError(error)));
+for (const output of [process.stdout, process.stderr]) {
+  output.on("error", (error) => {
+    // A command that listens too ends in its own way.
+    if (output.listenerCount("error") === 1) end(describeOutputError(error));
+  });
+}
 
 lowerBackgroundThreads();
 try {

@@ -1,11 +1,12 @@
 // Bad input to the command: one line on stderr, nothing on stdout, the right exit code; nothing is booted.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildBzImage } from "../hypervisor/loader/build-image.js";
 import { kernel32, kernel64, LINUX_NOTES } from "../hypervisor/loader/kernels.js";
-import { xenTs } from "../support/command.js";
+import { main, xenTs } from "../support/command.js";
 import { corruptBzImage, tinyKernel } from "../support/tiny-kernel.js";
 
 let directory: string;
@@ -52,6 +53,21 @@ describe("usage errors end with 2", () => {
   test("a command line too long for Xen", async () => {
     const kernel = file("fits", kernel64());
     await expectError(["boot", "--kernel", kernel, "--cmdline", "x".repeat(1024)], 2, /command line has 1024 bytes/);
+  });
+});
+
+describe("output that nobody reads, or that can't be written", () => {
+  test.each(["--help", "boot --help"])("xen-ts %s into a pipe that was closed ends quietly with 141", async (words) => {
+    const result = await xenTs(words.split(" "), { env, onStart: (child) => child.stdout?.destroy() });
+    expect([result.stderr, result.code]).toEqual(["", 141]);
+  });
+
+  test.runIf(existsSync("/dev/full"))("a full disk is told in one sentence", () => {
+    const full = openSync("/dev/full", "w");
+    const result = spawnSync(process.execPath, [main, "boot", "--help"], { stdio: ["ignore", full, "pipe"] });
+    closeSync(full);
+    expect(`${result.stderr}`).toMatch(/^xen-ts: can't write the output: ENOSPC: no space left on device[^\n]*\n$/);
+    expect(result.status).toBe(120);
   });
 });
 
