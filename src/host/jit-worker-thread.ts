@@ -9,12 +9,12 @@ import { Decoder } from "../cpu/decode/decoder.js";
 import { DEFAULT_FEATURES } from "../cpu/features.js";
 import { idleRuntime } from "../cpu/interpreter/runtime-imports.js";
 import { unpackRequest } from "../cpu/jit/packed-request.js";
-import { emitRegions } from "../cpu/jit/region-module.js";
+import { emitRegions, type PackedRegions } from "../cpu/jit/region-module.js";
 import { semantics } from "../cpu/semantics/index.js";
 import { CodeStore } from "./code-store.js";
-import type { JobMessage, ResultMessage } from "./jit-worker.js";
+import type { JobMessage, PackSource, ResultMessage } from "./jit-worker.js";
+import { MadeModules } from "./made-modules.js";
 import { packUsed } from "./pack-catalog.js";
-import { QuickModules } from "./quick-modules.js";
 import { writeCatalog } from "./region-catalog.js";
 import { withoutTierUp } from "./v8-flags.js";
 
@@ -57,7 +57,7 @@ function makeReady(module: WebAssembly.Module): Run[] {
   return functions;
 }
 
-const quickModules = new QuickModules();
+const made = new MadeModules();
 
 const stores = new Map<string, CodeStore>();
 function storeIn(directory: string): CodeStore {
@@ -77,12 +77,25 @@ function attempt<T>(work: () => T): { value?: T; storeError?: string } {
   }
 }
 
+function packTogether(id: number, sources: readonly PackSource[]): PackedRegions | undefined {
+  const functions = sources.map(({ module, index }) => ({
+    module: typeof module === "number" ? module : { store: storeIn(module.directory), unit: module.unit },
+    index,
+  }));
+  const packed = made.pack(functions);
+  if (!packed) return undefined;
+  const { bytes, module, indices } = packed;
+  made.add(id, { bytes, module, functions: makeReady(module) });
+  return { module, indices };
+}
+
 async function perform(job: JobMessage): Promise<Omit<ResultMessage, "id">> {
-  if (job.kind === "release") return { storeError: attempt(() => quickModules.release(job.made)).storeError };
-  if (job.kind === "optimize") return { optimized: await quickModules.optimize(job.made, job.index) };
+  if (job.kind === "release") return { storeError: attempt(() => made.release(job.made)).storeError };
+  if (job.kind === "optimize") return { optimized: await made.optimize(job.made, job.index) };
+  if (job.kind === "pack") return { packed: packTogether(job.id, job.functions) };
   if (job.kind === "save") {
     const { path, entries, removed, packed } = job;
-    const saved = attempt(() => quickModules.save());
+    const saved = attempt(() => made.save());
     const together = packed === undefined ? undefined : attempt(() => packUsed(storeIn(packed), entries));
     const written = attempt(() => writeCatalog(path, together?.value ?? entries, removed));
     return { storeError: saved.storeError ?? together?.storeError ?? written.storeError };
@@ -97,9 +110,10 @@ async function perform(job: JobMessage): Promise<Omit<ResultMessage, "id">> {
   if (tier === "quick") {
     // Without a folder there is only nothing to keep.
     const { value: store, storeError } = directory ? attempt(() => storeIn(directory)) : {};
-    quickModules.add(id, bytes, module, functions, store);
-    return { compiled: { module, sizes }, isQuick: true, storeError };
+    made.addQuick(id, { bytes, module, functions }, store);
+    return { compiled: { module, sizes }, storeError };
   }
+  if (tier === "optimized") made.add(id, { bytes, module, functions });
   const { value: unit, storeError } = directory
     ? attempt(() => storeIn(directory).store(bytes, module, functions))
     : {};

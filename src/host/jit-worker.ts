@@ -5,13 +5,20 @@
 
 import { Worker } from "node:worker_threads";
 import { packRequest } from "../cpu/jit/packed-request.js";
-import type { CodeTier, CompiledRegions, OptimizedFunction, RegionService } from "../cpu/jit/region-module.js";
+import type {
+  CodeTier,
+  CompiledRegions,
+  OptimizedFunction,
+  PackedRegions,
+  RegionFunction,
+  RegionService,
+} from "../cpu/jit/region-module.js";
 import type { RegionRequest } from "../cpu/jit/request.js";
 import { CodeStore } from "./code-store.js";
 import type { CatalogEntry } from "./region-catalog.js";
 import { hasTierControl, isOptimized } from "./v8-flags.js";
 
-type Job = CompileJob | OptimizeJob | ReleaseJob | SaveJob;
+type Job = CompileJob | OptimizeJob | PackJob | ReleaseJob | SaveJob;
 export type JobMessage = { readonly id: number } & Job;
 interface CompileJob {
   readonly kind: "compile";
@@ -25,6 +32,15 @@ interface OptimizeJob {
   readonly kind: "optimize";
   /** The job that made the module, and the function's number. */
   readonly made: number;
+  readonly index: number;
+}
+interface PackJob {
+  readonly kind: "pack";
+  readonly functions: readonly PackSource[];
+}
+/** A function of a module: of one that a job made, or whose machine code is kept in a folder. */
+export interface PackSource {
+  readonly module: number | { readonly unit: string; readonly directory: string };
   readonly index: number;
 }
 interface ReleaseJob {
@@ -45,9 +61,8 @@ interface SaveJob {
 export type ResultMessage = { readonly id: number } & JobResult;
 interface JobResult {
   readonly compiled?: CompiledRegions;
-  /** Functions of the module can be optimized. */
-  readonly isQuick?: boolean;
   readonly optimized?: OptimizedFunction | undefined;
+  readonly packed?: PackedRegions | undefined;
   readonly error?: string;
   /** What is kept for later runs could not be read or written: nothing else of the result depends on it. */
   readonly storeError?: string | undefined;
@@ -58,7 +73,7 @@ type Done = (result: JobResult) => void;
 class CompilerThread {
   readonly #worker: Worker;
   readonly #jobs = new Map<number, Done>();
-  /** By which job a module was made whose functions can be optimized; the thread holds it until it has gone here. */
+  /** By which job a module was made; the thread holds it until it has gone here. */
   readonly #made = new WeakMap<WebAssembly.Module, number>();
   readonly #gone = new FinalizationRegistry<number>((made) => this.post({ kind: "release", made }, () => {}));
   #lastId = 0;
@@ -70,7 +85,8 @@ class CompilerThread {
     this.#worker.on("message", ({ id, ...result }: ResultMessage) => {
       const done = this.#jobs.get(id);
       this.#jobs.delete(id);
-      if (result.isQuick && result.compiled) this.#hold(result.compiled.module, id);
+      const module = result.compiled?.module ?? result.packed?.module;
+      if (module) this.#hold(module, id);
       done?.(result);
     });
     this.#worker.on("error", (error) => this.#fail(error.message));
@@ -84,7 +100,7 @@ class CompilerThread {
     this.#gone.register(module, made);
   }
 
-  /** The job that made a module whose functions can be optimized. */
+  /** The job that made a module. */
   madeBy(module: WebAssembly.Module): number | undefined {
     return this.#made.get(module);
   }
@@ -132,6 +148,8 @@ export class JitWorker implements RegionService {
   #thread: CompilerThread | undefined;
   #store: CodeStore | undefined;
   #isClosed = false;
+  /** Under which names modules are kept. */
+  readonly #units = new WeakMap<WebAssembly.Module, string>();
 
   constructor(kept?: KeptCode) {
     this.#kept = kept;
@@ -174,11 +192,22 @@ export class JitWorker implements RegionService {
     this.#post({ kind: "optimize", made, index }, ({ optimized }) => done(optimized));
   }
 
+  pack(functions: readonly RegionFunction[], done: (result: PackedRegions | undefined) => void): void {
+    const sources = functions.map(({ module, index }) => {
+      const unit = this.#units.get(module);
+      if (unit !== undefined) return { module: { unit, directory: this.#kept!.directory }, index };
+      return { module: this.#running().madeBy(module) ?? 0, index };
+    });
+    this.#post({ kind: "pack", functions: sources }, ({ packed }) => done(packed));
+  }
+
   load(unit: string): WebAssembly.Module | undefined {
     if (!this.#kept) return undefined;
     try {
       this.#store ??= new CodeStore(this.#kept.directory);
-      return this.#store.load(unit);
+      const module = this.#store.load(unit);
+      if (module) this.#units.set(module, unit);
+      return module;
     } catch (error) {
       this.#kept.onError((error as Error).message);
       return undefined;

@@ -26,7 +26,7 @@ function elsewhere(work: string): string {
   const built = (name: string) => JSON.stringify(join(root, "dist/src/host", name));
   const script = `
     import { CodeStore } from ${built("code-store.js")};
-    import { QuickModules } from ${built("quick-modules.js")};
+    import { MadeModules } from ${built("made-modules.js")};
     import * as flags from ${built("v8-flags.js")};
     flags.enableHints();
     const store = new CodeStore(${JSON.stringify(directory)});
@@ -47,8 +47,8 @@ test.runIf(hasTierControl)(
     const unit = elsewhere(`
     const bytes = Uint8Array.from([${moduleOf([1, 2], CompilationHint.quick)}]);
     const module = flags.withoutTierUp(() => new WebAssembly.Module(bytes));
-    const modules = new QuickModules();
-    modules.add(1, bytes, module, functionsOf(module), store);
+    const modules = new MadeModules();
+    modules.addQuick(1, { bytes, module, functions: functionsOf(module) }, store);
     for (const run of functionsOf(module)) run(0, 0);
     console.log((await modules.optimize(1, 1)).unit);
     modules.save();`);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildId } from "../../src/host/build-id.js";
 import { CodeStore } from "../../src/host/code-store.js";
-import { QuickModules } from "../../src/host/quick-modules.js";
+import { MadeModules } from "../../src/host/made-modules.js";
 import { type CatalogEntry, catalogPath, readCatalog, writeCatalog } from "../../src/host/region-catalog.js";
 import { defaultTranslationCacheDirectory, TranslationCache } from "../../src/host/translation-cache.js";
 import { enableHints, hasTierControl, isOptimized, withoutTierUp } from "../../src/host/v8-flags.js";
@@ -106,9 +106,9 @@ test.runIf(hasTierControl)("of a module's functions those are kept that were opt
     [2, false],
     [3, false],
   ]);
-  const modules = new QuickModules();
-  modules.add(7, TWO, module, functions, store);
-  modules.add(8, TWO, module, functions, undefined);
+  const modules = new MadeModules();
+  modules.addQuick(7, { bytes: TWO, module, functions }, store);
+  modules.addQuick(8, { bytes: TWO, module, functions }, undefined);
   modules.save();
   expect(readdirSync(directory)).toEqual([]);
   const { unit } = (await modules.optimize(7, 1))!;

@@ -28,22 +28,29 @@ export interface RegionCode {
   /** A function of the handlers' signature, and the bytes of its body. */
   readonly run: unknown;
   readonly size: number;
-  /** It was made quickly, in this module, and can be optimized there. */
-  readonly quick?:
-    | { readonly module: WebAssembly.Module; readonly index: number; readonly exports: Exports }
-    | undefined;
+  /** Where the function comes from, and its number there. */
+  readonly module: RegionModule;
+  readonly index: number;
+  /** It was made quickly, and optimized where it is if at all. */
+  readonly isQuick: boolean;
   /** Of the machine code that runs. */
   tier: CodeTier;
 }
 
 export type Exports = Readonly<Record<string, unknown>>;
 
+/** A module of regions in use, and the exports of its instance. */
+export interface RegionModule {
+  readonly module: WebAssembly.Module;
+  readonly exports: Exports;
+}
+
 interface InstalledRegion {
-  readonly unit: Unit;
+  unit: Unit;
   readonly pending: PendingRegion;
   readonly slot: number;
   readonly records: Uint32Array;
-  readonly code: RegionCode;
+  code: RegionCode;
   readonly since: number;
   /** Samples of instructions that ran in it, or in what it took the place of. */
   ran: number;
@@ -96,7 +103,7 @@ export class InstalledRegions {
 
   /** What it runs was made quickly, if optimized since. */
   isQuick(id: number): boolean {
-    return this.#byId.get(id)?.code.quick !== undefined;
+    return this.#byId.get(id)?.code.isQuick ?? false;
   }
 
   codeOf(id: number): RegionCode | undefined {
@@ -135,6 +142,39 @@ export class InstalledRegions {
   }
   #recent({ recent, noted }: InstalledRegion): number {
     return recent * 2 ** ((noted - this.#noted) / HALF_LIFE);
+  }
+
+  /** The optimized code of regions in use, and what ran of it, in samples. */
+  optimized(): Map<RegionCode, number> {
+    const samples = new Map<RegionCode, number>();
+    for (const { code, ran } of this.#byId.values())
+      if (code.tier === "optimized") samples.set(code, (samples.get(code) ?? 0) + ran);
+    return samples;
+  }
+
+  /** Bytes of bodies, optimized, that take a quarter of the bound. */
+  get mostPacked(): number {
+    return this.#bound / 4 / CODE_PER_BYTE.optimized;
+  }
+
+  /** Has regions run the same code in another module. */
+  move(codes: ReadonlyMap<RegionCode, RegionCode>, now: number): void {
+    const unit: Unit = { regions: new Set(), bytes: MODULE_BYTES, lastUsed: now };
+    for (const code of codes.values()) unit.bytes += code.size * CODE_PER_BYTE.optimized;
+    for (const region of [...this.#byId.values()]) {
+      const code = codes.get(region.code);
+      if (!code) continue;
+      this.#table.set(region.slot, code.run);
+      this.#leave(region);
+      region.code = code;
+      region.unit = unit;
+      unit.regions.add(region);
+      unit.bytes += region.records.byteLength;
+    }
+    if (unit.regions.size === 0) return;
+    this.#units.add(unit);
+    this.bytes += unit.bytes;
+    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
   }
 
   /** Enters one module's regions. */
@@ -281,7 +321,7 @@ export class InstalledRegions {
   }
 
   #remove(region: InstalledRegion): void {
-    const { unit, slot, pending, records } = region;
+    const { slot, pending } = region;
     this.#table.set(slot, null);
     this.#handlers.freeRegionSlot(slot);
     this.#bySlot.delete(slot);
@@ -291,6 +331,11 @@ export class InstalledRegions {
       siblings.delete(region);
       if (siblings.size === 0) this.#byPage.delete(page);
     }
+    this.#leave(region);
+  }
+
+  #leave(region: InstalledRegion): void {
+    const { unit, records } = region;
     unit.regions.delete(region);
     unit.bytes -= records.byteLength;
     this.bytes -= records.byteLength;

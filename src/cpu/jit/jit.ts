@@ -12,10 +12,11 @@ import * as R from "../interpreter/record.js";
 import * as S from "../state-layout.js";
 import type { PendingRegion, RegionCompiler } from "./compiler.js";
 import { type Hot, HotQueue, type Link, MAX_BATCH } from "./hot-queue.js";
-import type { Exports, InstalledRegions, RegionCode } from "./installed-regions.js";
+import type { Exports, InstalledRegions, RegionCode, RegionModule } from "./installed-regions.js";
 import type { CodePlace, KnownRegion, KnownRegions } from "./known-regions.js";
 import { RegionLinks } from "./links.js";
 import { type Place, placeOf } from "./mapped-code.js";
+import { Packing } from "./packing.js";
 import { Promotions } from "./promotions.js";
 import { Recall } from "./recall.js";
 import type { CodeTier, CompiledRegions, RegionService } from "./region-module.js";
@@ -74,10 +75,11 @@ export class Jit {
   readonly #links: RegionLinks;
   readonly #promotions: Promotions;
   readonly #recall: Recall;
+  readonly #packing: Packing;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
   /** Exports of modules whose machine code is kept. */
-  readonly #units = new Map<string, Exports>();
+  readonly #units = new Map<string, RegionModule>();
   /** Samples taken, and when the first came that waits to be compiled. */
   #now = 0;
   #since = 0;
@@ -107,6 +109,7 @@ export class Jit {
     this.#service = parts.service;
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     this.#promotions = new Promotions(parts.installed);
+    this.#packing = new Packing(parts.installed, (module) => this.#instanceOf(module));
     const { cache, compiler, installed, known, memory } = parts;
     this.#queue = new HotQueue({
       memory,
@@ -161,6 +164,11 @@ export class Jit {
     const id = this.#parts.memory.view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
     if (id !== 0) this.#promotions.note(id);
     this.#optimize();
+    this.#packing.note(
+      this.#service,
+      () => this.#now,
+      () => this.#isClosed,
+    );
   }
 
   /** A region that is entered often is short for what runs there. */
@@ -230,10 +238,10 @@ export class Jit {
     if (this.#share(pending)) return true;
     this.#mark(pending, true);
     const place = pending.known?.code;
-    const run = place && this.#keptCode(place);
-    if (run) {
+    const code = place && this.#keptCode(place);
+    if (code) {
       this.recalledCode++;
-      this.#enterRegions([{ pending, code: { run, size: place.size, tier: "optimized" }, place }]);
+      this.#enterRegions([{ pending, code, place }]);
       return true;
     }
     if (this.#waiting === 0) this.#since = this.#now;
@@ -243,22 +251,27 @@ export class Jit {
   }
 
   /** A function whose machine code was kept, if it's still there. */
-  #keptCode({ unit, index }: CodePlace): unknown {
-    const run = this.#keptUnit(unit)?.[String(index)];
-    return run && (this.#service?.hasCode?.(run) ?? true) ? run : undefined;
+  #keptCode({ unit, index, size }: CodePlace): RegionCode | undefined {
+    const module = this.#keptUnit(unit);
+    const run = module?.exports[String(index)];
+    if (!run || !(this.#service?.hasCode?.(run) ?? true)) return undefined;
+    return { run, size, module, index, isQuick: false, tier: "optimized" };
   }
-  #keptUnit(unit: string): Exports | undefined {
+  #keptUnit(unit: string): RegionModule | undefined {
     const held = this.#units.get(unit);
     if (held) return held;
     const module = this.#service?.load?.(unit);
     if (!module) return undefined;
-    const exports = this.#parts.instantiate(module);
-    this.modules++;
-    this.#keepUnit(unit, exports);
-    return exports;
+    const kept = this.#instanceOf(module);
+    this.#keepUnit(unit, kept);
+    return kept;
   }
-  #keepUnit(unit: string, exports: Exports): void {
-    this.#units.set(unit, exports);
+  #instanceOf(module: WebAssembly.Module): RegionModule {
+    this.modules++;
+    return { module, exports: this.#parts.instantiate(module) };
+  }
+  #keepUnit(unit: string, module: RegionModule): void {
+    this.#units.set(unit, module);
     if (this.#units.size <= MAX_UNITS) return;
     this.#units.delete(this.#units.keys().next().value!);
   }
@@ -447,10 +460,10 @@ export class Jit {
     const others = batch.filter((pending) => {
       const code = this.#parts.installed.codeOf(pending.id);
       const isBetterAnew = pending.size > MAX_IN_PLACE || code?.tier !== "quick";
-      if (isBetterAnew || !service.optimize || !code.quick || !this.#canOptimizeInPlace) return true;
+      if (isBetterAnew || !service.optimize || !this.#canOptimizeInPlace) return true;
       const kind = this.#parts.known.of(pending);
       left++;
-      service.optimize(code.quick.module, code.quick.index, (result) => {
+      service.optimize(code.module.module, code.index, (result) => {
         if (this.#isClosed) return;
         if (result) this.#noteOptimized(pending, code, kind, result.unit);
         else this.#canOptimizeInPlace = false;
@@ -472,10 +485,10 @@ export class Jit {
     kind: KnownRegion | undefined,
     unit: string | undefined,
   ): void {
-    const { quick, size } = code;
-    if (unit !== undefined && quick) {
-      this.#keepUnit(unit, quick.exports);
-      if (kind) kind.code = { unit, index: quick.index, size };
+    const { index, module, size } = code;
+    if (unit !== undefined) {
+      this.#keepUnit(unit, module);
+      if (kind) kind.code = { unit, index, size };
     }
     if (this.#parts.installed.codeOf(pending.id) !== code) return;
     this.#parts.installed.noteOptimized(pending.id);
@@ -555,15 +568,14 @@ export class Jit {
       this.outdated += batch.length;
       return;
     }
-    const exports = this.#parts.instantiate(module);
-    this.modules++;
-    if (unit !== undefined) this.#keepUnit(unit, exports);
+    const made = this.#instanceOf(module);
+    if (unit !== undefined) this.#keepUnit(unit, made);
     this.#enterRegions(
       batch.map((pending, index) => {
         const size = sizes[index]!;
         const place = unit === undefined ? undefined : { unit, index, size };
-        const quick = tier === "quick" ? { module, index, exports } : undefined;
-        return { pending, code: { run: exports[String(index)], size, quick, tier }, place };
+        const code = { run: made.exports[String(index)], size, module: made, index, isQuick: tier === "quick", tier };
+        return { pending, code, place };
       }),
     );
   }

@@ -53,6 +53,19 @@ export interface OptimizedFunction {
   readonly unit?: string | undefined;
 }
 
+/** A function of a module of regions. */
+export interface RegionFunction {
+  readonly module: WebAssembly.Module;
+  readonly index: number;
+}
+
+/** Machine code of many modules in one. */
+export interface PackedRegions {
+  readonly module: WebAssembly.Module;
+  /** Each function's number there, undefined for what isn't in it. */
+  readonly indices: readonly (number | undefined)[];
+}
+
 /** Compiles regions elsewhere, in the background. */
 export interface RegionService {
   /** Whether it can do what `quick` and `optimized` say; else it does as with `auto`. */
@@ -68,6 +81,8 @@ export interface RegionService {
    * with `compile`; undefined means that it can't be done.
    */
   optimize?(module: WebAssembly.Module, index: number, done: (result: OptimizedFunction | undefined) => void): void;
+  /** Puts optimized functions of modules that came from here into one, in this order. `done` as with `compile`; undefined means that it can't be done. */
+  pack?(functions: readonly RegionFunction[], done: (result: PackedRegions | undefined) => void): void;
   /** Calls `done` once, later and never from within this call: when no vCPU runs. An error means that none was compiled. */
   compile(requests: readonly RegionRequest[], tier: CodeTier, done: (result: CompiledRegions | Error) => void): void;
 }
