@@ -174,7 +174,7 @@ export class InstalledRegions {
     if (unit.regions.size === 0) return;
     this.#units.add(unit);
     this.bytes += unit.bytes;
-    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+    this.#keepBound(unit);
   }
 
   /** Enters one module's regions. */
@@ -185,7 +185,7 @@ export class InstalledRegions {
       if (slot === 0) break;
       this.#enter(unit, slot, pending, code, now, code.size * CODE_PER_BYTE[code.tier]);
     }
-    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+    this.#keepBound(unit);
   }
 
   /** Enters a region with the code of one in use that was made of the same request. False when there's no room for it. */
@@ -195,7 +195,7 @@ export class InstalledRegions {
     if (slot === 0) return false;
     unit.lastUsed = now;
     this.#enter(unit, slot, pending, code, now, 0);
-    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
+    this.#keepBound(unit);
     return true;
   }
 
@@ -285,6 +285,11 @@ export class InstalledRegions {
     if (slot !== 0) return slot;
     this.#makeRoom(this.bytes * 0.875, unit);
     return this.#handlers.takeRegionSlot();
+  }
+
+  /** Room isn't made of this unit. */
+  #keepBound(unit: Unit): void {
+    if (this.bytes > this.#bound) this.#makeRoom(this.#bound * 0.875, unit);
   }
 
   #makeRoom(bound: number, except: Unit): void {

@@ -78,7 +78,7 @@ export class Jit {
   readonly #packing: Packing;
   /** Known regions that are to be compiled. */
   #recalled: PendingRegion[] = [];
-  /** Exports of modules whose machine code is kept. */
+  /** Modules whose machine code is kept. */
   readonly #units = new Map<string, RegionModule>();
   /** Samples taken, and when the first came that waits to be compiled. */
   #now = 0;
@@ -109,7 +109,9 @@ export class Jit {
     this.#service = parts.service;
     this.#links = new RegionLinks((id) => parts.installed.regionOf(id));
     this.#promotions = new Promotions(parts.installed);
-    this.#packing = new Packing(parts.installed, (module) => this.#instanceOf(module));
+    this.#packing = new Packing(parts.installed, (module, move) => {
+      if (!this.#isClosed) move(this.#instanceOf(module), this.#now);
+    });
     const { cache, compiler, installed, known, memory } = parts;
     this.#queue = new HotQueue({
       memory,
@@ -164,11 +166,7 @@ export class Jit {
     const id = this.#parts.memory.view.getUint32(record + R.REGION, true) & ~R.REGION_INSIDE;
     if (id !== 0) this.#promotions.note(id);
     this.#optimize();
-    this.#packing.note(
-      this.#service,
-      () => this.#now,
-      () => this.#isClosed,
-    );
+    this.#packing.note(this.#service);
   }
 
   /** A region that is entered often is short for what runs there. */

@@ -2,7 +2,7 @@
 // leads through all of those (a packet's, a system call's) waits for their pages, and for each change of the instance.
 
 import type { InstalledRegions, RegionCode, RegionModule } from "./installed-regions.js";
-import type { RegionService } from "./region-module.js";
+import type { PackedRegions, RegionService } from "./region-module.js";
 
 /** Slices before the first pack: half a second of guests. Then half as many again each time: what is new is less and less. */
 const FIRST = 4096;
@@ -16,9 +16,12 @@ const MAX_BYTES = 12 * 1024 * 1024;
 
 type Installed = Pick<InstalledRegions, "optimized" | "mostPacked" | "move">;
 
+/** Calls back with an instance of the module and the number of the last sample, unless nothing is wanted any more. */
+type WhenWanted = (module: WebAssembly.Module, move: (module: RegionModule, now: number) => void) => void;
+
 export class Packing {
   readonly #installed: Installed;
-  readonly #instanceOf: (module: WebAssembly.Module) => RegionModule;
+  readonly #whenWanted: WhenWanted;
   /** Code of the last pack. */
   #packed: ReadonlySet<RegionCode> = new Set();
   #slices = 0;
@@ -26,14 +29,13 @@ export class Packing {
   #isBusy = false;
   #canPack = true;
 
-  /** `instanceOf` makes a module's. */
-  constructor(installed: Installed, instanceOf: (module: WebAssembly.Module) => RegionModule) {
+  constructor(installed: Installed, whenWanted: WhenWanted) {
     this.#installed = installed;
-    this.#instanceOf = instanceOf;
+    this.#whenWanted = whenWanted;
   }
 
-  /** A slice ended; the sample of this number was the last one. `isClosed`: what comes later is not wanted any more. */
-  note(service: RegionService, now: () => number, isClosed: () => boolean): void {
+  /** A slice ended. */
+  note(service: RegionService): void {
     if (++this.#slices < this.#next || this.#isBusy || !this.#canPack || !service.pack) return;
     this.#next = Math.ceil(GROWTH * this.#next);
     const codes = this.#choose();
@@ -42,20 +44,19 @@ export class Packing {
     const functions = codes.map(({ module: { module }, index }) => ({ module, index }));
     service.pack(functions, (result) => {
       this.#isBusy = false;
-      if (isClosed()) return;
-      if (!result) {
-        this.#canPack = false;
-        return;
-      }
-      const module = this.#instanceOf(result.module);
-      const moved = new Map<RegionCode, RegionCode>();
-      for (const [i, code] of codes.entries()) {
-        const index = result.indices[i];
-        if (index !== undefined) moved.set(code, { ...code, run: module.exports[String(index)], module, index });
-      }
-      this.#packed = new Set(moved.values());
-      this.#installed.move(moved, now());
+      this.#canPack = result !== undefined;
+      if (result) this.#whenWanted(result.module, (module, now) => this.#move(codes, result, module, now));
     });
+  }
+
+  #move(codes: readonly RegionCode[], { indices }: PackedRegions, module: RegionModule, now: number): void {
+    const moved = new Map<RegionCode, RegionCode>();
+    for (const [i, code] of codes.entries()) {
+      const index = indices[i];
+      if (index !== undefined) moved.set(code, { ...code, run: module.exports[String(index)], module, index });
+    }
+    this.#packed = new Set(moved.values());
+    this.#installed.move(moved, now);
   }
 
   /** What ran the most first; nothing when most of it is in the last pack. */
